@@ -1,0 +1,57 @@
+"""How an integer operator meets a C kernel: the constant data, the parameter struct, the scratch and the phases.
+
+Every kernel has the same C shape, so that generated code needs no special cases:
+
+    ost_status ost_<kernel>(const <params_type> *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
+    int32_t    ost_<kernel>_scratch_bytes(const <params_type> *params);
+
+A `Binding` is what the code generator needs to emit one call. Packing constants into a kernel's layout is part of the
+kernel, and is done here, in Python, next to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Phase = Literal["transformation", "clustering", "gemm", "recovering", "other"]
+"""The phases of GR Table 3; `other` is everything that a reuse layer does not have (pooling, fully connected, glue)."""
+
+Scalar = int
+FieldValue = "Scalar | ArrayRef | Mapping[str, FieldValue]"
+
+
+@dataclass(frozen=True)
+class ArrayRef:
+    """A struct field that points to the constant array of this name in `Binding.arrays`."""
+
+    array: str
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One operator bound to one kernel."""
+
+    kernel: str
+    """Name without the `ost_` prefix, for example `conv_s8_dense`."""
+    params_type: str
+    """C type of the parameter struct."""
+    params: Mapping[str, Any]
+    """Field name → int, `ArrayRef`, or a nested mapping for a nested struct. Emitted as designated initialisers."""
+    arrays: Mapping[str, npt.NDArray[Any]]
+    """Constant data that lives in flash; the dtype decides the C type. Flattened in C order, aligned to 4 bytes."""
+    scratch_bytes: int
+    """What `ost_<kernel>_scratch_bytes` returns for these parameters (a test compares them)."""
+    sources: tuple[str, ...]
+    """Kernel source files (relative to the kernels' `src/`) that the generated project needs for it."""
+    phases: Mapping[str, Phase] = field(default_factory=dict)
+    """C function → phase; a function that is not named counts as `other`."""
+
+    @property
+    def flash_bytes(self) -> int:
+        """Bytes of constant data."""
+        return sum(int(np.asarray(a).nbytes) for a in self.arrays.values())

@@ -1,0 +1,204 @@
+"""The integer operators a firmware network is made of, as data.
+
+Tensors are int8, batch 1, height × width × channels (NHWC) or a flat vector of features. A real value is
+scale · (q − zero_point). `reference.py` gives each operator its bits; `ostinato.kernels` gives it C.
+
+Symbols are DESIGN §2's: M output channels, K = C·KH·KW columns, L slice length, S slices, H hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ostinato.quant.arithmetic import Int8Array, Int32Array
+
+
+@dataclass(frozen=True)
+class QTensor:
+    """An int8 activation: `shape` is (H, W, C) or (features,); real = scale · (q − zero_point)."""
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements, which is also its bytes."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class ConvDims:
+    """Sizes of a convolution or pooling window. All pairs are (height, width)."""
+
+    input: tuple[int, int, int]  # (H, W, C)
+    output: tuple[int, int, int]  # (OH, OW, M)
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def columns(self) -> int:
+        """K = KH · KW · C, the length of an im2col row."""
+        return self.kernel[0] * self.kernel[1] * self.input[2]
+
+    @property
+    def positions(self) -> int:
+        """N = OH · OW, the number of im2col rows."""
+        return self.output[0] * self.output[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QOp:
+    """Base of all operators: `name` is the layer's qualified name in the float model."""
+
+    name: str
+    input: QTensor
+    output: QTensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class QConv2d(QOp):
+    """A conventional convolution, TensorFlow Lite's arithmetic.
+
+    acc[m] = bias[m] + Σ (q − zp_in) · weight[m];  out = clamp(requantize(acc) + zp_out, act_min, act_max).
+    Padding pixels hold zp_in, that is, real zero.
+    """
+
+    dims: ConvDims
+    weight: Int8Array  # (M, KH, KW, C), symmetric per output channel, in [-127, 127]
+    bias: Int32Array  # (M,), in units of scale_in · scale_w[m]; the zero point is not folded in
+    multiplier: Int32Array  # (M,)
+    shift: Int32Array  # (M,), > 0 is left
+    activation_min: int = -128
+    activation_max: int = 127
+
+
+@dataclass(frozen=True, kw_only=True)
+class QLinear(QOp):
+    """A fully connected layer on the flattened (H, W, C order) input; same arithmetic as `QConv2d`."""
+
+    weight: Int8Array  # (M, K)
+    bias: Int32Array
+    multiplier: Int32Array
+    shift: Int32Array
+    activation_min: int = -128
+    activation_max: int = 127
+
+
+@dataclass(frozen=True, kw_only=True)
+class QMaxPool2d(QOp):
+    """Maximum over each window; padding never wins. Input and output share scale and zero point."""
+
+    dims: ConvDims
+
+
+@dataclass(frozen=True, kw_only=True)
+class QAvgPool2d(QOp):
+    """Mean over the valid elements of each window, rounded half away from zero (padding is not counted).
+
+    Input and output share scale and zero point.
+    """
+
+    dims: ConvDims
+
+
+@dataclass(frozen=True, kw_only=True)
+class QHash:
+    """Integer LSH: bit h of group g = [ Σ_l vectors[g, h, l] · q_l + offset[g, h] > 0 ], most significant bit first.
+
+    `offset` folds the input's zero point and the threshold: −(zp_in · Σ_l v_l + θ / (scale_in · scale_v)), rounded.
+    The rows of a ragged last slice are zero-padded to `length`.
+    """
+
+    vectors: Int8Array  # (G, H, L)
+    offset: Int32Array  # (G, H)
+
+    @property
+    def hashes(self) -> int:
+        """H."""
+        return int(self.vectors.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class QReuseImage(QOp):
+    """A convolution that clusters the neuron vectors of this one image (TREC §3.1, vertical direction).
+
+    Per slice s, in order: id of every row by `hash` (group s); for each id that occurs, with n members,
+    centroid c = trunc(128 · Σ (q − zp_in) / n), within ±32640;
+    T[s][id][m] = sat16(rounding_high_multiply(Σ_l c_l · weight[m, s·L + l], multiplier[m])), and for s = 0
+    T = sat16(T + offset[m]).
+    A[n, m] = the T rows of row n's ids added in slice order with int16 saturation at every addition;
+    out = sat8(A >> fraction_bits).
+
+    T is in units of scale_out / 2^fraction_bits: requantisation is paid per cluster, not per pixel. The int32
+    accumulator is safe when 32640 · Σ_l |weight| < 2^31 in every slice, which the quantiser proves.
+    """
+
+    dims: ConvDims
+    length: int  # L
+    columns: Int32Array  # (K, 3): (c, kh, kw) of each im2col column, in the pattern's order
+    hash: QHash  # S groups
+    weight: Int8Array  # (M, K), columns in the same order
+    multiplier: Int32Array  # (M,): round(scale_in · scale_w[m] / (128 · scale_out) · 2^fraction_bits · 2^32)
+    offset: Int32Array  # (M,), within int16: round(bias / scale_out · 2^F) + (zp_out << F) + (1 << (F − 1))
+    fraction_bits: int  # F, 1..7
+
+    @property
+    def slices(self) -> int:
+        """S = ceil(K / L)."""
+        return -(-self.dims.columns // self.length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QReuseCompiled(QOp):
+    """A convolution whose cluster results were computed at export (scope `compiled`): hash, look up, add.
+
+    Rows of the table:
+      * `pixel_aligned`: order kh.kw.c, L divides C, hashes shared by kernel positions. Ids exist once per pixel of the
+        padded input and channel block cb (hash group cb; padding pixels hold zp_in). R = KH·KW·CB, row = (kh, kw, cb).
+      * otherwise: ids exist per output position and slice (hash group s). R = S.
+    A[n, m] = offset[m] + Σ_r table[r, id_r(n), m], provably within int16;  out = sat8(A >> fraction_bits).
+    """
+
+    dims: ConvDims
+    length: int
+    columns: Int32Array  # (K, 3)
+    pixel_aligned: bool
+    hash: QHash  # CB or S groups
+    table: Int8Array  # (R, 2^H, M), units scale_out / 2^fraction_bits
+    offset: Int32Array  # (M,), within int16: bias, zp_out << F and the rounding 1 << (F − 1) together
+    fraction_bits: int
+
+    @property
+    def rows(self) -> int:
+        """R, table rows added per output."""
+        return int(self.table.shape[0])
+
+
+@dataclass(frozen=True)
+class QGraph:
+    """A chain-or-DAG of operators in execution order, with one input and one output tensor."""
+
+    name: str
+    input: QTensor
+    output: QTensor
+    ops: tuple[QOp, ...]
+    classes: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def op(self, name: str) -> QOp:
+        """The operator of the layer with this qualified name.
+
+        Raises:
+            KeyError: no operator has it.
+        """
+        for op in self.ops:
+            if op.name == name:
+                return op
+        raise KeyError(name)
