@@ -21,8 +21,6 @@ import numpy.typing as npt
 Phase = Literal["transformation", "clustering", "gemm", "recovering", "other"]
 """The phases of GR Table 3; `other` is everything that a reuse layer does not have (pooling, fully connected, glue)."""
 
-Scalar = int
-FieldValue = "Scalar | ArrayRef | Mapping[str, FieldValue]"
 
 
 @dataclass(frozen=True)

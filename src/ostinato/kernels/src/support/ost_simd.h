@@ -1,0 +1,83 @@
+/* The Cortex-M DSP instructions that the kernels use, as inline functions with their architectural names.
+ * OST_HAS_DSP is 1 where they exist and OST_PLAIN_C does not forbid them. */
+#ifndef OST_SIMD_H
+#define OST_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_DSP) && (__ARM_FEATURE_DSP == 1) && !defined(OST_PLAIN_C)
+#define OST_HAS_DSP 1
+#else
+#define OST_HAS_DSP 0
+#endif
+
+#define OST_INLINE static inline __attribute__((always_inline))
+/* A function of its own in every build, so that the simulator can attribute its cycles to a phase. */
+#define OST_PHASE_FUNCTION __attribute__((noinline))
+
+/* Unaligned 32-bit access: one LDR/STR on Cortex-M4/M7. */
+OST_INLINE uint32_t ost_load_u32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+OST_INLINE void ost_store_u32(void *p, uint32_t v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+#if OST_HAS_DSP
+OST_INLINE uint32_t ost_sxtb16(uint32_t a)
+{
+    uint32_t r;
+    __asm("sxtb16 %0, %1" : "=r"(r) : "r"(a));
+    return r;
+}
+
+OST_INLINE uint32_t ost_sxtb16_ror8(uint32_t a)
+{
+    uint32_t r;
+    __asm("sxtb16 %0, %1, ror #8" : "=r"(r) : "r"(a));
+    return r;
+}
+
+OST_INLINE uint32_t ost_sxtab16(uint32_t acc, uint32_t a)
+{
+    uint32_t r;
+    __asm("sxtab16 %0, %1, %2" : "=r"(r) : "r"(acc), "r"(a));
+    return r;
+}
+
+OST_INLINE uint32_t ost_sxtab16_ror8(uint32_t acc, uint32_t a)
+{
+    uint32_t r;
+    __asm("sxtab16 %0, %1, %2, ror #8" : "=r"(r) : "r"(acc), "r"(a));
+    return r;
+}
+
+OST_INLINE int32_t ost_smlad(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm("smlad %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
+OST_INLINE int32_t ost_smmulr(int32_t a, int32_t b)
+{
+    int32_t r;
+    __asm("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
+OST_INLINE uint32_t ost_qadd16(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("qadd16 %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+#endif /* OST_HAS_DSP */
+
+#endif /* OST_SIMD_H */
