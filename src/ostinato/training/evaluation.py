@@ -1,0 +1,55 @@
+"""Accuracy and loss of a model on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ostinato.data import Split, to_input
+from ostinato.data.progress import track
+from ostinato.errors import DataError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`top1` in 0 ... 1 and mean cross-entropy `loss` in nats over `n` images."""
+
+    top1: float
+    loss: float
+    n: int
+
+
+def evaluate(model: nn.Module, split: Split, batch_size: int = 250, progress: bool = False) -> Evaluation:
+    """Top-1 and loss in evaluation mode, float32, without gradients; every module's mode is restored.
+
+    With reuse whose clusters span a batch, `batch_size` is the scope: say which one was used (DESIGN's scope
+    honesty). Raises DataError for an empty split.
+    """
+    if len(split) == 0:
+        raise DataError("There is nothing to evaluate: the split is empty.")
+    correct, loss = 0, 0.0
+    with evaluating(model), torch.inference_mode():
+        for start in track(range(0, len(split), batch_size), "Evaluating", progress):
+            labels = split.labels[start : start + batch_size]
+            images = to_input(split.images[start : start + batch_size])
+            logits = model(images.contiguous(memory_format=torch.channels_last))
+            correct += int((logits.argmax(1) == labels).sum())
+            loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
+    return Evaluation(correct / len(split), loss / len(split), len(split))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module is in the mode it was in (some may be frozen apart)."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

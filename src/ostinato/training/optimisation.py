@@ -1,0 +1,97 @@
+"""Parameter groups, losses and gradient checks of one optimiser step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ostinato.errors import ModelError
+from ostinato.training.recipes import Recipe
+
+HASH_PARAMETERS = ("hash_vectors", "thresholds")
+"""Last part of the names of the parameters that decide clusters, in any module."""
+
+
+def is_hash(name: str) -> bool:
+    """Whether the parameter of this qualified name belongs to a hash."""
+    return name.rpartition(".")[2] in HASH_PARAMETERS
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD with up to three groups: decayed weights, undecayed weights, hashes.
+
+    Each group has its `base_lr` and its `clip_norm`. Parameters without gradient are left out. Raises ModelError
+    when nothing is left to train.
+    """
+    decayed, plain, hashes = [], [], []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if is_hash(name):
+            hashes.append(parameter)
+        elif recipe.decay_all or parameter.ndim > 1:
+            decayed.append(parameter)
+        else:
+            plain.append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay, "lr": recipe.lr, "hashes": False},
+        {"params": plain, "weight_decay": 0.0, "lr": recipe.lr, "hashes": False},
+        {"params": hashes, "weight_decay": 0.0, "lr": recipe.hash_lr, "hashes": True},
+    ]
+    used = [{**group, "base_lr": group["lr"]} for group in groups if group["params"]]
+    if not used:
+        raise ModelError("The model has no parameter that requires a gradient; there is nothing to train.")
+    return torch.optim.SGD(used, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+
+
+def set_learning_rates(optimizer: torch.optim.SGD, factor: float) -> None:
+    """Every group's learning rate to `factor` times its own base."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def clip_gradients(model: nn.Module, recipe: Recipe) -> None:
+    """Scale the weights' gradients to norm `clip_norm` at most, the hashes' to `hash_clip_norm`, each on its own.
+
+    Raises ModelError, naming the parameter, when a gradient is NaN or infinite.
+    """
+    for hashes, limit in ((False, recipe.clip_norm), (True, recipe.hash_clip_norm)):
+        members = [p for name, p in _with_gradient(model) if is_hash(name) == hashes]
+        if not members:
+            continue
+        norm = nn.utils.get_total_norm([p.grad for p in members if p.grad is not None])
+        if not bool(torch.isfinite(norm)):
+            raise ModelError(_non_finite(model))
+        nn.utils.clip_grads_with_norm_(members, limit, norm)
+
+
+def training_loss(logits: Tensor, labels: Tensor, teacher_logits: Tensor | None, recipe: Recipe) -> Tensor:
+    """Cross-entropy; with a teacher, mixed with T² KL(teacher || model) at temperature T (Hinton et al. 2015)."""
+    loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    if teacher_logits is None:
+        return loss
+    temperature = recipe.temperature
+    divergence = F.kl_div(
+        F.log_softmax(logits / temperature, dim=1),
+        F.log_softmax(teacher_logits / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return (1.0 - recipe.teacher_share) * loss + recipe.teacher_share * temperature**2 * divergence
+
+
+def _with_gradient(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, p) for name, p in model.named_parameters() if p.requires_grad and p.grad is not None)
+
+
+def _non_finite(model: nn.Module) -> str:
+    for name, parameter in _with_gradient(model):
+        if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
+            return (
+                f"The gradient of {name!r} has NaN or infinite values; train with a smaller learning rate"
+                + (" for the hashes (hash_lr)." if is_hash(name) else " (lr).")
+            )
+    return "The gradients' norm overflows; train with a smaller learning rate (lr)."

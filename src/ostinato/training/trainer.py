@@ -1,0 +1,192 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.data import Augmentation, Split
+from ostinato.training.batches import EpochPlan
+from ostinato.training.checkpoints import save_state
+from ostinato.training.display import Display
+from ostinato.training.evaluation import evaluate, evaluating
+from ostinato.training.files import write_atomically
+from ostinato.training.interrupts import StopRequest, stop_on_interrupt
+from ostinato.training.optimisation import (
+    clip_gradients,
+    make_optimizer,
+    set_learning_rates,
+    training_loss,
+)
+from ostinato.training.recipes import Recipe
+from ostinato.training.state import TrainingState, resume_training, save_training
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """One training of one model; `fit` describes the arguments. `state` holds all that has happened so far."""
+
+    model: nn.Module
+    train: Split
+    valid: Split
+    augmentation: Augmentation
+    recipe: Recipe
+    epochs: int
+    seed: int
+    teacher: nn.Module | None
+    bfloat16: bool
+    run_dir: Path | None
+    meta: dict[str, Any]
+    config: dict[str, Any]
+    on_epoch: Callable[[dict[str, Any]], None] | None
+    state: TrainingState = field(default_factory=TrainingState)
+
+    def __post_init__(self) -> None:
+        self.steps = -(-len(self.train) // self.recipe.batch_size)
+        if not self.recipe.augment:
+            self.augmentation = Augmentation()
+
+    def run(self, *, resume: bool, progress: bool) -> bool:
+        """Train to the end (True) or to Ctrl-C (False); the model then has the best weights so far."""
+        self.optimizer = make_optimizer(self.model, self.recipe)
+        if resume and self.run_dir is not None and (self.run_dir / "checkpoint.pt").exists():
+            self.state = resume_training(
+                self.run_dir / "checkpoint.pt", self.model, self.optimizer, self.config
+            )
+            self._write_results()
+        with ExitStack() as stack:
+            stack.enter_context(channels_last(self.model))
+            stack.enter_context(training_mode(self.model))
+            if self.teacher is not None:
+                stack.enter_context(evaluating(self.teacher))
+            stop = stack.enter_context(stop_on_interrupt())
+            display = stack.enter_context(Display(self.steps * self.epochs, self.epochs, progress))
+            while self.state.position.epoch <= self.epochs and not stop.requested:
+                self._epoch(stop, display)
+        if self.state.best_weights:
+            self.model.load_state_dict(self.state.best_weights)
+        return self.state.position.epoch > self.epochs
+
+    def _epoch(self, stop: StopRequest, display: Display) -> None:
+        """The rest of the current epoch, its validation and its checkpoint; cut short when `stop` asks for it."""
+        position = self.state.position
+        plan = EpochPlan.draw(len(self.train), self.augmentation, self.seed, position.epoch)
+        before, began = position.epoch_seconds, time.perf_counter()
+        while position.step < self.steps:
+            self._step(plan)
+            position.epoch_seconds = before + time.perf_counter() - began
+            done = (position.epoch - 1) * self.steps + position.step
+            display.step(
+                done, position.epoch, position.loss_sum / position.seen, position.correct / position.seen
+            )
+            if stop.requested and position.step < self.steps:
+                self._write_checkpoint()
+                return
+        self._validate()
+        display.validated(self.state.history[-1]["valid_top1"], self.state.best_top1)
+        self.state.history[-1]["seconds"] = round(before + time.perf_counter() - began, 3)
+        self.state.position = position.next_epoch()
+        self._write_checkpoint()
+        self._write_results()
+        if self.on_epoch is not None:
+            self.on_epoch(self.state.history[-1])
+
+    def _step(self, plan: EpochPlan) -> None:
+        """One batch. Batches of an epoch differ by one image at most, so that none is too small to be fair."""
+        position = self.state.position
+        start, stop = (len(self.train) * i // self.steps for i in (position.step, position.step + 1))
+        images, labels = plan.batch(self.train, start, stop)
+        step = (position.epoch - 1) * self.steps + position.step
+        set_learning_rates(self.optimizer, self.recipe.lr_factor(step, self.steps, self.epochs))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bfloat16):
+            logits: Tensor = self.model(images)
+            with torch.no_grad():
+                taught = None if self.teacher is None else self.teacher(images).float()
+        loss = training_loss(logits.float(), labels, taught, self.recipe)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_gradients(self.model, self.recipe)
+        self.optimizer.step()
+        position.step += 1
+        position.seen += len(labels)
+        position.loss_sum += float(loss.detach()) * len(labels)
+        position.correct += int((logits.detach().argmax(1) == labels).sum())
+
+    def _validate(self) -> None:
+        """Record the epoch that ends, and keep its weights when none was better on the validation split."""
+        state, position = self.state, self.state.position
+        result = evaluate(self.model, self.valid)
+        state.history.append(
+            {
+                "epoch": position.epoch,
+                "lr": self.optimizer.param_groups[0]["lr"],
+                "train_loss": position.loss_sum / position.seen,
+                "train_top1": position.correct / position.seen,
+                "valid_loss": result.loss,
+                "valid_top1": result.top1,
+            }
+        )
+        if result.top1 > state.best_top1:
+            state.best_epoch, state.best_top1 = position.epoch, result.top1
+            state.best_weights = {
+                name: tensor.detach().clone(memory_format=torch.contiguous_format)
+                for name, tensor in self.model.state_dict().items()
+            }
+
+    def _write_checkpoint(self) -> None:
+        if self.run_dir is not None:
+            path = self.run_dir / "checkpoint.pt"
+            save_training(path, self.state, self.model, self.optimizer, self.config)
+
+    def _write_results(self) -> None:
+        """`model.pt` and `metrics.jsonl`, both made from the state that the checkpoint holds."""
+        if self.run_dir is None or not self.state.history:
+            return
+        best: Mapping[str, Any] = {"epoch": self.state.best_epoch, "valid_top1": self.state.best_top1}
+        save_state(self.run_dir / "model.pt", self.state.best_weights, meta={**self.meta, **best})
+        lines = "".join(json.dumps(record) + "\n" for record in self.state.history)
+        write_atomically(self.run_dir / "metrics.jsonl", lambda file: _write(file, lines))
+
+
+def _write(file: Any, text: str) -> None:
+    file.write(text.encode())
+
+
+@contextmanager
+def training_mode(model: nn.Module) -> Iterator[None]:
+    """Training mode inside; afterwards every module is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.train()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def channels_last(model: nn.Module) -> Iterator[None]:
+    """Keep plain convolutions' weights channels last inside: 1.7 times as fast on a CPU for CifarNet.
+
+    Only `nn.Conv2d` itself; a subclass may rely on how its weights lie in memory.
+    """
+    convolutions = [module for module in model.modules() if type(module) is nn.Conv2d]
+    _lay_out(convolutions, torch.channels_last)
+    try:
+        yield
+    finally:
+        _lay_out(convolutions, torch.contiguous_format)
+
+
+def _lay_out(convolutions: list[nn.Conv2d], memory_format: torch.memory_format) -> None:
+    for convolution in convolutions:
+        weight = convolution.weight
+        weight.data = weight.data.contiguous(memory_format=memory_format)
