@@ -1,0 +1,17 @@
+"""How the method meets torch.nn: the layer, conversion and back, calibration, measurement."""
+
+from ostinato.nn.calibrate import calibrate
+from ostinato.nn.conv import ReuseConv2d
+from ostinato.nn.convert import LayerReport, conversion_report, convert, reuse_layers, revert
+from ostinato.nn.measure import measure_reuse
+
+__all__ = [
+    "LayerReport",
+    "ReuseConv2d",
+    "calibrate",
+    "conversion_report",
+    "convert",
+    "measure_reuse",
+    "reuse_layers",
+    "revert",
+]

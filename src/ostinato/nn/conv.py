@@ -1,0 +1,233 @@
+"""ReuseConv2d: the convolution that computes each group of similar vectors once, as a torch module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.errors import ConversionError, ModelError
+from ostinato.nn.op import reuse_conv2d_op
+from ostinato.reuse import ConvGeometry, Pattern, ReuseStats, RunningCentroids, initial_hash, reuse_conv2d
+from ostinato.reuse.functional import cluster_ids
+
+
+def refusal(conv: nn.Conv2d) -> str | None:
+    """Why a convolution cannot be reused, or None if it can."""
+    if conv.groups != 1:
+        return f"groups={conv.groups}; only groups=1 can be reused"
+    if conv.padding_mode != "zeros":
+        return f"padding_mode='{conv.padding_mode}'; only 'zeros' can be reused"
+    if conv.padding == "same":
+        if any(s != 1 for s in conv.stride) or any(
+            d * (k - 1) % 2 for d, k in zip(conv.dilation, conv.kernel_size, strict=True)
+        ):
+            return "padding='same' is uneven for this kernel; only even zero padding can be reused"
+    elif not all(isinstance(p, int) for p in conv.padding) and conv.padding != "valid":
+        return f"padding={conv.padding!r} is not understood"
+    return None
+
+
+def geometry_of(conv: nn.Conv2d) -> ConvGeometry:
+    """Shape of a torch convolution for which `refusal` is None."""
+    vertical, horizontal = (int(k) for k in conv.kernel_size)
+    padding = conv.padding
+    if padding == "valid":
+        padding = (0, 0)
+    elif padding == "same":
+        padding = (conv.dilation[0] * (vertical - 1) // 2, conv.dilation[1] * (horizontal - 1) // 2)
+    return ConvGeometry(
+        conv.in_channels, conv.out_channels, (vertical, horizontal),
+        tuple(conv.stride), tuple(padding), tuple(conv.dilation),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+class ReuseConv2d(nn.Module):
+    """A convolution under a reuse pattern.
+
+    Parameters: `weight` (M, C, KH, KW), `bias` (M,) or None, `hash_vectors` (G, L, H), `thresholds` (G, H), with
+    G = slices, blocks or 1 as `pattern.sharing` says; a bit is v·x − θ > 0. Rows of hash vectors beyond a ragged
+    last slice are zero and stay zero.
+
+    Buffers in compiled scope: `centroids` (slices or blocks, 2^H, L) and `centroid_counts` (slices or blocks, 2^H);
+    None in the other scopes. In evaluation, centroids of ids never seen (count zero) hold their nearest seen
+    neighbours' mean, see `filled_centroids`.
+
+    In evaluation without gradients, and under `torch.export`, the forward pass is one operator,
+    `torch.ops.ostinato.reuse_conv2d`.
+
+    Raises:
+        PatternError: if the pattern cannot apply to the geometry.
+    """
+
+    weight: nn.Parameter
+    hash_vectors: nn.Parameter
+    thresholds: nn.Parameter
+    centroids: Tensor | None
+    centroid_counts: Tensor | None
+
+    def __init__(
+        self, geometry: ConvGeometry, pattern: Pattern, *, bias: bool = True, name: str = "reuse_conv2d"
+    ) -> None:
+        super().__init__()
+        pattern.validate_for(geometry, name)
+        self.geometry, self.pattern, self.layer_name = geometry, pattern, name
+        self.weight = nn.Parameter(torch.empty(geometry.out_channels, geometry.in_channels, *geometry.kernel_size))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        self.bias = nn.Parameter(torch.zeros(geometry.out_channels)) if bias else None
+        # Fitted initialisations start from the random one until `calibrate` has shown them data.
+        start = pattern if pattern.init == "random" else _with_random_init(pattern)
+        vectors, thresholds = initial_hash(geometry, start)
+        learns = pattern.gradient != "frozen"
+        self.hash_vectors = nn.Parameter(vectors, requires_grad=learns)
+        self.thresholds = nn.Parameter(thresholds, requires_grad=learns)
+        compiled = pattern.scope == "compiled"
+        groups = pattern.centroid_groups(geometry)
+        self.register_buffer("centroids", torch.zeros(groups, pattern.ids, pattern.length) if compiled else None)
+        self.register_buffer("centroid_counts", torch.zeros(groups, pattern.ids) if compiled else None)
+        self.recorder: ReuseStats | None = None  # set by `measure_reuse`
+        self._needs_filling = False
+        self.register_load_state_dict_post_hook(_fill_after_load)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def from_conv(cls, conv: nn.Conv2d, pattern: Pattern, name: str = "conv") -> ReuseConv2d:
+        """The reuse twin of `conv`, with copies of its weights, on its device and in its mode.
+
+        Raises:
+            ConversionError: if `conv` has groups, or padding other than zeros.
+            PatternError: if the pattern cannot apply to it.
+            ModelError: if its weights are not finite.
+        """
+        reason = refusal(conv)
+        if reason is not None:
+            raise ConversionError(f"layer '{name}' has {reason}")
+        for parameter, value in conv.named_parameters():
+            if not bool(torch.isfinite(value).all()):
+                raise ModelError(
+                    f"layer '{name}': its {parameter} has NaN or infinite numbers; train it again or load a "
+                    "sound checkpoint"
+                )
+        layer = cls(geometry_of(conv), pattern, bias=conv.bias is not None, name=name)
+        layer.to(device=conv.weight.device, dtype=conv.weight.dtype)
+        with torch.no_grad():
+            layer.weight.copy_(conv.weight)
+            if conv.bias is not None and layer.bias is not None:
+                layer.bias.copy_(conv.bias)
+        layer.weight.requires_grad_(conv.weight.requires_grad)
+        if conv.bias is not None and layer.bias is not None:
+            layer.bias.requires_grad_(conv.bias.requires_grad)
+        return layer.train(conv.training)
+
+    def to_conv(self) -> nn.Conv2d:
+        """The conventional convolution with copies of this layer's weights."""
+        g = self.geometry
+        conv = nn.Conv2d(
+            g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.dilation,
+            bias=self.bias is not None, device=self.weight.device, dtype=self.weight.dtype,
+        )  # fmt: skip
+        with torch.no_grad():
+            conv.weight.copy_(self.weight)
+            if conv.bias is not None and self.bias is not None:
+                conv.bias.copy_(self.bias)
+        conv.weight.requires_grad_(self.weight.requires_grad)
+        return conv.train(self.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, M, OH, OW).
+
+        Raises:
+            ModelError: for an empty or non-finite input, and in evaluation of a compiled layer without centroids.
+        """
+        exporting = torch.compiler.is_compiling()
+        if not self.training and not exporting:
+            self._prepare_evaluation()
+        gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
+        if exporting or not (self.training or gradient or self.recorder is not None):
+            return reuse_conv2d_op(
+                x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.centroids, self.centroid_counts,
+                self.pattern, self.geometry, self.layer_name,
+            )  # fmt: skip
+        if self.training:
+            self._needs_filling = self.pattern.scope == "compiled"
+        return self._differentiable(x)
+
+    def _differentiable(self, x: Tensor) -> Tensor:
+        g = self.geometry
+        return reuse_conv2d(
+            x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.pattern,
+            stride=g.stride, padding=g.padding, dilation=g.dilation,
+            centroids=self.centroids, counts=self.centroid_counts,
+            training=self.training, momentum=self.pattern.momentum, stats=self.recorder, layer_name=self.layer_name,
+        )  # fmt: skip
+
+    def running(self) -> RunningCentroids:
+        """The compiled scope's running centroids and counts (the buffers themselves).
+
+        Raises:
+            ModelError: in another scope.
+        """
+        if self.centroids is None or self.centroid_counts is None:
+            raise ModelError(
+                f"layer '{self.layer_name}' has {self.pattern.scope} scope; only compiled scope keeps centroids"
+            )
+        return RunningCentroids(self.centroids, self.centroid_counts)
+
+    def filled_centroids(self) -> Tensor:
+        """(slices or blocks, 2^H, L): the centroid of every id, those never seen from their nearest seen neighbours.
+
+        Raises:
+            ModelError: in another scope, or if nothing was seen yet.
+        """
+        running = self.running()
+        if not bool((running.counts > 0).any()):
+            raise ModelError(
+                f"layer '{self.layer_name}' has compiled scope but no centroids yet: train it, or call "
+                "ostinato.calibrate with some images"
+            )
+        return running.filled()
+
+    def cluster_ids(self, x: Tensor) -> Tensor:
+        """Ids (B, positions, slices) int64: of output pixels and slices, or of padded input pixels and blocks."""
+        return cluster_ids(x, self.hash_vectors, self.thresholds, self.geometry, self.pattern)
+
+    def fill_centroids(self) -> None:
+        """Write `filled_centroids` into the buffer, which leaves seen ids and counts as they are."""
+        filled = self.filled_centroids()
+        assert self.centroids is not None
+        with torch.no_grad():
+            self.centroids.copy_(filled)
+        self._needs_filling = False
+
+    def _prepare_evaluation(self) -> None:
+        if self.pattern.scope != "compiled":
+            return
+        assert self.centroid_counts is not None
+        if self._needs_filling or not bool(self.centroid_counts.any()):
+            self.fill_centroids()
+
+    def train(self, mode: bool = True) -> ReuseConv2d:
+        """Training forms clusters and updates centroids; evaluation looks centroids up (as BatchNorm)."""
+        super().train(mode)
+        if not mode and self._needs_filling:
+            self.fill_centroids()
+        return self
+
+    def extra_repr(self) -> str:
+        """As torch's convolutions, and the pattern."""
+        g = self.geometry
+        return (
+            f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, padding={g.padding}, "
+            f"dilation={g.dilation}, bias={self.bias is not None}, {self.pattern}"
+        )
+
+
+def _with_random_init(pattern: Pattern) -> Pattern:
+    return Pattern.from_dict({**pattern.to_dict(), "init": "random"})
+
+
+def _fill_after_load(module: nn.Module, _: Any) -> None:
+    """A checkpoint written while training may hold stale centroids for ids never seen."""
+    assert isinstance(module, ReuseConv2d)
+    if module.centroid_counts is not None and bool(module.centroid_counts.any()):
+        module.fill_centroids()

@@ -1,0 +1,121 @@
+"""convert and revert: exchange a model's convolutions for reuse layers and back."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from ostinato.errors import ConversionError
+from ostinato.nn.conv import ReuseConv2d, refusal
+from ostinato.reuse import Pattern
+
+_ROOT = "(model)"  # the name of a model that is itself one convolution
+_OTHER_CONVOLUTIONS = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def convert(
+    model: nn.Module,
+    patterns: Mapping[str, Pattern] | Pattern,
+    filter_fn: Callable[[str, nn.Conv2d], bool] | None = None,
+    inplace: bool = False,
+) -> nn.Module:
+    """The model with reuse layers in place of the named convolutions, weights kept.
+
+    Args:
+        model: any module.
+        patterns: by qualified layer name; or one pattern for every convolution that can be reused.
+        filter_fn: with one pattern: which convolutions, by (name, convolution), to convert.
+        inplace: change `model` itself rather than a deep copy. A refused conversion changes nothing either way.
+
+    Returns:
+        The converted model; `conversion_report` says what was converted and what was left and why.
+
+    Raises:
+        ConversionError: for an unknown layer name, or one that is no convolution that can be reused.
+        PatternError: if a pattern cannot apply to its layer.
+        ModelError: if a layer's weights are not finite.
+    """
+    target = model if inplace else copy.deepcopy(model)
+    if isinstance(patterns, Pattern):
+        chosen = {
+            name: patterns
+            for name, conv in _convolutions(target).items()
+            if refusal(conv) is None and (filter_fn is None or filter_fn(name, conv))
+        }
+        if not chosen:
+            raise ConversionError("no convolution of the model was left to convert; see conversion_report(model)")
+    else:
+        if filter_fn is not None:
+            raise ConversionError("filter_fn goes with one pattern for all layers; here patterns have layer names")
+        chosen = dict(patterns)
+    replacements: dict[nn.Module, nn.Module] = {}
+    for name, pattern in chosen.items():
+        conv = _find(target, name)
+        replacements[conv] = ReuseConv2d.from_conv(conv, pattern, name)
+    return _exchange(target, replacements)
+
+
+def revert(model: nn.Module, inplace: bool = False) -> nn.Module:
+    """The model with conventional convolutions in place of its reuse layers, weights kept."""
+    target = model if inplace else copy.deepcopy(model)
+    return _exchange(target, {layer: layer.to_conv() for layer in reuse_layers(target).values()})
+
+
+def reuse_layers(model: nn.Module) -> dict[str, ReuseConv2d]:
+    """The model's reuse layers by qualified name, in the order in which they were defined."""
+    return {name or _ROOT: m for name, m in model.named_modules() if isinstance(m, ReuseConv2d)}
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One convolution: whether it is reused, and how or why not."""
+
+    name: str
+    converted: bool
+    reason: str
+
+
+def conversion_report(model: nn.Module) -> list[LayerReport]:
+    """Each convolution of the model, converted (with its pattern) or left (with the reason), in definition order."""
+    report = []
+    for name, module in model.named_modules():
+        if isinstance(module, ReuseConv2d):
+            report.append(LayerReport(name or _ROOT, True, str(module.pattern)))
+        elif isinstance(module, nn.Conv2d):
+            report.append(LayerReport(name or _ROOT, False, refusal(module) or "not asked for"))
+        elif isinstance(module, _OTHER_CONVOLUTIONS):
+            report.append(LayerReport(name or _ROOT, False, f"{type(module).__name__}; only Conv2d can be reused"))
+    return report
+
+
+def _convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
+    return {name or _ROOT: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+
+
+def _find(model: nn.Module, name: str) -> nn.Conv2d:
+    convolutions = _convolutions(model)
+    if name in convolutions:
+        return convolutions[name]
+    found = dict(model.named_modules()).get(name)
+    if isinstance(found, ReuseConv2d):
+        raise ConversionError(f"layer '{name}' is a reuse layer already; revert the model first")
+    if found is not None:
+        raise ConversionError(f"layer '{name}' is a {type(found).__name__}; only Conv2d can be reused")
+    close = difflib.get_close_matches(name, convolutions, n=3, cutoff=0.3)
+    known = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"it has {', '.join(convolutions)}"
+    raise ConversionError(f"the model has no layer '{name}'; {known}")
+
+
+def _exchange(model: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Module:
+    """Replace modules wherever they are used, also where one is used under several names."""
+    if model in replacements:
+        return replacements[model]
+    for parent in list(model.modules()):
+        for child_name, child in list(parent.named_children()):
+            if child in replacements:
+                setattr(parent, child_name, replacements[child])
+    return model

@@ -1,0 +1,82 @@
+"""`torch.ops.ostinato.reuse_conv2d`: evaluation of a reuse layer as one operator, so that export sees one node.
+
+Arguments, in order: x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, length, hashes, order,
+scope, sharing, stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation needs, and
+the node's `nn_module_stack` names the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ostinato.reuse import ConvGeometry, Pattern, reuse_conv2d
+
+
+@torch.library.custom_op("ostinato::reuse_conv2d", mutates_args=())
+def _op(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    hash_vectors: Tensor,
+    thresholds: Tensor,
+    centroids: Tensor | None,
+    centroid_counts: Tensor | None,
+    length: int,
+    hashes: int,
+    order: str,
+    scope: str,
+    sharing: str,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    layer_name: str,
+) -> Tensor:
+    return reuse_conv2d(
+        x, weight, bias, hash_vectors, thresholds,
+        Pattern(length, hashes, order, scope, sharing, gradient="frozen"),
+        stride=(stride[0], stride[1]), padding=(padding[0], padding[1]), dilation=(dilation[0], dilation[1]),
+        centroids=centroids, counts=centroid_counts, layer_name=layer_name,
+    ).contiguous()  # fmt: skip
+
+
+@_op.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    hash_vectors: Tensor,
+    thresholds: Tensor,
+    centroids: Tensor | None,
+    centroid_counts: Tensor | None,
+    length: int,
+    hashes: int,
+    order: str,
+    scope: str,
+    sharing: str,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    layer_name: str,
+) -> Tensor:
+    size = [
+        (x.shape[2 + a] + 2 * padding[a] - dilation[a] * (weight.shape[2 + a] - 1) - 1) // stride[a] + 1
+        for a in range(2)
+    ]
+    return x.new_empty(x.shape[0], weight.shape[0], *size)
+
+
+def reuse_conv2d_op(
+    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+    centroids: Tensor | None, centroid_counts: Tensor | None,
+    pattern: Pattern, geometry: ConvGeometry, layer_name: str,
+) -> Tensor:  # fmt: skip
+    """`reuse_conv2d` in evaluation through the operator; arguments as there, centroids filled."""
+    y: Tensor = torch.ops.ostinato.reuse_conv2d(
+        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts,
+        pattern.length, pattern.hashes, pattern.order, pattern.scope, pattern.sharing,
+        list(geometry.stride), list(geometry.padding), list(geometry.dilation), layer_name,
+    )  # fmt: skip
+    return y

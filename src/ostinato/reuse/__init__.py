@@ -1,0 +1,37 @@
+"""The method as pure tensor mathematics: patterns, views, hashing, clustering, reuse_conv2d and its gradient.
+
+No files, no printing. `docs/method.md` has the equations.
+"""
+
+from ostinato.reuse.assignment import ReuseStats
+from ostinato.reuse.cost import LayerCost, layer_cost
+from ostinato.reuse.functional import cluster_ids, hashed_vectors, quantised_columns, reuse_conv2d
+from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.hashing import bindec, project
+from ostinato.reuse.initialise import initial_hash
+from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.refit import LeastSquares
+from ostinato.reuse.running import RunningCentroids
+from ostinato.reuse.views import col2im, column_indices, im2col, weight_from_matrix, weight_matrix
+
+__all__ = [
+    "ConvGeometry",
+    "LayerCost",
+    "LeastSquares",
+    "Pattern",
+    "ReuseStats",
+    "RunningCentroids",
+    "bindec",
+    "cluster_ids",
+    "col2im",
+    "column_indices",
+    "hashed_vectors",
+    "im2col",
+    "initial_hash",
+    "layer_cost",
+    "project",
+    "quantised_columns",
+    "reuse_conv2d",
+    "weight_from_matrix",
+    "weight_matrix",
+]

@@ -1,0 +1,198 @@
+"""reuse_conv2d: a convolution that computes each group of similar vectors once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ostinato.errors import ModelError, PatternError
+from ostinato.reuse.assignment import Reuse, ReuseStats
+from ostinato.reuse.autograd import QuantiseVectors, ReuseMatmul
+from ostinato.reuse.geometry import ConvGeometry, Pair
+from ostinato.reuse.hashing import bindec, project
+from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.running import RunningCentroids
+from ostinato.reuse.views import im2col, pad_input, weight_matrix, whole_slices
+
+
+def reuse_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    hash_vectors: Tensor,
+    thresholds: Tensor,
+    pattern: Pattern,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    centroids: Tensor | None = None,
+    counts: Tensor | None = None,
+    training: bool = False,
+    momentum: float | None = None,
+    stats: ReuseStats | None = None,
+    layer_name: str = "reuse_conv2d",
+) -> Tensor:
+    """Convolution by reuse (TREC §3.1), differentiable as `pattern.gradient` says (TREC §3.2).
+
+    Half-precision input is computed in float32, as sums over clusters need it, and cast back.
+
+    Args:
+        x: (B, C, H, W), finite.
+        weight: (M, C, KH, KW).
+        bias: (M,) or None.
+        hash_vectors: (G, L, H); slice s uses matrix s mod G. Rows beyond a ragged last slice are ignored.
+        thresholds: (G, H).
+        pattern: L, H, order, scope, sharing and gradient.
+        stride, padding, dilation: as in torch's conv2d, padding with zeros.
+        centroids: (S or blocks, 2^H, L), compiled scope only: looked up in evaluation, updated in place in training.
+        counts: (S or blocks, 2^H), with `centroids`.
+        training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
+        momentum: weight of this batch in that update; None accumulates.
+        stats: its counts are added to, if given.
+        layer_name: for error messages.
+
+    Returns:
+        (B, M, OH, OW).
+
+    Raises:
+        PatternError: if the pattern or the shapes do not fit the layer.
+        ModelError: for an empty or non-finite input, or a compiled layer without centroids.
+    """
+    geometry = ConvGeometry(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]),
+                            stride, padding, dilation)  # type: ignore[arg-type]  # fmt: skip
+    check_input(x, geometry, layer_name)
+    check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
+    running = _running(centroids, counts, pattern, training, layer_name)
+    reuse = Reuse(pattern, training, running, momentum, stats)
+    compute = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+    form = _quantised_convolution if pattern.pixelwise else _reuse_product
+    with torch.autocast(x.device.type, enabled=False):
+        y = form(
+            x.to(compute), weight.to(compute), None if bias is None else bias.to(compute),
+            hash_vectors.to(compute), thresholds.to(compute), reuse, geometry,
+        )  # fmt: skip
+        return y.to(x.dtype)
+
+
+def _reuse_product(
+    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+    reuse: Reuse, geometry: ConvGeometry,
+) -> Tensor:  # fmt: skip
+    """Centroid products per slice, then recovery: the general form."""
+    order, length = reuse.pattern.order, reuse.pattern.length
+    columns = whole_slices(im2col(x, geometry, order), length, 2)
+    weights = whole_slices(weight_matrix(weight, order), length, 0).contiguous()
+    y: Tensor = ReuseMatmul.apply(columns, weights, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
+    if bias is not None:
+        y = y + bias
+    rows, cols = geometry.output_size(x.shape[2], x.shape[3])
+    return y.transpose(1, 2).reshape(x.shape[0], -1, rows, cols)
+
+
+def _quantised_convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+    reuse: Reuse, geometry: ConvGeometry,
+) -> Tensor:  # fmt: skip
+    """Conventional convolution of the input with every pixel's channel blocks replaced by centroids (DESIGN §5.5).
+
+    The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id.
+    """
+    xp = pad_input(x, geometry)
+    batch, channels, height, width = xp.shape
+    pixels = xp.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    xh: Tensor = QuantiseVectors.apply(pixels, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
+    xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    return F.conv2d(xh, weight, bias, geometry.stride, 0, geometry.dilation)
+
+
+def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:
+    """The vectors that a layer hashes: (B, P, S·L) slices of X; where ids exist once per pixel, (B, H·W, C) blocks."""
+    if pattern.pixelwise:
+        return pad_input(x, geometry).permute(0, 2, 3, 1).flatten(1, 2)
+    return whole_slices(im2col(x, geometry, pattern.order), pattern.length, 2)
+
+
+@torch.no_grad()
+def cluster_ids(
+    x: Tensor, hash_vectors: Tensor, thresholds: Tensor, geometry: ConvGeometry, pattern: Pattern
+) -> Tensor:
+    """Ids (B, P, S) int64 of the `hashed_vectors` of `x`."""
+    vectors = hashed_vectors(x, geometry, pattern)
+    ids = bindec(project(vectors.reshape(-1, pattern.length), hash_vectors, thresholds))
+    return ids.view(vectors.shape[0], vectors.shape[1], -1)
+
+
+@torch.no_grad()
+def quantised_columns(
+    x: Tensor, hash_vectors: Tensor, thresholds: Tensor, geometry: ConvGeometry, pattern: Pattern,
+    centroids: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """X̂ (B, P, K): im2col with every vector replaced by its centroid, as in evaluation.
+
+    Args:
+        x: (B, C, H, W).
+        hash_vectors, thresholds: as in `reuse_conv2d`.
+        geometry, pattern: the layer's.
+        centroids: compiled scope: (S or blocks, 2^H, L).
+    """
+    running = None if centroids is None else RunningCentroids(centroids, centroids.new_ones(centroids.shape[:2]))
+    vectors = hashed_vectors(x, geometry, pattern)
+    quantised: Tensor = QuantiseVectors.apply(  # type: ignore[no-untyped-call]
+        vectors, hash_vectors, thresholds, Reuse(pattern, False, running)
+    )
+    if not pattern.pixelwise:
+        return quantised[..., : geometry.K]
+    (ph, pw), (height, width) = geometry.padding, x.shape[2:]
+    image = quantised.view(x.shape[0], height + 2 * ph, width + 2 * pw, -1).permute(0, 3, 1, 2)
+    unpadded = ConvGeometry(
+        geometry.in_channels, geometry.out_channels, geometry.kernel_size, geometry.stride, (0, 0), geometry.dilation
+    )
+    return im2col(image, unpadded, pattern.order)
+
+
+def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str) -> None:
+    """Refuse an input of a wrong shape, an empty one, and one with NaN or infinity."""
+    if x.dim() != 4 or x.shape[1] != geometry.in_channels or not x.is_floating_point():
+        raise ModelError(
+            f"layer '{layer_name}' takes floating-point images (B, {geometry.in_channels}, H, W), "
+            f"not {x.dtype} of shape {tuple(x.shape)}"
+        )
+    if x.numel() == 0:
+        raise ModelError(f"layer '{layer_name}' got an empty input of shape {tuple(x.shape)}")
+    geometry.output_size(x.shape[2], x.shape[3])
+    # A sum is one cheap pass; only if it overflows or is NaN are the elements looked at.
+    if not torch.isfinite(x.detach().sum()) and not bool(torch.isfinite(x.detach()).all()):
+        bad = int((~torch.isfinite(x)).sum())
+        raise ModelError(
+            f"layer '{layer_name}' got {bad} NaN or infinite numbers in its input; if this is training, it diverged: "
+            "lower the learning rate"
+        )
+
+
+def check_hash(
+    hash_vectors: Tensor, thresholds: Tensor, geometry: ConvGeometry, pattern: Pattern, layer_name: str
+) -> None:
+    """Refuse hash tensors whose shapes are not the pattern's."""
+    pattern.validate_for(geometry, layer_name)
+    groups = pattern.hash_groups(geometry)
+    expected = (groups, pattern.length, pattern.hashes), (groups, pattern.hashes)
+    found = tuple(hash_vectors.shape), tuple(thresholds.shape)
+    if found != expected:
+        raise PatternError(
+            f"layer '{layer_name}': hash vectors and thresholds must have shapes {expected[0]} and {expected[1]}, "
+            f"not {found[0]} and {found[1]}"
+        )
+
+
+def _running(
+    centroids: Tensor | None, counts: Tensor | None, pattern: Pattern, training: bool, layer_name: str
+) -> RunningCentroids | None:
+    if pattern.scope != "compiled":
+        return None
+    if centroids is not None and counts is not None:
+        return RunningCentroids(centroids, counts)
+    if not training:
+        raise ModelError(f"layer '{layer_name}' evaluates in compiled scope and needs centroids and counts")
+    return None

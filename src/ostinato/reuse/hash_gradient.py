@@ -1,0 +1,167 @@
+"""How the loss changes with a vector's projections: the estimators of `Pattern.gradient`.
+
+Ids are piecewise constant, so each estimator replaces something by a smooth stand-in. All need the same facts, the
+`Clustered` vectors of a forward pass and the loss gradients of their centroids, and give dLoss/dprojection for
+the vectors near enough to a hyperplane to matter. `docs/method.md` derives and compares them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ostinato.reuse.assignment import Assignment
+from ostinato.reuse.hashing import bit_values
+from ostinato.reuse.pattern import Pattern
+
+_CHUNK = 1 << 16  # vectors at a time, to bound the memory of the relaxation
+_REACH = 7.0  # the Gaussian of Eq. 3.4 is below 3e-11 beyond so many σ
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """A forward pass's clusters and their part in the loss.
+
+    Attributes:
+        rows: (R, L) vectors.
+        assignment: their clusters.
+        centroid_gradients: (C, L), dLoss/dcentroid.
+        row_gradients: for indices (A,) into `rows`, dLoss/d(that row's value after recovery), (A, L).
+        groups: G, row r uses hash matrix r mod G.
+    """
+
+    rows: Tensor
+    assignment: Assignment
+    centroid_gradients: Tensor
+    row_gradients: Callable[[Tensor], Tensor]
+    groups: int
+
+
+def projection_gradient(state: Clustered, pattern: Pattern) -> tuple[Tensor, Tensor]:
+    """dLoss/dprojection under `pattern.gradient`: indices (A,) of the vectors that have one, and it, (A, H)."""
+    if pattern.gradient == "trec":
+        return _trec(state, pattern)
+    smoothing = _flip_kernel if pattern.gradient == "flip" else _window_kernel
+    kernel = smoothing(state, pattern)
+    candidates = kernel.amax(1).nonzero().squeeze(1)
+    active = _sample(candidates, pattern)
+    scale = len(candidates) / max(1, len(active))  # the sample stands for all
+    change = _flip_changes(state, active, kernel[active], moves_centroids=pattern.gradient == "flip")
+    return active, change * kernel[active] * scale
+
+
+def _trec(state: Clustered, pattern: Pattern) -> tuple[Tensor, Tensor]:
+    """TREC §3.2 without its N×C matrices: only vectors with an unsaturated bit, columns near their own id.
+
+    With S the sigmoid of Eq. 3.2, d = Σ_h 2^(H−1−h)·S_h + 1, quotients Q_j = d/(id_j + 1) (Eq. 3.3), weights
+    G(Q_j) (Eq. 3.4) and Avg = G/N_c: dLoss/dd = Σ_j (x·dLoss/dcentroid_j)/N_j · G'(Q_j)/(id_j + 1).
+    """
+    projections = state.assignment.projections
+    hashes = projections.shape[1]
+    sigma = 1.0 / (pattern.k * 2**hashes)
+    values = bit_values(hashes, projections)
+    argument = pattern.slope * (projections - pattern.centre)
+    tail = torch.sigmoid(-argument.abs())  # exact where S or 1 − S underflows
+    bits, high = projections > 0, argument > 0
+    # S − bit: how far the soft bit is from the hard one, without cancellation.
+    off = torch.where(high, 1 - tail, tail) - bits.to(tail.dtype)
+    off = torch.where(bits & high, -tail, torch.where(~bits & ~high, tail, off))
+    active = ((off.abs() * values).amax(1) > 1e-4 * sigma).nonzero().squeeze(1)
+    result = projections.new_empty(len(active), hashes)
+    for start in range(0, len(active), _CHUNK):
+        part = active[start : start + _CHUNK]
+        slope = _quotient_gradient(state, part, off[part] @ values, sigma, pattern)
+        steep = pattern.slope * tail[part] * (1 - tail[part])
+        result[start : start + _CHUNK] = slope.unsqueeze(1) * values * steep
+    return active, result
+
+
+def _quotient_gradient(state: Clustered, part: Tensor, excess: Tensor, sigma: float, pattern: Pattern) -> Tensor:
+    """dLoss/dd of the vectors `part`, whose soft number d is `excess` above their own id + 1."""
+    clusters = state.assignment.clusters
+    keys, rows = state.assignment.keys[part], state.rows[part]
+    own = keys & (pattern.ids - 1)
+    nearest, total = torch.round(excess), torch.zeros_like(excess)
+    for step in range(-math.ceil(_REACH / pattern.k), math.ceil(_REACH / pattern.k) + 1):
+        distance = nearest + step
+        column = own + 1 + distance.long()
+        inside = (column >= 1) & (column <= pattern.ids)
+        column = column.clamp(1, pattern.ids)
+        cluster, occurs = _find(clusters.keys, keys - own + column - 1)
+        quotient = (excess - distance) / column  # Q − 1
+        bell = torch.exp(-quotient * quotient / (2 * sigma * sigma))
+        pull = (rows * state.centroid_gradients[cluster]).sum(1) / clusters.sizes[cluster]
+        term = pull * bell * (-quotient / (sigma * sigma)) / column
+        total += torch.where(inside & occurs, term, torch.zeros_like(term))
+    return total
+
+
+def _find(occurring: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Position of `keys` among the sorted `occurring`, and whether they are there."""
+    position = torch.searchsorted(occurring, keys).clamp(max=len(occurring) - 1)
+    return position, occurring[position] == keys
+
+
+def _deviation(state: Clustered) -> Tensor:
+    """(R or 1, H) standard deviations of each hash's projections, by which smoothing kernels scale."""
+    projections = state.assignment.projections
+    grouped = projections.view(-1, state.groups, projections.shape[1])
+    deviation = grouped.std(0, unbiased=False).clamp_min(torch.finfo(projections.dtype).tiny ** 0.25)
+    return deviation.repeat(len(grouped), 1) if state.groups > 1 else deviation
+
+
+def _flip_kernel(state: Clustered, pattern: Pattern) -> Tensor:
+    """(R, H) a·S·(1 − S) with a = flip_slope/deviation: how dense the vectors are near each hyperplane."""
+    slope = pattern.flip_slope / _deviation(state)
+    tail = torch.sigmoid(-(slope * state.assignment.projections).abs())
+    return torch.where(tail > 2e-3, slope * tail * (1 - tail), torch.zeros_like(tail))
+
+
+def _window_kernel(state: Clustered, pattern: Pattern) -> Tensor:
+    """(R, H) box of unit area around each hyperplane: the clipped straight-through derivative of a bit."""
+    width = pattern.window * _deviation(state)
+    inside = state.assignment.projections.abs() <= width
+    return inside.to(width.dtype) / (2 * width)
+
+
+def _sample(active: Tensor, pattern: Pattern) -> Tensor:
+    """At most `gradient_rows` of `active`, the same ones for the same number of candidates and seed."""
+    if len(active) <= pattern.gradient_rows:
+        return active
+    generator = torch.Generator().manual_seed(pattern.seed)
+    chosen = torch.randperm(len(active), generator=generator)[: pattern.gradient_rows]
+    return active[chosen.to(active.device)]
+
+
+def _flip_changes(state: Clustered, active: Tensor, kernel: Tensor, moves_centroids: bool) -> Tensor:
+    """(A, H) first-order change of the loss if a bit turned from 0 to 1, all else equal.
+
+    A vector x that moves from cluster p to q takes the recovered value of q instead of p's; if centroids move with
+    it, q's becomes (n_q·c_q + x)/(n_q + 1) for its members and p's moves by (c_p − x)/(n_p − 1) for those left.
+    An empty q would consist of x alone.
+    """
+    clusters, centroids = state.assignment.clusters, state.assignment.centroids
+    rows, own_gradient = state.rows[active], state.row_gradients(active)
+    keys, home = state.assignment.keys[active], clusters.index[active]
+    sizes = clusters.sizes.to(rows.dtype).unsqueeze(1)
+    change = torch.zeros_like(kernel)
+    left = ((state.centroid_gradients[home] - own_gradient) * (centroids[home] - rows)).sum(1)
+    left = left / (sizes[home, 0] - 1).clamp_min(1)
+    hashes = kernel.shape[1]
+    for h in range(hashes):
+        near = kernel[:, h].nonzero().squeeze(1)
+        other, occurs = _find(clusters.keys, keys[near] ^ (1 << (hashes - 1 - h)))
+        x, size = rows[near], sizes[other]
+        target = (centroids[other] * size + x) / (size + 1) if moves_centroids else centroids[other]
+        target = torch.where(occurs.unsqueeze(1), target, x)
+        difference = (own_gradient[near] * (target - centroids[home[near]])).sum(1)
+        if moves_centroids:
+            joined = (state.centroid_gradients[other] * (target - centroids[other])).sum(1)
+            difference = difference + left[near] + torch.where(occurs, joined, torch.zeros_like(joined))
+        is_one = (keys[near] >> (hashes - 1 - h)) & 1
+        change[near, h] = torch.where(is_one == 1, -difference, difference)
+    return change

@@ -1,0 +1,108 @@
+"""Views of a convolution as a matrix product: X (im2col), its adjoint (col2im), W, and column numbering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ostinato.reuse.geometry import ConvGeometry
+
+
+def column_indices(geometry: ConvGeometry, order: str) -> npt.NDArray[np.int64]:
+    """What each column of X is: an array (K, 3) of (c, kh, kw)."""
+    (kh, kw), channels = geometry.kernel_size, geometry.in_channels
+    if order == "c.kh.kw":
+        c, i, j = np.meshgrid(np.arange(channels), np.arange(kh), np.arange(kw), indexing="ij")
+    else:
+        i, j, c = np.meshgrid(np.arange(kh), np.arange(kw), np.arange(channels), indexing="ij")
+    return np.stack([c.ravel(), i.ravel(), j.ravel()], axis=1).astype(np.int64)
+
+
+def pad_input(x: Tensor, geometry: ConvGeometry) -> Tensor:
+    """`x` (B, C, H, W) with the convolution's zero padding around it."""
+    vertical, horizontal = geometry.padding
+    return F.pad(x, (horizontal, horizontal, vertical, vertical)) if vertical or horizontal else x
+
+
+def _windows(x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
+    """im2col of `x` (B, C, H, W): (B, OH·OW, K), a copy."""
+    if order == "kh.kw.c":  # from channels-last memory, so that a pixel's channels are copied in one run
+        x = x.contiguous(memory_format=torch.channels_last)
+    u = pad_input(x, geometry)
+    for axis in range(2):
+        extent = geometry.dilation[axis] * (geometry.kernel_size[axis] - 1) + 1
+        u = u.unfold(2 + axis, extent, geometry.stride[axis])
+    u = u[..., :: geometry.dilation[0], :: geometry.dilation[1]]  # (B, C, OH, OW, KH, KW)
+    u = u.permute((0, 2, 3, 1, 4, 5) if order == "c.kh.kw" else (0, 2, 3, 4, 5, 1))
+    return u.reshape(u.shape[0], u.shape[1] * u.shape[2], geometry.K)
+
+
+def col2im(columns: Tensor, geometry: ConvGeometry, order: str, size: tuple[int, int]) -> Tensor:
+    """Adjoint of `im2col`: adds every column entry (B, OH·OW, K) back onto its input pixel: (B, C, H, W)."""
+    height, width = size
+    if order == "c.kh.kw":
+        return F.fold(
+            columns.transpose(1, 2), size, geometry.kernel_size, geometry.dilation, geometry.padding, geometry.stride
+        )
+    (kh, kw), (sh, sw), (dh, dw) = geometry.kernel_size, geometry.stride, geometry.dilation
+    (ph, pw), (oh, ow) = geometry.padding, geometry.output_size(height, width)
+    batch, channels = columns.shape[0], geometry.in_channels
+    taps = columns.view(batch, oh, ow, kh, kw, channels)
+    image = columns.new_zeros(batch, height + 2 * ph, width + 2 * pw, channels)
+    for i in range(kh):  # KH·KW strided additions; faster than a scatter of N·K numbers
+        for j in range(kw):
+            rows = slice(i * dh, i * dh + (oh - 1) * sh + 1, sh)
+            cols = slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
+            image[:, rows, cols] += taps[:, :, :, i, j]
+    return image[:, ph : ph + height, pw : pw + width].permute(0, 3, 1, 2)
+
+
+class _Im2col(torch.autograd.Function):
+    """im2col with its adjoint as gradient; autograd's own, through `unfold`, is several times slower."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
+        ctx.geometry, ctx.order, ctx.size = geometry, order, (x.shape[2], x.shape[3])
+        return _windows(x, geometry, order)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return col2im(gradients[0].contiguous(), ctx.geometry, ctx.order, ctx.size), None, None
+
+
+def im2col(x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
+    """X of `x` (B, C, H, W): (B, OH·OW, K), its columns in `order`; differentiable."""
+    columns: Tensor = _Im2col.apply(x, geometry, order)  # type: ignore[no-untyped-call]
+    return columns
+
+
+def weight_matrix(weight: Tensor, order: str) -> Tensor:
+    """W (K, M) of `weight` (M, C, KH, KW), its rows in `order`."""
+    return (weight if order == "c.kh.kw" else weight.permute(0, 2, 3, 1)).flatten(1).t()
+
+
+def weight_from_matrix(matrix: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
+    """Inverse of `weight_matrix`: (K, M) to (M, C, KH, KW), contiguous."""
+    (kh, kw), channels = geometry.kernel_size, geometry.in_channels
+    rows = matrix.t()
+    if order == "c.kh.kw":
+        return rows.reshape(-1, channels, kh, kw).contiguous()
+    return rows.reshape(-1, kh, kw, channels).permute(0, 3, 1, 2).contiguous()
+
+
+def whole_slices(matrix: Tensor, length: int, dim: int) -> Tensor:
+    """`matrix` with zeros appended along `dim` until `length` divides it.
+
+    A ragged last slice then is like the others: the zeros meet zero rows of W and of the hash.
+    """
+    missing = -matrix.shape[dim] % length
+    if not missing:
+        return matrix
+    shape = list(matrix.shape)
+    shape[dim] = missing
+    return torch.cat([matrix, matrix.new_zeros(shape)], dim)
