@@ -1,0 +1,86 @@
+"""Boards as data: the core, its clock, and the memory a network can use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ostinato.errors import BoardError
+from ostinato.targets.cores import Core, get_core
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class Board:
+    """A microcontroller board.
+
+    Attributes:
+        name: what users type, in lower case.
+        core: name of the ARM core, a key of `cores.CORES`.
+        clock_hz: the clock at which latencies are given, the part's maximum.
+        sram_bytes: the largest contiguous SRAM: static data, the arena and the stack must fit into it together.
+        flash_bytes: flash for code, weights and tables.
+        flash_wait_states: wait states of the flash at `clock_hz` (from the reference manual). Recorded for the
+            reader; the cycle models assume none, as if the part's cache and prefetch always hit.
+        description: one line for people.
+        extra_sram_bytes: SRAM elsewhere in the address map, not counted in `sram_bytes` and not used yet.
+    """
+
+    name: str
+    core: str
+    clock_hz: int
+    sram_bytes: int
+    flash_bytes: int
+    flash_wait_states: int
+    description: str
+    extra_sram_bytes: int = 0
+
+    @property
+    def core_data(self) -> Core:
+        """The `Core` behind the name."""
+        return get_core(self.core)
+
+    def milliseconds(self, cycles: float) -> float:
+        """Time that `cycles` take at this board's clock, in ms."""
+        return 1e3 * cycles / self.clock_hz
+
+
+BOARDS: dict[str, Board] = {
+    board.name: board
+    for board in (
+        Board(
+            name="stm32f469i",
+            core="cortex-m4",
+            clock_hz=180_000_000,
+            sram_bytes=320 * KIB,
+            flash_bytes=2 * MIB,
+            flash_wait_states=5,
+            description="STM32F469I Discovery: Cortex-M4F at 180 MHz, 320 KiB SRAM (and 64 KiB CCM), 2 MiB flash",
+            extra_sram_bytes=64 * KIB,
+        ),
+        Board(
+            name="stm32f767zi",
+            core="cortex-m7",
+            clock_hz=216_000_000,
+            sram_bytes=512 * KIB,
+            flash_bytes=2 * MIB,
+            flash_wait_states=7,
+            description="NUCLEO-F767ZI: Cortex-M7F at 216 MHz, 512 KiB SRAM (DTCM, SRAM1, SRAM2), 2 MiB flash",
+        ),
+    )
+}
+
+
+def get_board(name: str | Board) -> Board:
+    """Return the board called `name` (a `Board` is returned as it is).
+
+    Raises:
+        BoardError: no board has that name.
+    """
+    if isinstance(name, Board):
+        return name
+    try:
+        return BOARDS[name.lower()]
+    except KeyError:
+        raise BoardError(f"unknown board {name!r}; known boards: {', '.join(sorted(BOARDS))}") from None

@@ -1,0 +1,140 @@
+"""Counting executed blocks: a hook in C, compiled on first use, and its Python twin with the same counts.
+
+Every translated block that runs adds one at its first and one behind its last half-word, so that a running sum gives
+how often each instruction was executed, however the emulator cut the code into blocks. A third counter tells how often a
+block was entered by falling out of the one before; executions of a branch minus that are its taken ones.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import unicorn
+from unicorn import arm_const
+
+from ostinato.errors import SimulationError, ToolchainError
+from ostinato.targets.cache import BuildCache, content_key
+from ostinato.targets.toolchain import SUPPORT, compile_host_library
+
+Counters = npt.NDArray[np.uint64]
+NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class _BlockCounter(ctypes.Structure):
+    """Mirror of `block_counter` in support/block_hook.c; see there for the fields."""
+
+    _fields_ = (
+        ("base", ctypes.c_uint64),
+        ("halfwords", ctypes.c_uint64),
+        ("enter", ctypes.c_void_p),
+        ("leave", ctypes.c_void_p),
+        ("fall", ctypes.c_void_p),
+        ("descent", ctypes.c_void_p),
+        ("stop", ctypes.c_uint64),
+        ("previous_end", ctypes.c_uint64),
+        ("lowest_sp", ctypes.c_int64),
+        ("stack_limit", ctypes.c_int64),
+        ("overflow_at", ctypes.c_uint64),
+        ("outside", ctypes.c_uint64),
+        ("reg_read", ctypes.c_void_p),
+        ("emu_stop", ctypes.c_void_p),
+        ("sp_register", ctypes.c_int32),
+    )
+
+
+class BlockHook:
+    """Counters over the half-words of the code section, filled while the emulator runs.
+
+    Attributes:
+        counts: uint64 [3, halfwords + 1]: blocks entered here, left just before here, fallen through to here.
+        state: stack pointer bounds and what went wrong, shared with the C hook.
+    """
+
+    def __init__(self, base: int, end: int, descent: npt.NDArray[np.uint32], stop: int) -> None:
+        halfwords = (end - base) // 2
+        self.counts: Counters = np.zeros((3, halfwords + 1), np.uint64)
+        self.descent = np.ascontiguousarray(descent, np.uint32)
+        self.state = _BlockCounter(
+            base=base,
+            halfwords=halfwords,
+            enter=self.counts[0].ctypes.data,
+            leave=self.counts[1].ctypes.data,
+            fall=self.counts[2].ctypes.data,
+            descent=self.descent.ctypes.data,
+            stop=stop,
+            sp_register=arm_const.UC_ARM_REG_SP,
+        )
+
+    def reset(self, stack_pointer: int, stack_limit: int) -> None:
+        """Start a run: zero the counters, and watch the stack from here down to its limit."""
+        self.counts[:] = 0
+        state = self.state
+        state.previous_end, state.lowest_sp, state.stack_limit = NOWHERE, stack_pointer, stack_limit
+        state.overflow_at, state.outside = 0, 0
+
+    def install_c(self, emulator: unicorn.Uc, library: ctypes.CDLL) -> None:
+        """Register the C function with the emulator, by pointer."""
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        self.state.reg_read = ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value
+        self.state.emu_stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
+        self._library = library  # must live as long as the emulator calls into it
+        handle = ctypes.c_size_t()
+        # The end before the begin: an empty range means every address.
+        status = uclib.uc_hook_add(
+            emulator._uch,
+            ctypes.byref(handle),
+            unicorn.UC_HOOK_BLOCK,
+            ctypes.cast(library.count_block, ctypes.c_void_p),
+            ctypes.byref(self.state),
+            ctypes.c_uint64(1),
+            ctypes.c_uint64(0),
+        )
+        if status != unicorn.UC_ERR_OK:
+            raise SimulationError(f"the emulator refused the block hook (unicorn error {status})")
+
+    def install_python(self, emulator: unicorn.Uc) -> None:
+        """Register the same function written in Python: some hundred times slower."""
+        enter, leave, fall = self.counts
+        state, descent = self.state, self.descent
+
+        def count_block(uc: unicorn.Uc, address: int, size: int, _: Any) -> None:
+            if address == state.stop:
+                return
+            begin = (address - state.base) >> 1
+            end = begin + (size >> 1)
+            if begin < 0 or end > state.halfwords:
+                state.outside = address
+                return
+            if address == state.previous_end:
+                fall[begin] += np.uint64(1)
+            enter[begin] += np.uint64(1)
+            leave[end] += np.uint64(1)
+            state.previous_end = address + size
+            if descent[begin]:
+                lowest = uc.reg_read(arm_const.UC_ARM_REG_SP) - int(descent[begin])
+                state.lowest_sp = min(state.lowest_sp, max(lowest, 0))
+                if lowest < state.stack_limit and not state.overflow_at:
+                    state.overflow_at = address
+                    uc.emu_stop()
+
+        emulator.hook_add(unicorn.UC_HOOK_BLOCK, count_block)
+
+
+@functools.cache
+def c_hook_library() -> ctypes.CDLL | None:
+    """The compiled hook from the build cache, or None where no host compiler works."""
+    source = SUPPORT / "block_hook.c"
+    try:
+        cache = BuildCache()
+        library: Path = cache.path("hook", content_key([source.read_bytes()]), ".so")
+        # Compiled through the object cache each time: it notices a new compiler, and costs milliseconds.
+        compile_host_library([source], library, toolchain="auto")
+        return ctypes.CDLL(str(library))
+    except (ToolchainError, OSError):
+        return None

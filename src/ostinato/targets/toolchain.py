@@ -1,0 +1,195 @@
+"""Compiling C and assembly: firmware for a core (an ELF file), or a shared library for the host.
+
+Objects and results are kept in a build cache under the hash of their sources, every header in reach, the flags and the
+compiler's version, so that a repeated build costs a few milliseconds. The recipes are those of DESIGN §6.
+"""
+
+from __future__ import annotations
+
+import platform
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostinato.errors import ToolchainError
+from ostinato.targets.boards import MIB, Board
+from ostinato.targets.cache import BuildCache, content_key, copy_atomically
+from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolchain
+from ostinato.targets.cores import Core, get_core
+from ostinato.targets.objects import Defines, compile_objects, link
+
+__all__ = [
+    "Memory",
+    "Toolchain",
+    "compile_firmware",
+    "compile_host_library",
+    "find_host_compiler",
+    "find_toolchain",
+    "linker_script",
+]
+
+SUPPORT = Path(__file__).parent / "support"
+_START_FILES = ("start.c", "memory.c", "aeabi.S", "default_main.c")
+
+_WARNINGS = ("-Wall", "-Wextra", "-Werror")
+_LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where firmware lives: STM32's addresses, and how much there is.
+
+    The default is larger than any microcontroller, for harnesses that keep their test data beside the kernel.
+    """
+
+    flash_bytes: int = 32 * MIB
+    sram_bytes: int = 32 * MIB
+    flash_origin: int = 0x0800_0000
+    sram_origin: int = 0x2000_0000
+
+    @classmethod
+    def of(cls, board: Board) -> Memory:
+        """The memory of a board: a network that does not fit fails to link."""
+        return cls(flash_bytes=board.flash_bytes, sram_bytes=board.sram_bytes)
+
+
+def linker_script(memory: Memory) -> str:
+    """The text of a GNU linker script for that memory."""
+    template = string.Template((SUPPORT / "firmware.ld").read_text())
+    return template.safe_substitute(
+        flash_origin=hex(memory.flash_origin),
+        flash_bytes=memory.flash_bytes,
+        sram_origin=hex(memory.sram_origin),
+        sram_bytes=memory.sram_bytes,
+    )
+
+
+def compile_firmware(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    core: str | Core = "cortex-m4",
+    include_dirs: Sequence[Path] = (),
+    defines: Defines | None = None,
+    optimise: str = "-O3",
+    toolchain: str | Toolchain = "zig",
+    memory: Memory | Board | None = None,
+    cache_dir: Path | None = None,
+) -> Path:
+    """Compile C and assembly into an ELF file with our start-up code, linker script and memory helpers.
+
+    All non-static functions and variables are kept, so that a harness can be called and filled by symbol.
+
+    Args:
+        sources: `.c` and `.S` files. A `main` is optional (for harnesses whose functions are called by name).
+        out: the ELF file to write (atomically).
+        core: `cortex-m4` or `cortex-m7`.
+        include_dirs: searched in this order.
+        defines: preprocessor names; `None` as a value defines the bare name.
+        optimise: `-O0`, `-O1`, `-O2`, `-O3` or `-Os`.
+        toolchain: a name for `find_toolchain`, or its result.
+        memory: where to link: a `Memory`, a `Board`'s own, or by default one larger than any microcontroller.
+        cache_dir: another place for the build cache.
+
+    Raises:
+        ToolchainError: no compiler; a missing source; a compile or link error (with the compiler's first error line).
+    """
+    core = get_core(core)
+    tools = toolchain if isinstance(toolchain, Toolchain) else find_toolchain(toolchain)
+    place = Memory.of(memory) if isinstance(memory, Board) else memory or Memory()
+    cache = BuildCache(cache_dir)
+    target = _firmware_target(tools, core)
+    flags = (*target, "-std=gnu11", _level(optimise), *_WARNINGS, *_firmware_flags(tools))
+    objects = compile_objects(tools, sources, flags, (*include_dirs, *_own_includes(tools)), defines or {}, cache)
+    # Start-up and helpers are always -O2, so that the caller's flags cannot spoil or change them.
+    start_flags = (*target, "-std=gnu11", "-O2", *_WARNINGS, "-fno-builtin", *_firmware_flags(tools))
+    objects += compile_objects(tools, [SUPPORT / name for name in _START_FILES], start_flags, (), {}, cache)
+
+    script_text = linker_script(place)
+    script = cache.path("ld", content_key([script_text]), ".ld")
+    script.write_text(script_text)
+    link_flags = (*target, "-nostartfiles", "-static", "-Wl,-e,Reset_Handler", "-Wl,--no-gc-sections")
+    if not tools.is_zig:
+        link_flags += ("-nodefaultlibs",)
+    libraries = () if tools.is_zig else ("-lgcc",)
+    elf = link(tools, objects, (*link_flags, "-T", str(script)), libraries, script_text, ".elf", cache)
+    copy_atomically(elf, Path(out))
+    return Path(out)
+
+
+def compile_host_library(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    include_dirs: Sequence[Path] = (),
+    defines: Defines | None = None,
+    optimise: str = "-O3",
+    sanitize: bool = False,
+    toolchain: str | Toolchain = "zig",
+    cache_dir: Path | None = None,
+) -> Path:
+    """Compile C into a shared library for this computer's own CPU, to be loaded with `ctypes`.
+
+    Args:
+        sources: `.c` files.
+        out: the library to write (atomically). Loading it twice in one process needs two names.
+        include_dirs: searched in this order.
+        defines: preprocessor names; `None` as a value defines the bare name.
+        optimise: `-O0`, `-O1`, `-O2`, `-O3` or `-Os`.
+        sanitize: trap on undefined behaviour (the process dies of SIGILL: run it in a child process).
+        toolchain: a name for `find_host_compiler`, or its result.
+        cache_dir: another place for the build cache.
+
+    Raises:
+        ToolchainError: no compiler; a missing source; a compile or link error (with the compiler's first error line).
+    """
+    tools = toolchain if isinstance(toolchain, Toolchain) else find_host_compiler(toolchain)
+    cache = BuildCache(cache_dir)
+    native = "-mcpu=native" if tools.is_zig else "-march=native"
+    flags = ("-std=gnu11", _level(optimise), native, "-fPIC", *_WARNINGS, *_sanitizer(tools, sanitize))
+    # "native" means another thing on another computer that shares this cache.
+    objects = compile_objects(tools, sources, flags, tuple(include_dirs), defines or {}, cache, extra_key=_this_cpu())
+    library = link(tools, objects, ("-shared",), (), _this_cpu(), ".so", cache)
+    copy_atomically(library, Path(out))
+    return Path(out)
+
+
+def _firmware_target(tools: Toolchain, core: Core) -> tuple[str, ...]:
+    if tools.is_zig:
+        return ("-target", "thumb-freestanding-eabihf", f"-mcpu={core.zig_cpu}")
+    return core.gcc_flags
+
+
+def _firmware_flags(tools: Toolchain) -> tuple[str, ...]:
+    common = ("-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-common")
+    if tools.is_zig:
+        return (*common, "-fno-sanitize=undefined", "-ffunction-sections")
+    # Without -ffreestanding: GCC would turn a small memcpy into a call, five times slower (DESIGN §6).
+    return (*common, "-fno-tree-loop-distribute-patterns", "-ffunction-sections")
+
+
+def _own_includes(tools: Toolchain) -> tuple[Path, ...]:
+    return (SUPPORT / "include",) if tools.is_zig else ()  # GCC for ARM brings newlib's headers
+
+
+def _sanitizer(tools: Toolchain, wanted: bool) -> tuple[str, ...]:
+    if not wanted:
+        return ("-fno-sanitize=undefined",)  # zig's own default is to check in C
+    trap = "-fsanitize-trap=undefined" if tools.is_zig else "-fsanitize-undefined-trap-on-error"
+    return ("-fsanitize=undefined", trap)
+
+
+def _level(optimise: str) -> str:
+    if optimise not in _LEVELS:
+        raise ToolchainError(f"unknown optimisation level {optimise!r}; supported: {', '.join(_LEVELS)}")
+    return optimise
+
+
+def _this_cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    features = ""
+    if info.is_file():
+        lines = info.read_text(errors="replace").splitlines()
+        features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.system()} {platform.machine()} {platform.processor()} {features}"
