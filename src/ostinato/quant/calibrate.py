@@ -1,0 +1,82 @@
+"""Calibration: what activations look like on real images, observed in the network that will be deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ostinato.errors import DataError, ModelError, QuantizationError
+from ostinato.quant.evaluate import steps
+from ostinato.quant.graph import INPUT, FloatFlatten, FloatGraph, FloatOp, FloatPool, FloatReuse
+from ostinato.quant.ranges import METHODS, Observer, Range
+from ostinato.quant.reuse_statistics import ReuseStatistics
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Ranges of the values that have a scale of their own, and what reuse layers need beside them."""
+
+    ranges: Mapping[str, Range]
+    reuse: Mapping[str, ReuseStatistics]
+
+
+def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibration:
+    """Observe `graph` on `images` (N, C, H, W), already scaled as the network expects them.
+
+    Pooling keeps its input's scale. A maximum of clipped values is the clipped maximum, so where all that reads a layer
+    is max pooling, the range is that of the pooled values, which are what later layers see.
+
+    Raises:
+        DataError: no images, or of another shape than the network's input.
+        QuantizationError: an unknown method.
+        ModelError: activations that are NaN or infinite, naming the layer.
+    """
+    if method not in METHODS:
+        raise QuantizationError(f"calibration method '{method}' is not known; known: {', '.join(METHODS)}")
+    if images.ndim != 4 or len(images) == 0 or tuple(images.shape[1:]) != graph.input_shape:
+        raise DataError(
+            f"calibration images have shape {tuple(images.shape)}; the network needs at least one, (N, "
+            f"{', '.join(map(str, graph.input_shape))})"
+        )
+    batches = torch.split(images, _BATCH)
+    observed = {observed_at(graph, name): name for name in (INPUT, *(op.name for op in graph.ops if owns_scale(op)))}
+    observers = {value: Observer(len(batches)) for value in observed}
+    reuse = {op.input: ReuseStatistics(op) for op in graph.ops if isinstance(op, FloatReuse)}
+    for batch in batches:
+        for name, value in steps(graph, batch):
+            if name in observers:
+                _see(observers[name], value, name)
+            if name in reuse:
+                reuse[name].see(value)
+    ranges = {observed[value]: METHODS[method](observer) for value, observer in observers.items()}
+    return Calibration(ranges, {statistics.op.name: statistics for statistics in reuse.values()})
+
+
+def owns_scale(op: FloatOp) -> bool:
+    """Whether the output has a scale of its own, rather than its input's."""
+    return not isinstance(op, FloatPool | FloatFlatten)
+
+
+def observed_at(graph: FloatGraph, name: str) -> str:
+    """The value whose distribution decides the range of value `name`: itself, or what max pooling makes of it."""
+    readers = graph.consumers(name)
+    if len(readers) == 1 and graph.output != name:
+        reader = readers[0]
+        if isinstance(reader, FloatPool) and not reader.average:
+            return observed_at(graph, reader.name)
+    return name
+
+
+def _see(observer: Observer, value: Tensor, name: str) -> None:
+    try:
+        observer.see(torch.as_tensor(value))
+    except ValueError as error:
+        where = "the calibration images have" if name == INPUT else f"layer '{name}': calibration gave"
+        raise ModelError(
+            f"{where} NaN or infinite values; check the model's weights and the images' scaling"
+        ) from error

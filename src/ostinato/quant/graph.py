@@ -1,0 +1,149 @@
+"""The float network between `torch.export` and the integers: few operators, all of them plain data.
+
+Values are named after the operator that makes them; the network's input is called `INPUT`. Shapes leave out the batch
+axis: (C, H, W) for maps, (features,) for vectors. Parameters are float64, so that folding one into another costs no
+precision that quantisation would then be blamed for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from ostinato.reuse.geometry import ConvGeometry, Pair
+from ostinato.reuse.pattern import Pattern
+
+INPUT = "input"
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatOp:
+    """Base of all operators: `name` is the layer's qualified name, `input` the value it reads, `shape` its output's."""
+
+    name: str
+    input: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """An activation that only limits: ReLU is (0, ∞), ReLU6 (0, 6), none (−∞, ∞)."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def then(self, other: Clamp) -> Clamp:
+        """This clamp followed by `other`, as one."""
+        limit = [min(max(bound, other.low), other.high) for bound in (self.low, self.high)]
+        return Clamp(*limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedOp(FloatOp):
+    """An operator that is linear in `weight` (output channels first) and adds `bias` (M,), then clamps."""
+
+    weight: Tensor
+    bias: Tensor
+    clamp: Clamp = field(default_factory=Clamp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConv(WeightedOp):
+    """A conventional convolution; weight (M, C, KH, KW)."""
+
+    geometry: ConvGeometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatReuse(WeightedOp):
+    """A reuse convolution; weight (M, C, KH, KW) in torch's layout, whatever the pattern's order.
+
+    hash_vectors (G, L, H), thresholds (G, H); slice s is hashed by group s mod G. `centroids` (groups, 2^H, L) with
+    every id filled, in compiled scope only.
+    """
+
+    geometry: ConvGeometry
+    pattern: Pattern
+    hash_vectors: Tensor
+    thresholds: Tensor
+    centroids: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatLinear(WeightedOp):
+    """A fully connected layer; weight (M, K)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatBatchNorm(FloatOp):
+    """An inference-time batch norm, y = x · scale + shift, both (C,)."""
+
+    scale: Tensor
+    shift: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatActivation(FloatOp):
+    """A clamp that stands alone."""
+
+    clamp: Clamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatPool(FloatOp):
+    """A pooling window; `average` divides by the number of valid elements, otherwise the maximum is taken."""
+
+    average: bool
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatFlatten(FloatOp):
+    """A map as a vector: in (C, H, W) order as torch has it, or `channels_last`, in (H, W, C) order."""
+
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
+class FloatGraph:
+    """Operators in execution order, with one input and one output; `notes` say what the front end left out."""
+
+    input_shape: Shape
+    ops: tuple[FloatOp, ...]
+    output: str
+    notes: tuple[str, ...] = ()
+
+    def op(self, name: str) -> FloatOp:
+        """The operator that makes value `name`. Raises KeyError when there is none."""
+        for op in self.ops:
+            if op.name == name:
+                return op
+        raise KeyError(name)
+
+    def producer(self, op: FloatOp) -> FloatOp | None:
+        """The operator whose value `op` reads; None for the network's input."""
+        return None if op.input == INPUT else self.op(op.input)
+
+    def consumers(self, name: str) -> tuple[FloatOp, ...]:
+        """The operators that read value `name`."""
+        return tuple(op for op in self.ops if op.input == name)
+
+    def with_op(self, op: FloatOp) -> FloatGraph:
+        """This graph with the operator of the same name replaced."""
+        return replace(self, ops=tuple(op if old.name == op.name else old for old in self.ops))
+
+    def without(self, op: FloatOp) -> FloatGraph:
+        """This graph without `op`: what read its value reads its input instead."""
+        kept = (old for old in self.ops if old.name != op.name)
+        ops = tuple(replace(old, input=op.input) if old.input == op.name else old for old in kept)
+        return replace(self, ops=ops, output=op.input if self.output == op.name else self.output)
+
+    def value_shape(self, name: str) -> Shape:
+        """Shape of a value."""
+        return self.input_shape if name == INPUT else self.op(name).shape

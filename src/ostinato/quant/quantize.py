@@ -1,0 +1,140 @@
+"""The whole way: a float module and calibration images to the integer network that firmware runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ostinato.errors import DataError, QuantizationError
+from ostinato.quant.calibrate import Calibration, calibrate, owns_scale
+from ostinato.quant.frontend import from_module
+from ostinato.quant.graph import (
+    INPUT,
+    FloatConv,
+    FloatFlatten,
+    FloatGraph,
+    FloatLinear,
+    FloatOp,
+    FloatPool,
+    FloatReuse,
+    Shape,
+)
+from ostinato.quant.ops import ConvDims, QAvgPool2d, QGraph, QMaxPool2d, QOp, QTensor
+from ostinato.quant.passes import prepare
+from ostinato.quant.quantize_dense import quantize_conv, quantize_linear
+from ostinato.quant.quantize_reuse_compiled import quantize_reuse_compiled
+from ostinato.quant.quantize_reuse_image import quantize_reuse_image
+from ostinato.reuse.geometry import Pair
+
+
+def quantize(
+    model: nn.Module,
+    calibration: Tensor,
+    *,
+    input_scale: float | None = None,
+    input_zero_point: int | None = None,
+    name: str = "model",
+    classes: Sequence[str] = (),
+    method: str = "mse",
+) -> QGraph:
+    """Quantise `model` after training: per-channel symmetric int8 weights, per-tensor asymmetric int8 activations.
+
+    Args:
+        model: in eval mode or not; it is not changed.
+        calibration: real images (N, C, H, W) as the model takes them, best a few hundred of the training set.
+        input_scale: fix the input's scale (1/128 for images in [−1, 1)) rather than calibrate it.
+        input_zero_point: with `input_scale`; 0 unless given.
+        name: of the network, in generated code.
+        classes: names of the outputs.
+        method: how activation ranges are found: `mse`, `percentile` or `minmax`.
+
+    Raises:
+        UnsupportedError: what firmware cannot express, naming the layer.
+        ModelError: weights or activations that are NaN or infinite.
+        DataError: unusable calibration images.
+        QuantizationError: arithmetic that cannot be proven safe, or unusable arguments.
+    """
+    if calibration.ndim != 4 or len(calibration) == 0:
+        raise DataError(
+            f"calibration images have shape {tuple(calibration.shape)}; at least one is needed, (N, C, H, W)"
+        )
+    graph = prepare(from_module(model, calibration[:1]))
+    return quantize_graph(
+        graph,
+        calibrate(graph, calibration, method),
+        input_parameters=_input_parameters(input_scale, input_zero_point),
+        name=name,
+        classes=tuple(classes),
+    )
+
+
+def _input_parameters(scale: float | None, zero_point: int | None) -> tuple[float, int] | None:
+    if scale is None:
+        if zero_point is not None:
+            raise QuantizationError("input_zero_point is given without input_scale; give both or neither")
+        return None
+    zero_point = 0 if zero_point is None else zero_point
+    if not 0 < scale < float("inf") or not -128 <= zero_point <= 127:
+        raise QuantizationError(
+            f"input_scale={scale} and input_zero_point={zero_point} are not usable: the scale must be positive and "
+            "finite, the zero point within −128 and 127"
+        )
+    return scale, zero_point
+
+
+def quantize_graph(
+    graph: FloatGraph,
+    calibration: Calibration,
+    *,
+    input_parameters: tuple[float, int] | None = None,
+    name: str = "model",
+    classes: tuple[str, ...] = (),
+) -> QGraph:
+    """Integers for a prepared graph (see `passes.prepare`) and what `calibrate` observed in it."""
+    parameters = input_parameters or calibration.ranges[INPUT].parameters()
+    tensors = {INPUT: QTensor(INPUT, _channels_last(graph.input_shape), *parameters)}
+    ops: list[QOp] = []
+    for op in graph.ops:
+        source = tensors[op.input]
+        if isinstance(op, FloatFlatten):  # a map in (H, W, C) order already is that vector
+            tensors[op.name] = source
+            continue
+        own = calibration.ranges[op.name].parameters() if owns_scale(op) else (source.scale, source.zero_point)
+        tensors[op.name] = QTensor(op.name, _channels_last(op.shape), *own)
+        ops.append(_quantize_op(op, source, tensors[op.name], calibration))
+    _check_classes(classes, tensors[graph.output])
+    metadata = {"notes": "; ".join(graph.notes)} if graph.notes else {}
+    return QGraph(name, tensors[INPUT], tensors[graph.output], tuple(ops), classes, metadata)
+
+
+def _check_classes(classes: tuple[str, ...], output: QTensor) -> None:
+    if classes and len(classes) != output.size:
+        raise QuantizationError(f"{len(classes)} class names are given for a network with {output.size} outputs")
+
+
+def _quantize_op(op: FloatOp, source: QTensor, target: QTensor, calibration: Calibration) -> QOp:
+    if isinstance(op, FloatLinear):
+        return quantize_linear(op, source, target)
+    if isinstance(op, FloatPool):
+        dims = _dims(source, target, op.kernel, op.stride, op.padding, op.dilation)
+        kind = QAvgPool2d if op.average else QMaxPool2d
+        return kind(name=op.name, input=source, output=target, dims=dims)
+    if isinstance(op, FloatConv | FloatReuse):
+        g = op.geometry
+        dims = _dims(source, target, g.kernel_size, g.stride, g.padding, g.dilation)
+        if isinstance(op, FloatConv):
+            return quantize_conv(op, dims, source, target)
+        form = quantize_reuse_image if op.pattern.scope == "image" else quantize_reuse_compiled
+        return form(op, dims, source, target, calibration.reuse[op.name])
+    raise TypeError(f"{type(op).__name__} '{op.name}' is not left by passes.prepare")
+
+
+def _dims(source: QTensor, target: QTensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> ConvDims:
+    height, width, channels = source.shape
+    oh, ow, out = target.shape
+    return ConvDims((height, width, channels), (oh, ow, out), kernel, stride, padding, dilation)
+
+
+def _channels_last(shape: Shape) -> tuple[int, ...]:
+    return (*shape[1:], shape[0])
