@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+from ostinato.files import write_atomically
 from ostinato.report.decode import About, Record, ReportError
-from ostinato.report.files import write_atomically
 
 SCHEMA_VERSION = 1
 """Raised when a field is renamed or removed, or changes its meaning or unit; not for a new optional field."""
@@ -188,8 +188,9 @@ class Report(Record):
         return cls.from_dict(found)
 
     def write(self, path: Path) -> Path:
-        """Write `report.json`, whole or not at all."""
-        return write_atomically(path, self.to_json().encode())
+        """Write `report.json`, whole or not at all; returns `path`."""
+        write_atomically(path, self.to_json().encode())
+        return path
 
     @classmethod
     def read(cls, path: Path) -> Report:
