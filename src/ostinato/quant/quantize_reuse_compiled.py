@@ -48,7 +48,7 @@ def quantize_reuse_compiled(
     safe = {bits: c for bits, c in candidates.items() if c.reach <= INT16_MAX}
     if not safe:
         raise QuantizationError(
-            f"layer '{op.name}': the int16 sum of {len(real)} table rows can reach {candidates[1].reach} at one fraction "
+            f"layer '{op.name}': the int16 sum of {len(real)} table rows can reach {candidates[1].reach} at 1 fraction "
             f"bit, beyond {INT16_MAX}; use a longer slice than L={op.pattern.length} (fewer rows)"
         )
     bits = min(safe, key=lambda b: safe[b].error)

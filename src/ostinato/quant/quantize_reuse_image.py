@@ -67,6 +67,6 @@ def _fraction_bits(
             return bits
     raise QuantizationError(
         f"layer '{op.name}': sums before the activation reach ±{statistics.peak:.4g}, that is "
-        f"{statistics.peak / target.scale:.0f} output steps of {target.scale:.4g}, too many for int16 with headroom for "
-        "unseen images; the output's range is too small beside the sums: check the calibration images"
+        f"{statistics.peak / target.scale:.0f} output steps of {target.scale:.4g}, too many for int16 with headroom "
+        "for unseen images; the output's range is too small beside the sums: check the calibration images"
     )
