@@ -81,6 +81,8 @@ class ImageDataset:
         sides = {tuple(split.images.shape[2:]) for split in (self.train, self.valid, self.test)}
         if len(sides) != 1 or len(set(next(iter(sides)))) != 1:
             raise DataError(f"{self.name}: images must be square and of one size; found {sorted(sides)}.")
+        if not 0 <= self.augmentation.shift < self.image_size:
+            raise DataError(f"{self.name}: shifts of {self.augmentation.shift} pixels; images have {self.image_size}.")
         for label, split in (("train", self.train), ("valid", self.valid), ("test", self.test)):
             check_labels(split.labels, len(self.classes), f"{self.name} ({label} split)")
 

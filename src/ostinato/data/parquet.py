@@ -31,7 +31,7 @@ def read_parquet_split(
 
 def _read_file(file: Path, side: int, classes: tuple[str, ...], progress: bool) -> Split:
     try:
-        table = pq.read_table(file)
+        table = pq.read_table(file, partitioning=None, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         size = file.stat().st_size if file.exists() else 0
         raise DataError(

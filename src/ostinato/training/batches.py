@@ -47,7 +47,7 @@ class EpochPlan:
 
 
 def transform(images: Tensor, index: Tensor, flip: Tensor, dy: Tensor, dx: Tensor) -> Tensor:
-    """Gather images[index] (B, 3, H, W), mirrored where `flip`, moved by (dy, dx) with reflected borders.
+    """Gather images[index] (B, 3, H, W), moved by (dy, dx) with reflected borders, then mirrored where `flip`.
 
     One gather does all of it. Its result is contiguous as (B, H, W, 3), which convolutions on a CPU prefer.
     """
