@@ -6,7 +6,7 @@ from ostinato.targets.bench import Measurement, measure
 from ostinato.targets.boards import BOARDS, Board, get_board
 from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolchain
 from ostinato.targets.cores import CORES, Core, get_core
-from ostinato.targets.cycles import CortexM4Model, CycleModel, cycle_model_for
+from ostinato.targets.cycles import CortexM4Model, CortexM7Model, CycleModel, cycle_model_for
 from ostinato.targets.elf import Elf, SizeReport, Symbol
 from ostinato.targets.profile import Counts, Profile, RunSegment
 from ostinato.targets.simulator import Simulator
@@ -18,6 +18,7 @@ __all__ = [
     "Board",
     "Core",
     "CortexM4Model",
+    "CortexM7Model",
     "Counts",
     "CycleModel",
     "Elf",

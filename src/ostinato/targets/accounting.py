@@ -21,9 +21,9 @@ _Ints = npt.NDArray[np.int64]
 class Accounting:
     """The executed code of a run, decoded once, and what each function cost in any part of that run.
 
-    Straight-line code may be entered at several places (loop heads inside it). Each entry starts a block of its own that
-    reaches to the next branch; it is costed as a whole, for its pairs of loads and stalls, and counted by how often the
-    code was entered there, that is by how much more often its first instruction ran than the one before.
+    Straight-line code may be entered at several places (loop heads inside it). Each entry starts a block of its own
+    that reaches to the next branch; it is costed as a whole, for its pairs of loads and stalls, and counted by how
+    often the code was entered there: how much more often its first instruction ran than the one before.
 
     Args:
         elf: the firmware.
@@ -56,10 +56,9 @@ class Accounting:
         runs = executed[self._at]
         taken = np.where(self._branches, runs - counts[2].astype(np.int64)[self._after], 0)
         # float64 is exact here: costs are small multiples of a fraction, counts below 2^53.
-        cycles = np.bincount(
-            self._member, weights=self._entries(executed)[self._leader] * self._cost, minlength=len(self._at)
-        )
-        cycles = cycles + taken * self._model.taken_branch_cycles
+        block_costs = self._entries(executed)[self._leader] * self._cost
+        straight = np.bincount(self._member, weights=block_costs, minlength=len(self._at))
+        cycles = straight + taken * self._model.taken_branch_cycles
         size = len(self._functions)
         instructions = np.bincount(self._function, weights=runs, minlength=size)
         total = np.bincount(self._function, weights=cycles, minlength=size)
@@ -75,7 +74,9 @@ class Accounting:
         return runs - np.where(self._falls_from >= 0, runs[self._falls_from], 0)
 
     def _cost_blocks(self, entries: npt.NDArray[Any]) -> None:
-        leader, member, cost = [], [], []
+        leader: list[int] = []
+        member: list[int] = []
+        cost: list[float] = []
         for first in np.flatnonzero(entries):
             last = int(first)
             while last + 1 < len(self._instructions) and self._falls_from[last + 1] == last:

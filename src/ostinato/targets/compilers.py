@@ -1,6 +1,6 @@
 """Finding a compiler for boards and for the host.
 
-zig (clang with its own linker) comes with `pip install`, so it is the default for both; GCC is used when it is asked for.
+zig (clang with its own linker) comes with `pip install`, so it is the default for both; GCC is used when asked for.
 """
 
 from __future__ import annotations

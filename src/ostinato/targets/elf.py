@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from ostinato.errors import SimulationError
 
@@ -89,7 +91,7 @@ class Elf:
         if elf["e_machine"] != "EM_ARM":
             raise SimulationError(f"{self.path} is not for ARM (machine {elf['e_machine']})")
         table = elf.get_section_by_name(".symtab")
-        if table is None:
+        if not isinstance(table, SymbolTableSection):
             raise SimulationError(f"{self.path} has no symbols; it must not be stripped")
         sections = list(elf.iter_sections())
         self.segments = [
@@ -127,6 +129,18 @@ class Elf:
             return self.functions[index].name
         return f"<{address:#010x}>"
 
+    def code_bytes(self) -> bytes:
+        """The contents of the executable section.
+
+        Raises:
+            SimulationError: it is not part of what is loaded to flash.
+        """
+        begin, end = self.code
+        for segment in self.segments:
+            if segment.address <= begin and end <= segment.address + len(segment.data):
+                return segment.data[begin - segment.address : end - segment.address]
+        raise SimulationError(f"the code of {self.path} is not part of its image in flash")
+
     def symbol(self, name: str) -> Symbol:
         """The symbol called `name`.
 
@@ -141,7 +155,7 @@ class Elf:
             ) from None
 
 
-def _size_report(sections: list, symbols: Mapping[str, Symbol]) -> SizeReport:  # type: ignore[type-arg]
+def _size_report(sections: Sequence[Any], symbols: Mapping[str, Symbol]) -> SizeReport:
     sizes = {"code": 0, "constant": 0, "data": 0, "zeroed": 0}
     for section in sections:
         flags = section["sh_flags"]

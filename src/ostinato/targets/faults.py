@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import unicorn
-from unicorn import arm_const
-from unicorn import unicorn_const as uc_const
+from unicorn import unicorn_const
+
+from ostinato.targets.emulator import Emulator
 
 _ACCESS = {
-    uc_const.UC_MEM_READ_UNMAPPED: "read of {size} bytes at {address:#010x}, where there is no memory",
-    uc_const.UC_MEM_WRITE_UNMAPPED: "write of {size} bytes at {address:#010x}, where there is no memory",
-    uc_const.UC_MEM_FETCH_UNMAPPED: "jump to {address:#010x}, where there is no memory",
-    uc_const.UC_MEM_WRITE_PROT: "write of {size} bytes at {address:#010x}, which is flash",
-    uc_const.UC_MEM_READ_PROT: "read of {size} bytes at {address:#010x}, which is not readable",
-    uc_const.UC_MEM_FETCH_PROT: "jump to {address:#010x}, which is not executable",
+    unicorn_const.UC_MEM_READ_UNMAPPED: "read of {size} bytes at {address:#010x}, where there is no memory",
+    unicorn_const.UC_MEM_WRITE_UNMAPPED: "write of {size} bytes at {address:#010x}, where there is no memory",
+    unicorn_const.UC_MEM_FETCH_UNMAPPED: "jump to {address:#010x}, where there is no memory",
+    unicorn_const.UC_MEM_WRITE_PROT: "write of {size} bytes at {address:#010x}, which is flash",
+    unicorn_const.UC_MEM_READ_PROT: "read of {size} bytes at {address:#010x}, which is not readable",
+    unicorn_const.UC_MEM_FETCH_PROT: "jump to {address:#010x}, which is not executable",
 }
 
 # Exception numbers of QEMU's ARM target, on which Unicorn is built (target/arm/cpu.h).
@@ -33,33 +33,39 @@ _EXCEPTIONS = {
 
 
 class FaultRecorder:
-    """Keeps the first fault of a run, since the emulator itself only says that there was one."""
+    """Keeps the first fault of a run, since the emulator itself only says that there was one.
 
-    def __init__(self, emulator: unicorn.Uc) -> None:
+    Attributes:
+        description: what happened, empty without a fault.
+        pc: where the core was.
+    """
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
         self.reset()
-        emulator.hook_add(uc_const.UC_HOOK_MEM_INVALID, self._memory)
-        emulator.hook_add(uc_const.UC_HOOK_INTR, self._exception)
-        emulator.hook_add(uc_const.UC_HOOK_INSN_INVALID, self._undefined)
+        emulator.uc.hook_add(unicorn_const.UC_HOOK_MEM_INVALID, self._memory)
+        emulator.uc.hook_add(unicorn_const.UC_HOOK_INTR, self._exception)
+        emulator.uc.hook_add(unicorn_const.UC_HOOK_INSN_INVALID, self._undefined)
 
     def reset(self) -> None:
         """Forget the fault of the run before."""
         self.description = ""
         self.pc = 0
 
-    def _record(self, emulator: unicorn.Uc, description: str) -> None:
+    def _record(self, description: str) -> None:
         if not self.description:
             self.description = description
-            self.pc = emulator.reg_read(arm_const.UC_ARM_REG_PC) & ~1
+            self.pc = self._emulator.pc
 
-    def _memory(self, emulator: unicorn.Uc, access: int, address: int, size: int, *_: Any) -> bool:
+    def _memory(self, _: Any, access: int, address: int, size: int, *__: Any) -> bool:
         text = _ACCESS.get(access, "memory access of kind {access} at {address:#010x}")
-        self._record(emulator, text.format(access=access, address=address, size=size))
+        self._record(text.format(access=access, address=address, size=size))
         return False
 
-    def _exception(self, emulator: unicorn.Uc, number: int, *_: Any) -> None:
-        self._record(emulator, _EXCEPTIONS.get(number, f"exception {number}"))
-        emulator.emu_stop()
+    def _exception(self, _: Any, number: int, *__: Any) -> None:
+        self._record(_EXCEPTIONS.get(number, f"exception {number}"))
+        self._emulator.stop()
 
-    def _undefined(self, emulator: unicorn.Uc, *_: Any) -> bool:
-        self._record(emulator, "undefined instruction")
+    def _undefined(self, *_: Any) -> bool:
+        self._record("undefined instruction")
         return False

@@ -1,8 +1,8 @@
 """Counting executed blocks: a hook in C, compiled on first use, and its Python twin with the same counts.
 
 Every translated block that runs adds one at its first and one behind its last half-word, so that a running sum gives
-how often each instruction was executed, however the emulator cut the code into blocks. A third counter tells how often a
-block was entered by falling out of the one before; executions of a branch minus that are its taken ones.
+how often each instruction was executed, however the emulator cut the code into blocks. A third counter tells how
+often a block was entered by falling out of the one before; executions of a branch minus that are its taken ones.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import unicorn
-from unicorn import arm_const
+from unicorn import arm_const, unicorn_const
 
 from ostinato.errors import SimulationError, ToolchainError
 from ostinato.targets.cache import BuildCache, content_key
+from ostinato.targets.emulator import Emulator
 from ostinato.targets.toolchain import SUPPORT, compile_host_library
 
 Counters = npt.NDArray[np.uint64]
@@ -77,7 +77,7 @@ class BlockHook:
         state.previous_end, state.lowest_sp, state.stack_limit = NOWHERE, stack_pointer, stack_limit
         state.overflow_at, state.outside = 0, 0
 
-    def install_c(self, emulator: unicorn.Uc, library: ctypes.CDLL) -> None:
+    def install_c(self, emulator: Emulator, library: ctypes.CDLL) -> None:
         """Register the C function with the emulator, by pointer."""
         from unicorn.unicorn_py3.unicorn import uclib
 
@@ -87,23 +87,23 @@ class BlockHook:
         handle = ctypes.c_size_t()
         # The end before the begin: an empty range means every address.
         status = uclib.uc_hook_add(
-            emulator._uch,
+            emulator.uc._uch,
             ctypes.byref(handle),
-            unicorn.UC_HOOK_BLOCK,
+            unicorn_const.UC_HOOK_BLOCK,
             ctypes.cast(library.count_block, ctypes.c_void_p),
             ctypes.byref(self.state),
             ctypes.c_uint64(1),
             ctypes.c_uint64(0),
         )
-        if status != unicorn.UC_ERR_OK:
+        if status != unicorn_const.UC_ERR_OK:
             raise SimulationError(f"the emulator refused the block hook (unicorn error {status})")
 
-    def install_python(self, emulator: unicorn.Uc) -> None:
+    def install_python(self, emulator: Emulator) -> None:
         """Register the same function written in Python: some hundred times slower."""
         enter, leave, fall = self.counts
         state, descent = self.state, self.descent
 
-        def count_block(uc: unicorn.Uc, address: int, size: int, _: Any) -> None:
+        def count_block(uc: Any, address: int, size: int, _: Any) -> None:
             if address == state.stop:
                 return
             begin = (address - state.base) >> 1
@@ -123,7 +123,7 @@ class BlockHook:
                     state.overflow_at = address
                     uc.emu_stop()
 
-        emulator.hook_add(unicorn.UC_HOOK_BLOCK, count_block)
+        emulator.uc.hook_add(unicorn_const.UC_HOOK_BLOCK, count_block)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ Defines = Mapping[str, str | int | None]
 JOBS = 2
 _SOURCE_SUFFIXES = {".c", ".S"}
 _HEADER_SUFFIXES = {".h", ".inc"}
-_ERROR_LINE = re.compile(r"\b(?:fatal error|error|undefined (?:symbol|reference)|multiple definition|duplicate symbol)\b")
+_ERROR_LINE = re.compile(r"\b(?:error|undefined (?:symbol|reference)|multiple definition|duplicate symbol)\b")
 
 
 def compile_objects(
@@ -99,7 +99,12 @@ def _run(command: Sequence[str], target: Path, what: str, cache: BuildCache) -> 
     temporary = Path(name)
     try:
         result = subprocess.run(
-            [*command, "-o", name], capture_output=True, text=True, errors="replace", env=cache.environment(), check=False
+            [*command, "-o", name],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=cache.environment(),
+            check=False,
         )
         if result.returncode != 0:
             raise ToolchainError(f"{what}: {_first_error(result.stderr + result.stdout, result.returncode)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,35 +9,28 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import unicorn
-from unicorn import arm_const
 
 from ostinato.errors import SimulationError
 from ostinato.targets.accounting import Accounting
 from ostinato.targets.cores import Core, get_core
 from ostinato.targets.cycles import CycleModel, cycle_model_for
 from ostinato.targets.elf import Elf, Symbol
+from ostinato.targets.emulator import Emulator
 from ostinato.targets.faults import FaultRecorder
 from ostinato.targets.hook import BlockHook, Counters, c_hook_library
-from ostinato.targets.instructions import BRANCHES, disassemble, stack_growth
 from ostinato.targets.profile import Profile, RunSegment
+from ostinato.targets.stack import stack_descent
 
-_PAGE = 4096
-_SYSTEM_CONTROL_SPACE = 0xE000_E000
-_ARGUMENT_REGISTERS = (
-    arm_const.UC_ARM_REG_R0,
-    arm_const.UC_ARM_REG_R1,
-    arm_const.UC_ARM_REG_R2,
-    arm_const.UC_ARM_REG_R3,
-)
+_SYSTEM_CONTROL_SPACE = 0xE000_E000  # ARMv7-M B3.2: where the start-up code switches the FPU on
+_SYSTEM_CONTROL_BYTES = 4096
 
 
 class Simulator:
     """A powered-up core with a firmware image in flash.
 
     Construction runs the start-up code up to `main`; then inputs are written by symbol, and `run` calls `main` or any
-    other function. Memory keeps its contents from run to run, as on a board; `reset` powers it up afresh. Only the flash
-    and the SRAM that the firmware was linked for exist; flash cannot be written by the firmware.
+    other function. Memory keeps its contents from run to run, as on a board; `reset` powers it up afresh. Only the
+    flash and the SRAM that the firmware was linked for exist; flash cannot be written by the firmware.
 
     Args:
         elf: firmware made by `compile_firmware`.
@@ -68,7 +60,7 @@ class Simulator:
         self._exit = self.elf.symbol("firmware_exit").address
         self._stack_top = self.elf.symbol("__stack_top").address
         self._stack_limit = self.elf.symbol("__stack_limit").address
-        self._descent = _stack_descent(self.elf)
+        self._descent = stack_descent(self.elf)
         self.reset()
 
     @property
@@ -78,30 +70,24 @@ class Simulator:
 
     def reset(self) -> None:
         """Power up: fresh memory, then the start-up code up to `main`."""
-        uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-        uc.ctl_set_cpu_model(getattr(arm_const, self.core.unicorn_cpu))
-        self._uc = uc
+        self._emulator = Emulator(self.core)
         self._map_memory()
         self._hook = BlockHook(*self.elf.code, self._descent, self._exit)
         if self._library is not None:
-            self._hook.install_c(uc, self._library)
+            self._hook.install_c(self._emulator, self._library)
         else:
-            self._hook.install_python(uc)
-        self._faults = FaultRecorder(uc)
-        uc.reg_write(arm_const.UC_ARM_REG_FPEXC, 1 << 30)  # the FPU's enable bit, which CPACR sets on silicon
+            self._hook.install_python(self._emulator)
+        self._faults = FaultRecorder(self._emulator)
         self._emulate(self.elf.symbol("Reset_Handler").address, self._stack_top, self.elf.symbol("main").address)
 
     def _map_memory(self) -> None:
-        for region, permission in (
-            ("flash", unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC),
-            ("sram", unicorn.UC_PROT_ALL),
-        ):
+        for region in ("flash", "sram"):
             start = self.elf.symbol(f"__{region}_start").address
             end = self.elf.symbol(f"__{region}_end").address
-            self._uc.mem_map(start, -(-(end - start) // _PAGE) * _PAGE, permission)
-        self._uc.mem_map(_SYSTEM_CONTROL_SPACE, _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+            self._emulator.map(start, end - start, writable=region == "sram", executable=True)
+        self._emulator.map(_SYSTEM_CONTROL_SPACE, _SYSTEM_CONTROL_BYTES, writable=True, executable=False)
         for segment in self.elf.segments:
-            self._uc.mem_write(segment.address, segment.data)
+            self._emulator.write(segment.address, segment.data)
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Write bytes anywhere in flash or SRAM.
@@ -109,10 +95,7 @@ class Simulator:
         Raises:
             SimulationError: there is no memory there.
         """
-        try:
-            self._uc.mem_write(address, data)
-        except unicorn.UcError as error:
-            raise SimulationError(f"there is no memory for {len(data)} bytes at {address:#010x}") from error
+        self._emulator.write(address, data)
 
     def read_memory(self, address: int, size: int) -> bytes:
         """Read bytes from flash or SRAM.
@@ -120,10 +103,7 @@ class Simulator:
         Raises:
             SimulationError: there is no memory there.
         """
-        try:
-            return bytes(self._uc.mem_read(address, size))
-        except unicorn.UcError as error:
-            raise SimulationError(f"there is no memory for {size} bytes at {address:#010x}") from error
+        return self._emulator.read(address, size)
 
     def write(self, symbol: str, values: npt.ArrayLike) -> None:
         """Write an array (its bytes, as they are) to the start of a variable.
@@ -147,7 +127,8 @@ class Simulator:
         item = np.dtype(dtype).itemsize
         size = found.size if count is None else count * item
         if size > found.size or size % item:
-            raise SimulationError(f"{symbol!r} has {found.size} bytes: not {count or 'a number of'} {np.dtype(dtype)}")
+            wanted = "whole elements" if count is None else f"{count} elements"
+            raise SimulationError(f"{symbol!r} has {found.size} bytes, not {wanted} of {np.dtype(dtype)}")
         return np.frombuffer(self.read_memory(found.address, size), dtype).copy()
 
     def run(self, entry: str | None = None, args: Sequence[int | str] = (), *, marker: str | None = None) -> Profile:
@@ -162,90 +143,79 @@ class Simulator:
             SimulationError: no such symbol; a fault (named by function, address and kind); a stack that ran into the
                 static data; or more than `timeout_s` seconds.
         """
-        start = self.elf.symbol(entry or "main")
-        if not start.is_function:
-            raise SimulationError(f"{start.name!r} is not a function")
-        sp = self._place_arguments([self.elf.symbol(a).address if isinstance(a, str) else a for a in args])
-        self._uc.reg_write(arm_const.UC_ARM_REG_LR, self._exit | 1)
+        start = self._function(entry or "main")
+        values = [self.elf.symbol(a).address if isinstance(a, str) else a for a in args]
+        stack_pointer = self._emulator.place_arguments(values, self._stack_top)
         cuts: list[tuple[int, Counters]] = []
-        handle = self._watch(marker, cuts) if marker else None
+        unwatch = self._watch(self._function(marker), cuts) if marker else None
         try:
-            self._emulate(start.address, sp, self._exit)
+            self._emulate(start.address, stack_pointer, self._exit)
         finally:
-            if handle is not None:
-                self._uc.hook_del(handle)
-        return self._profile(cuts)
+            if unwatch is not None:
+                unwatch()
+        return self._profile(cuts, stack_pointer)
 
-    def _place_arguments(self, values: Sequence[int]) -> int:
-        """Pass integers as the ARM procedure call standard does: r0 to r3, then the stack. Returns the stack pointer."""
-        words = [value & 0xFFFF_FFFF for value in values]
-        for register, word in zip(_ARGUMENT_REGISTERS, words, strict=False):
-            self._uc.reg_write(register, word)
-        rest = words[len(_ARGUMENT_REGISTERS) :]
-        sp = (self._stack_top - 4 * len(rest)) & ~7
-        if rest:
-            self.write_memory(sp, struct.pack(f"<{len(rest)}I", *rest))
-        return sp
+    def _function(self, name: str) -> Symbol:
+        symbol = self.elf.symbol(name)
+        if not symbol.is_function:
+            raise SimulationError(f"{name!r} is not a function of the firmware {self.elf.path.name}")
+        return symbol
 
-    def _watch(self, marker: str, cuts: list[tuple[int, Counters]]) -> int:
-        address = self.elf.symbol(marker).address
-        halfword = (address - self.elf.code[0]) // 2
+    def _watch(self, marker: Symbol, cuts: list[tuple[int, Counters]]) -> Any:
+        """Append (first argument, counters so far) to `cuts` at each call; returns what ends the watch."""
+        base = self.elf.code[0]
 
-        def cut(uc: unicorn.Uc, *_: Any) -> None:
+        def cut() -> None:
             counts = self._hook.counts.copy()
-            # The marker's own first block was counted just before this hook; it belongs to the segment that begins.
-            end = int((self._hook.state.previous_end - self.elf.code[0]) // 2)
-            counts[0, halfword] -= np.uint64(1)
-            counts[1, end] -= np.uint64(1)
-            cuts.append((int(uc.reg_read(arm_const.UC_ARM_REG_R0)), counts))
+            # The marker's own first block was counted just before this; it belongs to the segment that begins.
+            counts[0, (marker.address - base) // 2] -= np.uint64(1)
+            counts[1, (self._hook.state.previous_end - base) // 2] -= np.uint64(1)
+            cuts.append((self._emulator.r0, counts))
 
-        return int(self._uc.hook_add(unicorn.UC_HOOK_CODE, cut, begin=address, end=address))
+        return self._emulator.on_address(marker.address, cut)
 
-    def _emulate(self, start: int, sp: int, until: int) -> None:
-        self._hook.reset(sp, self._stack_limit)
+    def _emulate(self, start: int, stack_pointer: int, until: int) -> None:
+        self._hook.reset(stack_pointer, self._stack_limit)
         self._faults.reset()
-        self._sp = sp
-        self._uc.reg_write(arm_const.UC_ARM_REG_SP, sp)
         expired = threading.Event()
 
         def give_up() -> None:
             expired.set()
-            self._uc.emu_stop()
+            self._emulator.stop()
 
         timer = threading.Timer(self.timeout_s, give_up)
         timer.daemon = True
         timer.start()
-        error: unicorn.UcError | None = None
         try:
-            self._uc.emu_start(start | 1, until)
-        except unicorn.UcError as caught:
-            error = caught
+            complaint = self._emulator.execute(start, until, stack_pointer=stack_pointer, link=self._exit)
         finally:
             timer.cancel()
-        self._check(error, until, expired.is_set())
+        self._check(complaint, until, expired.is_set())
 
-    def _check(self, error: unicorn.UcError | None, until: int, expired: bool) -> None:
-        """Raise what went wrong in the run that has just ended."""
-        pc = self._uc.reg_read(arm_const.UC_ARM_REG_PC) & ~1
-        where = self.elf.function_at
-        state = self._hook.state
+    def _check(self, complaint: str, until: int, expired: bool) -> None:
+        """Raise what went wrong in the run that has just ended.
+
+        Raises:
+            SimulationError: something did.
+        """
+        where, state, pc = self.elf.function_at, self._hook.state, self._emulator.pc
         if state.overflow_at:
             raise SimulationError(
                 f"stack overflow in {where(state.overflow_at)}: the stack reached {state.lowest_sp:#010x}, "
                 f"below its limit {self._stack_limit:#010x} (end of the static data)"
             )
-        if self._faults.description:
-            at = self._faults.pc
-            raise SimulationError(f"fault in {where(at)} at {at:#010x}: {self._faults.description}")
-        if error is not None:
-            raise SimulationError(f"fault in {where(pc)} at {pc:#010x}: {error}")
+        if self._faults.description or complaint:
+            at = self._faults.pc if self._faults.description else pc
+            if not self.elf.code[0] <= at < self.elf.code[1]:
+                at = state.previous_end - 2  # after a jump into nowhere: the function that jumped
+            raise SimulationError(f"fault in {where(at)} at {at:#010x}: {self._faults.description or complaint}")
         if state.outside:
             raise SimulationError(f"the firmware left its code section and ran at {state.outside:#010x}")
         if pc != until:
             reason = f"no end after {self.timeout_s:g} s" if expired else "the emulator stopped"
             raise SimulationError(f"{reason}: the core was in {where(pc)} at {pc:#010x}")
 
-    def _profile(self, cuts: list[tuple[int, Counters]]) -> Profile:
+    def _profile(self, cuts: list[tuple[int, Counters]], stack_pointer: int) -> Profile:
         counts = self._hook.counts.copy()
         begin, end = self.elf.code
         accounting = Accounting(self.elf, counts, self.cycle_model, self.read_memory(begin, end - begin))
@@ -255,40 +225,10 @@ class Simulator:
             RunSegment(marker, accounting.by_function(after - before))
             for marker, before, after in zip(markers, bounds[:-1], bounds[1:], strict=True)
         )
-        r0 = self._uc.reg_read(arm_const.UC_ARM_REG_R0)
         return Profile(
             by_function=accounting.by_function(counts),
             segments=segments,
-            stack_bytes=int(self._sp - self._hook.state.lowest_sp),
-            result=struct.unpack("<i", struct.pack("<I", r0))[0],
+            stack_bytes=int(stack_pointer - self._hook.state.lowest_sp),
+            result=self._emulator.r0,
             cycle_model=self.cycle_model.name,
         )
-
-
-def _stack_descent(elf: Elf) -> npt.NDArray[np.uint32]:
-    """For each half-word of code: by how much the stack grows from there to the next branch, in bytes.
-
-    With the stack pointer at a block's start this gives the exact depth inside the block without watching every
-    instruction. A stack pointer moved by a register (alloca) is seen by the next block.
-    """
-    begin, end = elf.code
-    descent = np.zeros((end - begin) // 2 + 1, np.uint32)
-    code = b"".join(_code_bytes(elf, begin, end))
-    deeper = 0
-    for address, _, mnemonic, operands in reversed(disassemble(code, begin)):
-        name = mnemonic.partition(".")[0]
-        if name in BRANCHES or (name[0] == "b" and name[1:] in _CONDITIONS) or "pc}" in operands:
-            deeper = 0
-        deeper += stack_growth(mnemonic, operands)
-        descent[(address - begin) // 2] = deeper
-    return descent
-
-
-_CONDITIONS = frozenset("eq ne hs lo mi pl vs vc hi ls ge lt gt le".split())
-
-
-def _code_bytes(elf: Elf, begin: int, end: int) -> list[bytes]:
-    for segment in elf.segments:
-        if segment.address <= begin and end <= segment.address + len(segment.data):
-            return [segment.data[begin - segment.address : end - segment.address]]
-    raise SimulationError(f"the code of {elf.path} is not part of its image in flash")

@@ -6,10 +6,11 @@ from ostinato.errors import SimulationError
 from ostinato.targets.cores import Core
 from ostinato.targets.cycles.base import CycleModel
 from ostinato.targets.cycles.cortex_m4 import CortexM4Model
+from ostinato.targets.cycles.cortex_m7 import CortexM7Model
 
-__all__ = ["CortexM4Model", "CycleModel", "cycle_model_for"]
+__all__ = ["CortexM4Model", "CortexM7Model", "CycleModel", "cycle_model_for"]
 
-_MODELS: dict[str, type[CycleModel]] = {"cortex-m4": CortexM4Model}
+_MODELS: dict[str, type[CycleModel]] = {"cortex-m4": CortexM4Model, "cortex-m7": CortexM7Model}
 
 
 def cycle_model_for(core: Core) -> CycleModel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ostinato.targets.instructions import BRANCHES, Instruction
+from ostinato.targets.instructions import Instruction
 
 _LOADS: Final = frozenset({"ldr", "ldrb", "ldrh", "ldrsb", "ldrsh", "ldrt", "ldrbt", "ldrht", "ldrsbt", "ldrsht"})
 _STORES: Final = frozenset({"str", "strb", "strh", "strt", "strbt", "strht"})
@@ -20,6 +20,7 @@ _DIVIDES: Final = frozenset({"udiv", "sdiv"})
 _FP_SINGLE: Final = frozenset({"vldr", "vstr"})
 _FP_ACCUMULATE: Final = frozenset({"vmla", "vmls", "vnmla", "vnmls", "vfma", "vfms", "vfnma", "vfnms"})
 _FP_LONG: Final = frozenset({"vdiv", "vsqrt"})
+_FP_ARITHMETIC: Final = ("vadd", "vsub", "vmul", "vnmul", "vml", "vnml", "vfm", "vfnm", "vdiv", "vsqrt", "vcvt")
 
 
 class CortexM4Model:
@@ -42,7 +43,7 @@ class CortexM4Model:
         previous: Instruction | None = None
         for instruction in block:
             own = self._own_cycles(instruction, previous)
-            cycles.append(own + _address_stall(instruction, previous))
+            cycles.append(own + _stall(instruction, previous))
             previous = instruction
         return cycles
 
@@ -73,7 +74,7 @@ class CortexM4Model:
             return 3
         if name in _FP_LONG:
             return 14
-        if name in _EXCLUSIVE:
+        if name in _EXCLUSIVE or (name == "vmov" and len(instruction.operands) > 2):
             return 2
         return 1  # data processing, multiplications and all SIMD; a branch's refill is added where it is taken
 
@@ -89,14 +90,19 @@ def _pipelines_load(instruction: Instruction, previous: Instruction | None) -> b
     """
     if previous is None or not _is_load(previous) or instruction.branches or instruction.memory is None:
         return False
-    return previous.destination not in instruction.memory
+    return previous.operands[0] not in instruction.memory
 
 
-def _address_stall(instruction: Instruction, previous: Instruction | None) -> int:
-    """One cycle when an address needs the result of the data-processing instruction just before: it is not forwarded."""
-    if instruction.memory is None or previous is None or previous.memory is not None or previous.name in BRANCHES:
+def _stall(instruction: Instruction, previous: Instruction | None) -> int:
+    """One cycle when a result is needed sooner than it is forwarded.
+
+    An address cannot use the result of the data-processing instruction just before (section 3.3.2), nor can any
+    instruction use the floating point result just before (section 7.2.3).
+    """
+    if previous is None:
         return 0
-    if instruction.name.startswith("v") or previous.registers:  # a push or pop updates sp in its address unit
+    if previous.name.startswith(_FP_ARITHMETIC):
+        return 1 if previous.writes & instruction.reads else 0
+    if instruction.memory is None or previous.memory is not None:
         return 0
-    needed = {register for register in instruction.memory if register}
-    return 1 if needed & previous.writes else 0
+    return 1 if previous.writes.intersection(register for register in instruction.memory if register) else 0
