@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ostinato.report.decode import ReportError
+from ostinato.report.html import to_html
+from ostinato.report.plots import accuracy_latency, latency_by_layer
 from ostinato.report.schema import (
     BEST_DENSE,
     CMSIS_STYLE,
@@ -15,6 +17,9 @@ from ostinato.report.schema import (
     Row,
     Spread,
 )
+from ostinato.report.tables import print_report, to_markdown, to_text
+from ostinato.report.tiles import TilePicture, similar_tiles
+from ostinato.report.write import write_report
 
 __all__ = [
     "BEST_DENSE",
@@ -28,4 +33,13 @@ __all__ = [
     "ReportError",
     "Row",
     "Spread",
+    "TilePicture",
+    "accuracy_latency",
+    "latency_by_layer",
+    "print_report",
+    "similar_tiles",
+    "to_html",
+    "to_markdown",
+    "to_text",
+    "write_report",
 ]
