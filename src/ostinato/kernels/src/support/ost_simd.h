@@ -16,17 +16,17 @@
 /* A function of its own in every build, so that the simulator can attribute its cycles to a phase. */
 #define OST_PHASE_FUNCTION __attribute__((noinline))
 
-/* Unaligned 32-bit access: one LDR/STR on Cortex-M4/M7. */
+/* Unaligned 32-bit access: one LDR/STR on Cortex-M4/M7. The builtin, because a freestanding compiler calls memcpy. */
 OST_INLINE uint32_t ost_load_u32(const void *p)
 {
     uint32_t v;
-    memcpy(&v, p, sizeof v);
+    __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
 
 OST_INLINE void ost_store_u32(void *p, uint32_t v)
 {
-    memcpy(p, &v, sizeof v);
+    __builtin_memcpy(p, &v, sizeof v);
 }
 
 #if OST_HAS_DSP
@@ -76,6 +76,45 @@ OST_INLINE uint32_t ost_qadd16(uint32_t a, uint32_t b)
 {
     uint32_t r;
     __asm("qadd16 %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
+/* ((acc << 32) + a * b + 2^31) >> 32. */
+OST_INLINE int32_t ost_smmlar(int32_t a, int32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
+OST_INLINE int32_t ost_ssat8(int32_t a)
+{
+    int32_t r;
+    __asm("ssat %0, #8, %1" : "=r"(r) : "r"(a) : "cc");
+    return r;
+}
+
+/* Low halfwords of a and b. */
+OST_INLINE uint32_t ost_pkhbt16(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
+/* High halfwords: a's on top, b's below. */
+OST_INLINE uint32_t ost_pkhtb16(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
+/* Byte-wise signed maximum. One statement: SEL reads the flags that SSUB8 sets. */
+OST_INLINE uint32_t ost_max_s8x4(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(r) : "r"(a), "r"(b) : "cc");
     return r;
 }
 #endif /* OST_HAS_DSP */

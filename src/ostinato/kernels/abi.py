@@ -1,0 +1,71 @@
+"""Parameter structs as bytes, for calling a kernel without generating C (tests and benchmarks).
+
+The rules are those of AAPCS32 and of the System V ABIs: each member is aligned to its own size, a struct to its largest
+member. `Binding.params` lists the fields in the struct's order.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ostinato.kernels.binding import ArrayRef, Binding
+
+ALIGNMENT = 8
+"""Of every array and of the struct itself."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A binding laid out in memory: write `data` at the address it was made for; the struct is at `params`."""
+
+    data: bytes
+    params: int
+
+
+def image(binding: Binding, base: int, pointer_bytes: int) -> Image:
+    """Arrays and parameter struct of `binding` as they lie in memory at address `base` (aligned to 8).
+
+    Args:
+        binding: what to lay out.
+        base: address of the first byte.
+        pointer_bytes: 4 on a Cortex-M, 8 on a 64-bit host.
+    """
+    data = bytearray()
+    addresses: dict[str, int] = {}
+    for name, array in binding.arrays.items():
+        addresses[name] = base + len(data) if array.size else 0
+        data += _padded(_array_bytes(array))
+    params = base + len(data)
+    data += _padded(_pack(binding.params, addresses, pointer_bytes)[0])
+    return Image(bytes(data), params)
+
+
+def _array_bytes(array: npt.NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(array).tobytes()
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % ALIGNMENT)
+
+
+def _pack(fields: Mapping[str, Any], addresses: Mapping[str, int], pointer_bytes: int) -> tuple[bytes, int]:
+    """A struct's bytes and alignment."""
+    out, largest = bytearray(), 1
+    for value in fields.values():
+        if isinstance(value, Mapping):
+            member, alignment = _pack(value, addresses, pointer_bytes)
+        elif isinstance(value, ArrayRef):
+            member = addresses[value.array].to_bytes(pointer_bytes, "little")
+            alignment = pointer_bytes
+        else:
+            member, alignment = struct.pack("<i", value), 4
+        out += bytes(-len(out) % alignment) + member
+        largest = max(largest, alignment)
+    out += bytes(-len(out) % largest)
+    return bytes(out), largest

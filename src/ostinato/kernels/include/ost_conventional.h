@@ -1,0 +1,83 @@
+/* Conventional int8 operators: what computation reuse is compared with, and what the layers it leaves alone run on.
+ *
+ * out = clamp(requantize(sum (q - zero_point_in) * weight + bias) + zero_point_out), TensorFlow Lite's arithmetic.
+ * ReLU and ReLU6 are activation_min and activation_max. Arrays that are called packed are laid out by the Python
+ * package's kernels/conventional.py; their layout is described there and beside each kernel.
+ *
+ * Every operator is a function `ost_status f(params, scratch, in, out)` with a twin `f_scratch_bytes(params)`.
+ */
+#ifndef OST_CONVENTIONAL_H
+#define OST_CONVENTIONAL_H
+
+#include "ost_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* From int32 accumulators to int8, per output channel: multiplier * 2^(shift - 31), shift > 0 is left. */
+typedef struct {
+    const int32_t *multiplier;
+    const int32_t *shift;
+    int32_t zero_point;
+    int32_t activation_min;
+    int32_t activation_max;
+} ost_output_stage;
+
+/* Convolution as CMSIS-NN does it on a Cortex-M4: the baseline that users have. */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    const int8_t *weights; /* M x KH x KW x C, not packed */
+    const int32_t *bias;   /* M */
+    ost_output_stage output;
+} ost_conv_s8_cmsis_params;
+
+ost_status ost_conv_s8_cmsis(const ost_conv_s8_cmsis_params *params, const ost_scratch *scratch, const int8_t *in,
+                             int8_t *out);
+int32_t ost_conv_s8_cmsis_scratch_bytes(const ost_conv_s8_cmsis_params *params);
+
+/* Convolution as fast as we can make it without reuse: int16 weights, 4 channels x 2 pixels. */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    const int16_t *weights; /* packed: ceil(M/4) x ceil(K/16) x 4 x 16 */
+    const int32_t *bias;    /* ceil(M/4) x 4, minus input_zero_point * sum of weights */
+    ost_output_stage output;
+    const int32_t *rounding; /* M: 2^(-shift-1) + zero_point * 2^-shift; read when narrow only */
+    int32_t narrow;          /* 1: proven that |accumulator| < 2^30, -22 <= shift <= -1, and no clamp but int8's */
+} ost_conv_s8_dense_params;
+
+ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_scratch *scratch, const int8_t *in,
+                             int8_t *out);
+int32_t ost_conv_s8_dense_scratch_bytes(const ost_conv_s8_dense_params *params);
+
+typedef struct {
+    int32_t inputs;        /* K */
+    int32_t outputs;       /* M */
+    const int8_t *weights; /* packed: ceil(M/4) x ceil(K/16) x 4 x 16 */
+    const int32_t *bias;   /* ceil(M/4) x 4, minus input zero point * sum of weights */
+    ost_output_stage output;
+} ost_fully_connected_s8_params;
+
+ost_status ost_fully_connected_s8(const ost_fully_connected_s8_params *params, const ost_scratch *scratch,
+                                  const int8_t *in, int8_t *out);
+int32_t ost_fully_connected_s8_scratch_bytes(const ost_fully_connected_s8_params *params);
+
+/* Pooling; input and output share scale and zero point, and padding never counts. */
+typedef struct {
+    ost_window window;
+} ost_pool_s8_params;
+
+ost_status ost_max_pool_s8(const ost_pool_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
+int32_t ost_max_pool_s8_scratch_bytes(const ost_pool_s8_params *params);
+
+/* Mean of the valid elements, rounded half away from zero. */
+ost_status ost_avg_pool_s8(const ost_pool_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
+int32_t ost_avg_pool_s8_scratch_bytes(const ost_pool_s8_params *params);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* OST_CONVENTIONAL_H */

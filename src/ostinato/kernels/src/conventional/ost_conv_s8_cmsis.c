@@ -1,0 +1,142 @@
+/* The baseline: an int8 convolution organised as CMSIS-NN's arm_convolve_s8 is on a Cortex-M4 (our own code).
+ *
+ * Two output pixels are laid out as int16 rows with the input offset added; a 2 x 2 product then expands the int8
+ * weights in registers (SXTB16, PKH) and accumulates with SMLAD. Padding is real zero, hence int16 0.
+ * The plain twin computes the same sums from the same rows. */
+#include "ost_conventional.h"
+#include "../support/ost_requantize.h"
+#include "../support/ost_simd.h"
+#include "../support/ost_window.h"
+
+/* int16 = int8 + offset, in order; returns the end of `to`. */
+OST_INLINE int16_t *widen(int16_t *to, const int8_t *from, int32_t count, int32_t offset)
+{
+#if OST_HAS_DSP
+    const uint32_t offsets = (uint16_t)offset * 0x00010001u;
+    for (; count >= 4; count -= 4, from += 4, to += 4) {
+        const uint32_t bytes = ost_load_u32(from);
+        const uint32_t even = ost_sxtab16(offsets, bytes);
+        const uint32_t odd = ost_sxtab16_ror8(offsets, bytes);
+        ost_store_u32(to, ost_pkhbt16(even, odd));
+        ost_store_u32(to + 2, ost_pkhtb16(odd, even));
+    }
+#endif
+    for (; count > 0; count--) {
+        *to++ = (int16_t)(*from++ + offset);
+    }
+    return to;
+}
+
+OST_INLINE int16_t *zeros(int16_t *to, int32_t count)
+{
+    for (; count > 0; count--) {
+        *to++ = 0;
+        OST_KEEP_LOOP();
+    }
+    return to;
+}
+
+/* One output pixel's K columns in kh.kw.c order; (y, x) is the window's corner in the unpadded input. */
+OST_PHASE_FUNCTION static void ost_conv_s8_cmsis_im2col(const ost_conv_s8_cmsis_params *params, const int8_t *in,
+                                                        int32_t y, int32_t x, int16_t *to)
+{
+    const ost_window *w = &params->window;
+    const int32_t channels = w->input.channels;
+    const int32_t offset = -params->input_zero_point;
+    for (int32_t kh = 0, row = y; kh < w->kernel.height; kh++, row += w->dilation.height) {
+        for (int32_t kw = 0, column = x; kw < w->kernel.width; kw++, column += w->dilation.width) {
+            if (row < 0 || row >= w->input.height || column < 0 || column >= w->input.width) {
+                to = zeros(to, channels);
+            } else {
+                to = widen(to, in + (row * w->input.width + column) * channels, channels, offset);
+            }
+        }
+    }
+}
+
+/* The sums of channels (a0, a1) over pixels (b0, b1): sums[2 * channel + pixel]. */
+OST_INLINE void product_2x2(const int8_t *a0, const int8_t *a1, const int16_t *b0, const int16_t *b1, int32_t columns,
+                            int32_t sums[4])
+{
+    int32_t s00 = sums[0], s01 = sums[1], s10 = sums[2], s11 = sums[3];
+#if OST_HAS_DSP
+    for (; columns >= 4; columns -= 4, a0 += 4, a1 += 4, b0 += 4, b1 += 4) {
+        const uint32_t w0 = ost_load_u32(a0), w1 = ost_load_u32(a1);
+        const uint32_t even0 = ost_sxtb16(w0), odd0 = ost_sxtb16_ror8(w0);
+        const uint32_t even1 = ost_sxtb16(w1), odd1 = ost_sxtb16_ror8(w1);
+        const uint32_t low0 = ost_pkhbt16(even0, odd0), high0 = ost_pkhtb16(odd0, even0);
+        const uint32_t low1 = ost_pkhbt16(even1, odd1), high1 = ost_pkhtb16(odd1, even1);
+        uint32_t x0 = ost_load_u32(b0), x1 = ost_load_u32(b1);
+        s00 = ost_smlad(low0, x0, s00);
+        s01 = ost_smlad(low0, x1, s01);
+        s10 = ost_smlad(low1, x0, s10);
+        s11 = ost_smlad(low1, x1, s11);
+        x0 = ost_load_u32(b0 + 2);
+        x1 = ost_load_u32(b1 + 2);
+        s00 = ost_smlad(high0, x0, s00);
+        s01 = ost_smlad(high0, x1, s01);
+        s10 = ost_smlad(high1, x0, s10);
+        s11 = ost_smlad(high1, x1, s11);
+    }
+#endif
+    for (int32_t k = 0; k < columns; k++) {
+        s00 += a0[k] * b0[k];
+        s01 += a0[k] * b1[k];
+        s10 += a1[k] * b0[k];
+        s11 += a1[k] * b1[k];
+    }
+    sums[0] = s00, sums[1] = s01, sums[2] = s10, sums[3] = s11;
+}
+
+/* All M channels of two pixels; for a last single pixel both rows and both outputs are the same. */
+OST_PHASE_FUNCTION static void ost_conv_s8_cmsis_gemm(const ost_conv_s8_cmsis_params *params, const int16_t *rows,
+                                                      int32_t row_stride, int8_t *out0, int8_t *out1)
+{
+    const int32_t columns = ost_window_columns(&params->window);
+    const int32_t channels = params->window.output.channels;
+    const int8_t *weights = params->weights;
+    for (int32_t m = 0; m < channels; m += 2, weights += 2 * columns) {
+        const int32_t next = m + 1 < channels; /* an odd last channel is computed twice */
+        int32_t sums[4] = {params->bias[m], params->bias[m], params->bias[m + next], params->bias[m + next]};
+        product_2x2(weights, weights + next * columns, rows, rows + row_stride, columns, sums);
+        out0[m] = ost_finish(&params->output, m, sums[0]);
+        out1[m] = ost_finish(&params->output, m, sums[1]);
+        out0[m + next] = ost_finish(&params->output, m + next, sums[2]);
+        out1[m + next] = ost_finish(&params->output, m + next, sums[3]);
+    }
+}
+
+int32_t ost_conv_s8_cmsis_scratch_bytes(const ost_conv_s8_cmsis_params *params)
+{
+    return 2 * (int32_t)sizeof(int16_t) * ost_window_columns(&params->window);
+}
+
+ost_status ost_conv_s8_cmsis(const ost_conv_s8_cmsis_params *params, const ost_scratch *scratch, const int8_t *in,
+                             int8_t *out)
+{
+    if (!params || !in || !out || !params->weights || !params->bias || !params->output.multiplier ||
+        !params->output.shift || !ost_window_is_valid(&params->window)) {
+        return OST_BAD_ARGUMENT;
+    }
+    if (!scratch || !scratch->data || scratch->bytes < ost_conv_s8_cmsis_scratch_bytes(params)) {
+        return OST_NO_SCRATCH;
+    }
+    const ost_window *w = &params->window;
+    const int32_t columns = ost_window_columns(w);
+    int16_t *rows = (int16_t *)scratch->data;
+    int32_t waiting = 0; /* pixels laid out but not multiplied yet */
+    for (int32_t oy = 0, y = -w->padding.height; oy < w->output.height; oy++, y += w->stride.height) {
+        for (int32_t ox = 0, x = -w->padding.width; ox < w->output.width; ox++, x += w->stride.width) {
+            ost_conv_s8_cmsis_im2col(params, in, y, x, rows + waiting * columns);
+            if (++waiting == 2) {
+                ost_conv_s8_cmsis_gemm(params, rows, columns, out, out + w->output.channels);
+                out += 2 * w->output.channels;
+                waiting = 0;
+            }
+        }
+    }
+    if (waiting) {
+        ost_conv_s8_cmsis_gemm(params, rows, 0, out, out);
+    }
+    return OST_OK;
+}

@@ -1,0 +1,181 @@
+/* The best dense int8 convolution we know for a Cortex-M4: weights widened to int16 in flash (no expansion at run
+ * time), zero point folded into the bias, 4 channels x 2 pixels in registers, inner loop in assembly.
+ *
+ * Input rows are widened by SXTB16 without reordering; the weights are stored in the order that this gives. */
+#include "ost_conventional.h"
+#include "../support/ost_requantize.h"
+#include "../support/ost_simd.h"
+#include "../support/ost_window.h"
+#include "ost_conv_s8_dense_gemm.h"
+
+/* The kernel's scratch, in this order. */
+typedef struct {
+    int16_t *rows;  /* two pixels, as ost_conv_s8_dense_gemm.h says */
+    int32_t *sums;  /* their accumulators */
+    int8_t *gather; /* one pixel's columns, where the input does not have them in usable runs */
+} dense_scratch;
+
+OST_INLINE int32_t padded_columns(const ost_window *w)
+{
+    return ost_round_up(ost_window_columns(w), OST_DENSE_BLOCK);
+}
+
+OST_INLINE int32_t padded_channels(const ost_window *w)
+{
+    return ost_round_up(w->output.channels, 4);
+}
+
+/* Widens whole blocks of 16 columns of one pixel; blocks of the two pixels alternate. */
+OST_INLINE int16_t *widen_blocks(int16_t *to, const int8_t *from, int32_t count)
+{
+    for (; count > 0; count -= OST_DENSE_BLOCK, from += OST_DENSE_BLOCK, to += 2 * OST_DENSE_BLOCK) {
+#if OST_HAS_DSP
+        const uint32_t a = ost_load_u32(from), b = ost_load_u32(from + 4);
+        const uint32_t c = ost_load_u32(from + 8), d = ost_load_u32(from + 12);
+        ost_store_u32(to, ost_sxtb16(a));
+        ost_store_u32(to + 2, ost_sxtb16_ror8(a));
+        ost_store_u32(to + 4, ost_sxtb16(b));
+        ost_store_u32(to + 6, ost_sxtb16_ror8(b));
+        ost_store_u32(to + 8, ost_sxtb16(c));
+        ost_store_u32(to + 10, ost_sxtb16_ror8(c));
+        ost_store_u32(to + 12, ost_sxtb16(d));
+        ost_store_u32(to + 14, ost_sxtb16_ror8(d));
+#else
+        for (int32_t k = 0; k < OST_DENSE_BLOCK; k += 4) {
+            to[k] = from[k];
+            to[k + 1] = from[k + 2];
+            to[k + 2] = from[k + 1];
+            to[k + 3] = from[k + 3];
+        }
+#endif
+    }
+    return to;
+}
+
+/* One pixel's K columns as int8; outside the input they hold the zero point. Returns the end. */
+OST_INLINE int8_t *gather(const ost_conv_s8_dense_params *params, const int8_t *in, int32_t y, int32_t x, int8_t *to)
+{
+    const ost_window *w = &params->window;
+    const int32_t channels = w->input.channels;
+    const int8_t zero = (int8_t)params->input_zero_point;
+    const ost_range taps = ost_valid_positions(x, w->kernel.width, w->dilation.width, w->input.width);
+    for (int32_t kh = 0, row = y; kh < w->kernel.height; kh++, row += w->dilation.height) {
+        int8_t *end = to + w->kernel.width * channels;
+        if (row >= 0 && row < w->input.height && taps.first < taps.end) {
+            const int8_t *from = in + (row * w->input.width + x + taps.first * w->dilation.width) * channels;
+            const int32_t step = w->dilation.width == 1 ? taps.end - taps.first : 1; /* taps that lie together */
+            ost_fill_bytes(to, zero, taps.first * channels);
+            to += taps.first * channels;
+            for (int32_t kw = taps.first; kw < taps.end; kw += step, to += step * channels) {
+                ost_copy_bytes(to, from, step * channels);
+                from += w->dilation.width * channels;
+            }
+        }
+        ost_fill_bytes(to, zero, (int32_t)(end - to));
+        to = end;
+    }
+    return to;
+}
+
+/* Lays out one pixel; (y, x) is the window's corner in the unpadded input, pixel is 0 or 1. */
+OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_params *params,
+                                                        const dense_scratch *s, const int8_t *in, int32_t y, int32_t x,
+                                                        int32_t pixel)
+{
+    const ost_window *w = &params->window;
+    const int32_t run = w->kernel.width * w->input.channels;
+    int16_t *to = s->rows + pixel * OST_DENSE_BLOCK;
+    const int inside = y >= 0 && y + (w->kernel.height - 1) * w->dilation.height < w->input.height && x >= 0 &&
+                       x + w->kernel.width <= w->input.width;
+    if (inside && run % OST_DENSE_BLOCK == 0 && (w->dilation.width == 1 || w->kernel.width == 1)) {
+        const int32_t step = w->dilation.height * w->input.width * w->input.channels;
+        const int8_t *from = in + (y * w->input.width + x) * w->input.channels;
+        for (int32_t kh = 0; kh < w->kernel.height; kh++, from += step) {
+            to = widen_blocks(to, from, run);
+        }
+        return;
+    }
+    const int32_t padded = padded_columns(w);
+    const int32_t front = padded - ost_window_columns(w);
+    ost_fill_bytes(s->gather, 0, front);
+    gather(params, in, y, x, s->gather + front);
+    widen_blocks(to, s->gather, padded);
+}
+
+/* The sums of one or two pixels to int8. */
+OST_PHASE_FUNCTION static void ost_conv_s8_dense_requantize(const ost_conv_s8_dense_params *params,
+                                                            const int32_t *sums, int8_t *out0, int8_t *out1)
+{
+    const ost_output_stage *output = &params->output;
+    const int32_t channels = params->window.output.channels;
+    if (params->narrow) {
+        for (int32_t m = 0; m < channels; m++) {
+            const int32_t multiplier = output->multiplier[m], right = -output->shift[m], rounding = params->rounding[m];
+            out0[m] = ost_finish_narrow(sums[2 * m], multiplier, right, rounding);
+            out1[m] = ost_finish_narrow(sums[2 * m + 1], multiplier, right, rounding);
+        }
+    } else {
+        for (int32_t m = 0; m < channels; m++) {
+            out0[m] = ost_finish(output, m, sums[2 * m]);
+            out1[m] = ost_finish(output, m, sums[2 * m + 1]);
+        }
+    }
+}
+
+int32_t ost_conv_s8_dense_scratch_bytes(const ost_conv_s8_dense_params *params)
+{
+    const int32_t columns = padded_columns(&params->window);
+    return columns * 2 * (int32_t)sizeof(int16_t) + padded_channels(&params->window) * 2 * (int32_t)sizeof(int32_t) +
+           columns;
+}
+
+OST_INLINE int arguments_are_valid(const ost_conv_s8_dense_params *params, const int8_t *in, const int8_t *out)
+{
+    return params && in && out && params->weights && params->bias && params->output.multiplier &&
+           params->output.shift && (params->rounding || !params->narrow) && ost_window_is_valid(&params->window);
+}
+
+ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_scratch *scratch, const int8_t *in,
+                             int8_t *out)
+{
+    if (!arguments_are_valid(params, in, out)) {
+        return OST_BAD_ARGUMENT;
+    }
+    if (!scratch || !scratch->data || scratch->bytes < ost_conv_s8_dense_scratch_bytes(params)) {
+        return OST_NO_SCRATCH;
+    }
+    const ost_window *w = &params->window;
+    const int32_t columns = padded_columns(w), front = columns - ost_window_columns(w);
+    const int32_t channels = w->output.channels;
+    dense_scratch s;
+    s.rows = (int16_t *)scratch->data;
+    s.sums = (int32_t *)(void *)(s.rows + 2 * columns);
+    s.gather = (int8_t *)(s.sums + 2 * padded_channels(w));
+    /* Of a group of four padded columns, pairs (0, 2) and (1, 3): three in front leave the first pair empty too. */
+    const ost_dense_product product = {s.rows,
+                                       params->weights,
+                                       params->bias,
+                                       s.sums,
+                                       padded_channels(w) / 4,
+                                       columns / OST_DENSE_BLOCK,
+                                       front / 4 * 2 + (front % 4 == 3)};
+    const int32_t positions = w->output.height * w->output.width;
+    int32_t oy = 0, ox = 0;
+    for (int32_t n = 0; n < positions; n += 2, out += 2 * channels) {
+        const int32_t pixels = n + 1 < positions ? 2 : 1; /* a last single pixel is laid out twice */
+        for (int32_t p = 0; p < 2; p++) {
+            const int32_t y = oy * w->stride.height - w->padding.height;
+            const int32_t x = ox * w->stride.width - w->padding.width;
+            ost_conv_s8_dense_im2col(params, &s, in, y, x, p);
+            if (p + 1 < pixels && ++ox == w->output.width) {
+                ox = 0, oy++;
+            }
+        }
+        ost_conv_s8_dense_gemm(&product);
+        ost_conv_s8_dense_requantize(params, s.sums, out, pixels == 2 ? out + channels : out);
+        if (++ox == w->output.width) {
+            ox = 0, oy++;
+        }
+    }
+    return OST_OK;
+}

@@ -1,0 +1,27 @@
+/* The inner product of ost_conv_s8_dense, and the layout that it shares with the binding.
+ *
+ * The K columns are padded IN FRONT to a multiple of OST_DENSE_BLOCK, so that a run of columns ends where a block
+ * ends. Within every group of four columns the order is (0, 2, 1, 3): what SXTB16 and SXTB16 ROR #8 make of a word.
+ *   rows:    blocks x 2 pixels x 16 int16
+ *   weights: ceil(M/4) x blocks x 4 channels x 16 int16, zero in the padding
+ *   sums:    ceil(M/4) x 4 channels x 2 pixels int32 */
+#ifndef OST_CONV_S8_DENSE_GEMM_H
+#define OST_CONV_S8_DENSE_GEMM_H
+
+#include <stdint.h>
+
+#define OST_DENSE_BLOCK 16
+
+typedef struct {
+    const int16_t *rows;
+    const int16_t *weights;
+    const int32_t *bias;
+    int32_t *sums;
+    int32_t groups; /* ceil(M/4) */
+    int32_t blocks; /* ceil(K/16) */
+    int32_t skip;   /* leading pairs of columns that are padding only, 0..7 */
+} ost_dense_product;
+
+void ost_conv_s8_dense_gemm(const ost_dense_product *product);
+
+#endif /* OST_CONV_S8_DENSE_GEMM_H */

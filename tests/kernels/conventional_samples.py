@@ -1,0 +1,127 @@
+"""Random conventional operators, and the ones of CifarNet, for tests of their kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ostinato.quant.arithmetic import Int8Array, IntArray
+from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2d, QTensor
+
+SOURCES = (
+    "conventional/ost_conv_s8_cmsis.c",
+    "conventional/ost_conv_s8_dense.c",
+    "conventional/ost_conv_s8_dense_gemm.S",
+    "conventional/ost_conv_s8_dense_gemm_plain.c",
+    "conventional/ost_fully_connected_s8.c",
+    "conventional/ost_max_pool_s8.c",
+    "conventional/ost_avg_pool_s8.c",
+)
+
+
+def tensor(name: str, shape: tuple[int, ...], zero_point: int) -> QTensor:
+    return QTensor(name, shape, 0.05, zero_point)
+
+
+def random_input(rng: np.random.Generator, shape: tuple[int, ...]) -> Int8Array:
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def random_window(rng: np.random.Generator, channels: int, outputs: int) -> ConvDims:
+    """Any kernel, stride, padding and dilation, with an output that may leave a rest of the input unused."""
+    kernel = tuple(int(v) for v in rng.integers(1, 6, 2))
+    stride = tuple(int(v) for v in rng.integers(1, 4, 2))
+    dilation = tuple(int(v) for v in rng.choice([1, 1, 1, 2, 3], 2))
+    padding = tuple(int(rng.integers(0, k)) for k in kernel)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    size = [int(rng.integers(max(1, r - 2 * p), r + 9)) for r, p in zip(reach, padding, strict=True)]
+    out = [(n + 2 * p - r) // s + 1 for n, p, r, s in zip(size, padding, reach, stride, strict=True)]
+    return ConvDims(
+        input=(size[0], size[1], channels),
+        output=(out[0], out[1], outputs),
+        kernel=(kernel[0], kernel[1]),
+        stride=(stride[0], stride[1]),
+        padding=(padding[0], padding[1]),
+        dilation=(dilation[0], dilation[1]),
+    )
+
+
+def requantisation(rng: np.random.Generator, columns: int, outputs: int, wide: bool) -> tuple[IntArray, IntArray]:
+    """Multipliers and shifts: usual ones that spread the outputs over int8, or (`wide`) also left shifts and none."""
+    multiplier = rng.integers(1 << 30, 1 << 31, outputs).astype(np.int32)
+    multiplier[rng.random(outputs) < 0.1] = 1 << 30
+    usual = -int(np.log2(40 * np.sqrt(columns))) - rng.integers(0, 3, outputs)
+    shift = rng.integers(-25, 2, outputs) if wide else usual
+    return multiplier, shift.astype(np.int32)
+
+
+def activation_range(rng: np.random.Generator, wide: bool) -> tuple[int, int]:
+    if not wide:
+        return -128, 127
+    low = int(rng.integers(-128, 100))
+    return low, int(rng.integers(low, 128))
+
+
+def make_conv(rng: np.random.Generator, dims: ConvDims, *, wide: bool = False) -> QConv2d:
+    """`wide` leaves the usual range of shifts and activations (the dense kernel's longer requantisation)."""
+    outputs = dims.output[2]
+    multiplier, shift = requantisation(rng, dims.columns, outputs, wide)
+    low, high = activation_range(rng, wide)
+    return QConv2d(
+        name="features.conv",
+        input=tensor("x", dims.input, int(rng.integers(-128, 128))),
+        output=tensor("y", dims.output, int(rng.integers(-128, 128))),
+        dims=dims,
+        weight=rng.integers(-127, 128, (outputs, *dims.kernel, dims.input[2])).astype(np.int8),
+        bias=rng.integers(-(1 << 14), 1 << 14, outputs).astype(np.int32),
+        multiplier=multiplier,
+        shift=shift,
+        activation_min=low,
+        activation_max=high,
+    )
+
+
+def random_conv(rng: np.random.Generator) -> QConv2d:
+    dims = random_window(rng, int(rng.integers(1, 71)), int(rng.integers(1, 71)))
+    return make_conv(rng, dims, wide=bool(rng.random() < 0.3))
+
+
+def make_linear(rng: np.random.Generator, inputs: int, outputs: int, *, wide: bool = False) -> QLinear:
+    multiplier, shift = requantisation(rng, inputs, outputs, wide)
+    low, high = activation_range(rng, wide)
+    return QLinear(
+        name="classifier.fc",
+        input=tensor("x", (inputs,), int(rng.integers(-128, 128))),
+        output=tensor("y", (outputs,), int(rng.integers(-128, 128))),
+        weight=rng.integers(-127, 128, (outputs, inputs)).astype(np.int8),
+        bias=rng.integers(-(1 << 14), 1 << 14, outputs).astype(np.int32),
+        multiplier=multiplier,
+        shift=shift,
+        activation_min=low,
+        activation_max=high,
+    )
+
+
+def random_linear(rng: np.random.Generator) -> QLinear:
+    return make_linear(rng, int(rng.integers(1, 200)), int(rng.integers(1, 40)), wide=bool(rng.random() < 0.5))
+
+
+def make_pool(kind: type[QMaxPool2d] | type[QAvgPool2d], dims: ConvDims) -> QMaxPool2d | QAvgPool2d:
+    return kind(name="features.pool", input=tensor("x", dims.input, 3), output=tensor("y", dims.output, 3), dims=dims)
+
+
+def random_pool(rng: np.random.Generator, kind: type[QMaxPool2d] | type[QAvgPool2d]) -> QMaxPool2d | QAvgPool2d:
+    channels = int(rng.integers(1, 71))
+    dims = random_window(rng, channels, channels)
+    while kind is QAvgPool2d and not _every_window_holds_something(dims):
+        dims = random_window(rng, channels, channels)
+    return make_pool(kind, dims)
+
+
+def _every_window_holds_something(dims: ConvDims) -> bool:
+    for axis in (0, 1):
+        for o in range(dims.output[axis]):
+            start = o * dims.stride[axis] - dims.padding[axis]
+            taps = [start + k * dims.dilation[axis] for k in range(dims.kernel[axis])]
+            if not any(0 <= t < dims.input[axis] for t in taps):
+                return False
+    return True
