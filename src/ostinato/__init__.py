@@ -1,5 +1,76 @@
-"""Ostinato: convolutional networks that compute every repeating tile once."""
+"""Ostinato: convolutional networks that compute every repeating tile once.
+
+import ostinato as ost
+
+model = ost.models.cifarnet(num_classes=10)
+dataset = ost.data.load("digits")
+ost.fit(model, dataset, epochs=12)
+reuse = ost.convert(model, {"conv2": ost.Pattern(8, 4, scope="compiled", sharing="block", init="itq")})
+ost.calibrate(reuse, ost.data.to_input(dataset.train.images[:500]))
+ost.fit(reuse, dataset, epochs=6, lr=0.01, teacher=model)
+firmware = ost.deploy(reuse, calibration=dataset, board="stm32f469i")
+print(firmware.simulate())
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ostinato import data, models, nn
+    from ostinato.firmware import Firmware, deploy
+    from ostinato.nn import ReuseConv2d, calibrate, conversion_report, convert, measure_reuse, revert
+    from ostinato.pipeline import RunConfig, run
+    from ostinato.reuse import Pattern
+    from ostinato.training import evaluate, fit
+
+# Imported when first used, so that `ostinato --help` does not wait for PyTorch.
+_HOMES = {
+    "Firmware": "firmware",
+    "Pattern": "reuse",
+    "ReuseConv2d": "nn",
+    "RunConfig": "pipeline",
+    "calibrate": "nn",
+    "conversion_report": "nn",
+    "convert": "nn",
+    "deploy": "firmware",
+    "evaluate": "training",
+    "fit": "training",
+    "measure_reuse": "nn",
+    "revert": "nn",
+    "run": "pipeline",
+}
+
+__all__ = [
+    "Firmware",
+    "Pattern",
+    "ReuseConv2d",
+    "RunConfig",
+    "calibrate",
+    "conversion_report",
+    "convert",
+    "data",
+    "deploy",
+    "evaluate",
+    "fit",
+    "measure_reuse",
+    "models",
+    "nn",
+    "revert",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"ostinato.{_HOMES[name]}"), name)
+    if name in __all__:
+        return import_module(f"ostinato.{name}")
+    raise AttributeError(f"module 'ostinato' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

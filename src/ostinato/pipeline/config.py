@@ -114,4 +114,5 @@ def read_config(path: Path) -> RunConfig:
 
 
 def _toml(value: str | int | bool) -> str:
-    return json.dumps(value, ensure_ascii=False)  # TOML's basic strings, integers and booleans are JSON's
+    # TOML's basic strings, integers and booleans are JSON's, but for one character that TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

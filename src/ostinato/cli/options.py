@@ -1,0 +1,34 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Option("--model", help="Network, by name.")]
+Data = Annotated[str, typer.Option("--data", help="Data set: digits (embedded) or cifar10.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder of the data set: parquet, python batches or class sub-folders."),
+]
+Download = Annotated[bool, typer.Option("--download", help="Fetch the data set from the hub if it is not there.")]
+Board = Annotated[str, typer.Option("--board", help="Board to build for; `ostinato boards` lists them.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", help="Epochs of the conventional network. Default: by data set.", min=1)
+]
+FineTuneEpochs = Annotated[
+    int | None,
+    typer.Option("--fine-tune-epochs", help="Epochs of each reuse network. Default: by data set.", min=0),
+]
+CalibrationImages = Annotated[
+    int,
+    typer.Option("--calibration-images", help="Unlabelled training images for hashes, refit and ranges.", min=1),
+]
+TrainLimit = Annotated[
+    int | None, typer.Option("--train-limit", help="Train on that many images only, for a quick look.", min=1)
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of the split, the weights, the hashes and the order of images.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

@@ -1,0 +1,245 @@
+"""The steps of `ostinato run` as commands of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ostinato import data as datasets
+from ostinato.cli import options
+from ostinato.cli.patterns import read_patterns
+from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset
+from ostinato.errors import CheckpointError
+from ostinato.firmware import Firmware
+from ostinato.firmware import deploy as deploy_firmware
+from ostinato.nn import calibrate, conversion_report
+from ostinato.nn import convert as convert_model
+from ostinato.pipeline.config import RunConfig
+from ostinato.pipeline.networks import (
+    MODEL_FILE,
+    calibration_images,
+    fine_tune,
+    load_network,
+    pattern_meta,
+    train_conventional,
+)
+from ostinato.report import Report, print_report
+from ostinato.report import write_report as write_report_files
+from ostinato.targets.boards import BOARDS
+from ostinato.training import evaluate, save_model
+
+Network = Annotated[
+    Path, typer.Argument(help="Folder of a trained network (or its model.pt), as `train` and `convert` write it.")
+]
+
+
+def train(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the network; a training found there goes on.")],
+    model: options.Model = "cifarnet",
+    data: options.Data = "digits",
+    data_dir: options.DataDir = None,
+    download: options.Download = False,
+    epochs: options.Epochs = None,
+    train_limit: options.TrainLimit = None,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a conventional network.
+
+    [bold]Example[/]
+
+      ostinato train --model cifarnet --data digits --out runs/net
+    """
+    config = RunConfig(model=model, data=data, epochs=epochs, train_limit=train_limit, seed=seed)
+    dataset = datasets.load(data, data_dir=data_dir, download=download, seed=seed)
+    network = train_conventional(config, dataset, out, progress=not quiet)
+    _print(_accuracies(network, dataset, out), json)
+
+
+def convert(
+    network: Network,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the converted network.")],
+    pattern: Annotated[
+        list[str] | None,
+        typer.Option("--pattern", help="LAYER:FIELD=VALUE,... for example conv2:L=8,H=4,scope=compiled,sharing=block."),
+    ] = None,
+    patterns: Annotated[Path | None, typer.Option("--patterns", help="TOML file, one table per layer.")] = None,
+    data_dir: options.DataDir = None,
+    refit: Annotated[
+        bool, typer.Option(help="Solve weights and bias in closed form on the calibration images.")
+    ] = True,
+    fine_tune_epochs: options.FineTuneEpochs = None,
+    calibration_images: options.CalibrationImages = 500,
+    train_limit: options.TrainLimit = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Give layers of a trained network reuse patterns, calibrate and fine-tune them.
+
+    [bold]Example[/]
+
+      ostinato convert runs/net --pattern conv2:L=8,H=4,scope=compiled,sharing=block,init=itq --out runs/reuse
+    """
+    chosen = read_patterns(patterns, pattern or [])
+    conventional, dataset, meta = _load(network, data_dir)
+    config = RunConfig(
+        model=meta["model"],
+        data=meta["dataset"],
+        fine_tune_epochs=fine_tune_epochs,
+        calibration_images=calibration_images,
+        train_limit=train_limit,
+        seed=int(meta["seed"]),
+    )
+    reuse = convert_model(conventional, chosen)
+    calibrate(reuse, _calibration(dataset, config), refit=refit)
+    header = {
+        "model": meta["model"],
+        "kwargs": meta["kwargs"],
+        "classes": meta["classes"],
+        "patterns": pattern_meta(chosen),
+    }
+    if config.schedule.fine_tune_epochs:
+        fine_tune(config, dataset, reuse, conventional, out, meta=header, progress=not quiet)
+    else:
+        save_model(out / MODEL_FILE, reuse, meta={**header, "dataset": meta["dataset"], "seed": config.seed})
+    layers = [dataclasses.asdict(layer) for layer in conversion_report(reuse)]
+    _print({**_accuracies(reuse.eval(), dataset, out), "layers": layers}, json)
+
+
+def deploy(
+    network: Network,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the firmware.")],
+    board: options.Board = "stm32f469i",
+    kernel: Annotated[
+        str, typer.Option("--kernel", help="Kernel of conventional convolutions: dense or cmsis.")
+    ] = "dense",
+    data_dir: options.DataDir = None,
+    calibration_images: options.CalibrationImages = 500,
+    json: options.Json = False,
+) -> None:
+    """Quantise a network to int8, plan its memory, and generate and compile its C project.
+
+    [bold]Example[/]
+
+      ostinato deploy runs/reuse --board stm32f469i --out runs/firmware
+    """
+    model, dataset, meta = _load(network, data_dir)
+    config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
+    firmware = deploy_firmware(
+        model,
+        _calibration(dataset, config),
+        board=board,
+        kernel=kernel,
+        out_dir=out,
+        input_scale=INPUT_SCALE,
+        input_zero_point=INPUT_ZERO_POINT,
+        classes=dataset.classes,
+        name=meta["model"],
+    )
+    sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
+    _print({"firmware": str(out), **sizes}, json)
+
+
+def simulate(
+    firmware: Annotated[Path, typer.Argument(help="Folder that `deploy` wrote.")],
+    plain_c: Annotated[
+        bool, typer.Option("--plain-c", help="The portable C twins instead of the DSP kernels.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Run a firmware on the simulated core: exact instructions, modelled cycles, by layer and phase.
+
+    [bold]Example[/]
+
+      ostinato simulate runs/firmware
+    """
+    report = Firmware.load(firmware).simulate(plain_c=plain_c)
+    if json:
+        fields = dataclasses.asdict(report)
+        fields["logits"] = report.logits.tolist()
+        _print(fields, True)
+    else:
+        Console().print(report)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, with its report.json.")],
+    json: options.Json = False,
+) -> None:
+    """Print a run's tables again, and write its report.html, report.md and plots from report.json.
+
+    [bold]Example[/]
+
+      ostinato report runs/demo
+    """
+    found = Report.read(run / "report.json")
+    write_report_files(run, found)
+    if json:
+        sys.stdout.write(found.to_json())
+    else:
+        print_report(found)
+
+
+def boards(json: options.Json = False) -> None:
+    """List the boards."""
+    rows = [
+        {"name": b.name, "core": b.core, "MHz": b.clock_hz // 10**6, "SRAM KiB": b.sram_bytes // 1024,
+         "flash KiB": b.flash_bytes // 1024}
+        for b in BOARDS.values()
+    ]  # fmt: skip
+    if json:
+        _print({"boards": rows}, True)
+        return
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _load(network: Path, data_dir: Path | None) -> tuple[Any, ImageDataset, dict[str, Any]]:
+    path = network / MODEL_FILE if network.is_dir() else network
+    model, meta = load_network(path)
+    for key in ("dataset", "seed"):
+        if key not in meta:
+            raise CheckpointError(f"{path}: its header has no {key!r}, so its data set is unknown.")
+    return model, datasets.load(meta["dataset"], data_dir=data_dir, seed=int(meta["seed"])), meta
+
+
+def _calibration(dataset: ImageDataset, config: RunConfig) -> Any:
+    return calibration_images(dataset, config.calibration_images, config.seed)
+
+
+def _accuracies(network: Any, dataset: ImageDataset, out: Path) -> dict[str, Any]:
+    return {
+        "network": str(out),
+        "valid_top1": evaluate(network, dataset.valid).top1,
+        "test_top1": evaluate(network, dataset.test).top1,
+    }
+
+
+def _print(result: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json_module.dumps(dict(result), indent=2) + "\n")
+        return
+    console = Console(highlight=False)
+    for key, value in result.items():
+        if isinstance(value, list):
+            for item in value:
+                console.print("  " + "  ".join(str(part) for part in item.values()))
+        elif isinstance(value, float):
+            console.print(f"{key:>12}  {value:.2%}")
+        elif isinstance(value, int):
+            console.print(f"{key:>12}  {value:,}")
+        else:
+            console.print(f"{key:>12}  {value}")

@@ -1,0 +1,88 @@
+"""The methods that a run compares: one row of the report each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ostinato.errors import OstinatoError
+from ostinato.reuse.pattern import Pattern
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How a trained conventional network becomes one row.
+
+    `slug` names its folder. `patterns`: layer → pattern, empty for a conventional row. `refit`: solve weights and bias
+    in closed form against the conventional layer's outputs. `fine_tune`: train with reuse in the loop, hashes included
+    where the pattern's gradient is not frozen.
+    """
+
+    slug: str
+    method: str
+    kernel: str
+    dense_kernel: Literal["cmsis", "dense"] = "dense"
+    patterns: Mapping[str, Pattern] = field(default_factory=dict)
+    refit: bool = False
+    fine_tune: bool = False
+
+    @property
+    def scope(self) -> str | None:
+        """Whose vectors share clusters; None without reuse."""
+        return next((pattern.scope for pattern in self.patterns.values()), None)
+
+
+CMSIS_STYLE = Method(slug="conventional-cmsis", method="conventional", kernel="cmsis-style", dense_kernel="cmsis")
+BEST_DENSE = Method(slug="conventional-dense", method="conventional", kernel="best-dense")
+
+
+def cifarnet_methods() -> tuple[Method, ...]:
+    """The five rows for CifarNet. Both image-scope rows use one pattern, so that they differ in learning alone."""
+    random = {
+        "conv1": Pattern(length=15, hashes=4, scope="image", init="random"),
+        "conv2": Pattern(length=32, hashes=3, scope="image", init="random"),
+    }
+    learned = {
+        "conv1": Pattern(length=15, hashes=4, scope="image", init="pca"),
+        "conv2": Pattern(length=32, hashes=3, scope="image", init="pca"),
+    }
+    compiled = {"conv2": Pattern(length=8, hashes=4, scope="compiled", sharing="block", init="itq", gradient="frozen")}
+    return (
+        CMSIS_STYLE,
+        BEST_DENSE,
+        Method(slug="deep-reuse-image", method="Deep Reuse (random hashes)", kernel="reuse-image", patterns=random),
+        Method(
+            slug="trec-image",
+            method="TREC (learned)",
+            kernel="reuse-image",
+            patterns=learned,
+            refit=True,
+            fine_tune=True,
+        ),
+        Method(
+            slug="trec-compiled",
+            method="TREC (learned)",
+            kernel="reuse-compiled",
+            patterns=compiled,
+            refit=True,
+            fine_tune=True,
+        ),
+    )
+
+
+_METHODS = {"cifarnet": cifarnet_methods}
+
+
+def methods_for(model: str) -> tuple[Method, ...]:
+    """The rows of a network's report.
+
+    Raises:
+        OstinatoError: no patterns have been chosen for this network yet.
+    """
+    if model not in _METHODS:
+        raise OstinatoError(
+            f"No reuse patterns are known for the model {model!r} (known: {', '.join(_METHODS)}); use the commands "
+            "train, convert, deploy and simulate with patterns of your own."
+        )
+    return _METHODS[model]()

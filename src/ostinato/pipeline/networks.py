@@ -1,0 +1,155 @@
+"""From a data set to the trained float network of each method, each in a folder of its own and never made twice."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ostinato import models
+from ostinato.data import ImageDataset, to_input
+from ostinato.errors import CheckpointError, OstinatoError
+from ostinato.nn import calibrate, convert
+from ostinato.pipeline.config import RunConfig
+from ostinato.pipeline.methods import Method
+from ostinato.reuse import Pattern
+from ostinato.training import FitResult, fit, load_checkpoint, load_model_state, save_model
+
+Say = Callable[[str], None]
+
+MODEL_FILE = "model.pt"
+CONVENTIONAL = "conventional"
+
+FINE_TUNE_LR = 0.01
+"""A fifth of the modern recipe's: the weights start trained."""
+
+
+class InterruptedRunError(OstinatoError):
+    """Ctrl-C ended a run early; the same command goes on."""
+
+    exit_code = 130
+
+
+def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network in a checkpoint, with its reuse layers, in evaluation mode; and the checkpoint's meta.
+
+    Raises:
+        CheckpointError: the file is missing, corrupt, or its meta does not describe a network of ours.
+    """
+    meta = load_checkpoint(path).meta
+    for key in ("model", "kwargs", "patterns", "classes"):
+        if key not in meta:
+            raise CheckpointError(f"{path}: its header has no {key!r}, so the network cannot be rebuilt.")
+    network = models.create(meta["model"], **meta["kwargs"])
+    if meta["patterns"]:
+        patterns = {name: Pattern.from_dict(fields) for name, fields in meta["patterns"].items()}
+        network = convert(network, patterns, inplace=True)
+    load_model_state(path, network)
+    return network.eval(), meta
+
+
+def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
+    """`count` training images (all, if there are fewer) as model inputs (N, 3, H, W); labels are not used."""
+    return to_input(dataset.train.subset(min(count, len(dataset.train)), seed).images)
+
+
+def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True) -> nn.Module:
+    """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped)."""
+    kwargs = {"num_classes": dataset.num_classes, "image_size": dataset.image_size}
+    torch.manual_seed(config.seed)
+    network = models.create(config.model, **kwargs)
+    result = fit(
+        network,
+        dataset,
+        epochs=config.schedule.epochs,
+        seed=config.seed,
+        run_dir=folder,
+        progress=progress,
+        train_limit=config.train_limit,
+        meta={"model": config.model, "kwargs": kwargs},
+    )
+    return _finished(result, network)
+
+
+def reuse_network(
+    config: RunConfig,
+    dataset: ImageDataset,
+    conventional: nn.Module,
+    method: Method,
+    folder: Path,
+    *,
+    say: Say,
+    progress: bool = True,
+) -> nn.Module:
+    """The network of a reuse method: converted, calibrated, fine-tuned with the conventional one as its teacher.
+
+    Taken from `folder` when it is there already; a fine-tuning that was stopped there goes on.
+    """
+    done = folder / "finished"
+    if done.exists():
+        return load_network(folder / MODEL_FILE)[0]
+    network = convert(copy.deepcopy(conventional), dict(method.patterns))
+    say("calibrating: hashes, centroids" + (", closed-form refit" if method.refit else ""))
+    calibrate(network, calibration_images(dataset, config.calibration_images, config.seed), refit=method.refit)
+    meta = {
+        "patterns": pattern_meta(method.patterns),
+        "classes": list(dataset.classes),
+        **_architecture(config, dataset),
+    }
+    if method.fine_tune and config.schedule.fine_tune_epochs:
+        fine_tune(config, dataset, network, conventional, folder, meta=meta, progress=progress)
+    else:
+        save_model(folder / MODEL_FILE, network, meta={**meta, "dataset": dataset.name, "seed": config.seed})
+    done.touch()
+    return network.eval()
+
+
+def fine_tune(
+    config: RunConfig,
+    dataset: ImageDataset,
+    network: nn.Module,
+    teacher: nn.Module,
+    folder: Path,
+    *,
+    meta: Mapping[str, Any],
+    progress: bool = True,
+) -> nn.Module:
+    """Train with reuse in the loop, in the scope that is deployed."""
+    scopes = {fields["scope"] for fields in meta["patterns"].values()}
+    limits = [n for n in (config.train_limit, config.schedule.image_scope_images if "image" in scopes else None) if n]
+    result = fit(
+        network,
+        dataset,
+        epochs=config.schedule.fine_tune_epochs,
+        lr=FINE_TUNE_LR,
+        seed=config.seed,
+        run_dir=folder,
+        progress=progress,
+        teacher=teacher.eval(),
+        train_limit=min([*limits, len(dataset.train)]),
+        meta=meta,
+    )
+    return _finished(result, network)
+
+
+def pattern_meta(patterns: Mapping[str, Pattern]) -> dict[str, dict[str, Any]]:
+    """Patterns as a checkpoint's header keeps them."""
+    return {name: asdict(pattern) for name, pattern in patterns.items()}
+
+
+def _architecture(config: RunConfig, dataset: ImageDataset) -> dict[str, Any]:
+    return {
+        "model": config.model,
+        "kwargs": {"num_classes": dataset.num_classes, "image_size": dataset.image_size},
+    }
+
+
+def _finished(result: FitResult, network: nn.Module) -> nn.Module:
+    if result.stopped:
+        raise InterruptedRunError(result.message)
+    return network.eval()
