@@ -38,7 +38,8 @@ def run(
     and `plots/`. What is finished there is not made again, so a run that was stopped goes on with the same call.
 
     Raises:
-        OstinatoError: a mistake in the configuration, the data, or a folder of another run; `InterruptedRunError` after Ctrl-C.
+        OstinatoError: a mistake in the configuration or the data, or a folder that holds another run.
+        InterruptedRunError: after Ctrl-C.
     """
     started = time.monotonic()
     methods, board = methods_for(config.model), get_board(config.board)
