@@ -1,0 +1,20 @@
+"""Firmware: a quantised network as a C project for a board, and what it costs and scores there."""
+
+from __future__ import annotations
+
+from ostinato.firmware.deploy import deploy, deploy_graph
+from ostinato.firmware.firmware import Firmware
+from ostinato.firmware.folder import FolderError
+from ostinato.firmware.report import LayerReport, SimulationReport
+from ostinato.firmware.verify import BitMismatchError, Verification
+
+__all__ = [
+    "BitMismatchError",
+    "Firmware",
+    "FolderError",
+    "LayerReport",
+    "SimulationReport",
+    "Verification",
+    "deploy",
+    "deploy_graph",
+]

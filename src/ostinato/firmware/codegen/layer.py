@@ -1,0 +1,67 @@
+"""One layer as the code generator sees it: operator, kernel, C names and its place in the arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ostinato.firmware.codegen.names import unique_identifiers
+from ostinato.firmware.memory import Plan
+from ostinato.kernels.binding import Binding
+from ostinato.quant.ops import QGraph, QOp
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One call of `model_run`."""
+
+    index: int
+    identifier: str
+    op: QOp
+    binding: Binding
+    input: str
+    """C expression of the input's address."""
+    output: str
+    """C expression of the output's address."""
+    output_offset: int | None
+    """Bytes from the start of the arena; None when the network's caller owns the buffer."""
+    scratch: tuple[int, int]
+    """(offset, bytes) in the arena."""
+
+    def array_name(self, array: str) -> str:
+        """The C name of one of the binding's arrays."""
+        return f"{self.identifier}_{array}"
+
+    def arrays(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        """(C name, data) of each constant array that is not empty."""
+        for name, array in self.binding.arrays.items():
+            if np.asarray(array).size:
+                yield self.array_name(name), np.asarray(array)
+
+
+def build_layers(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> tuple[Layer, ...]:
+    """The layers of `graph` in execution order."""
+
+    def address(tensor: str) -> str:
+        if tensor == graph.input.name:
+            return "input"
+        return "output" if tensor == graph.output.name else f"memory + {plan.offsets[tensor]}"
+
+    names = unique_identifiers(op.name for op in graph.ops)
+    return tuple(
+        Layer(
+            index=i,
+            identifier=name,
+            op=op,
+            binding=binding,
+            input=address(op.input.name),
+            output=address(op.output.name),
+            output_offset=plan.offsets.get(op.output.name),
+            scratch=scratch,
+        )
+        for i, (name, op, binding, scratch) in enumerate(zip(names, graph.ops, bindings, plan.scratch, strict=True))
+    )

@@ -1,0 +1,71 @@
+"""All files of the generated C project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ostinato.firmware.codegen.example import MAIN, makefile
+from ostinato.firmware.codegen.kernels import KernelLibrary, compiled_files
+from ostinato.firmware.codegen.layer import Layer, build_layers
+from ostinato.firmware.codegen.model import model_header, model_source
+from ostinato.firmware.codegen.weights import weights_header, weights_source
+from ostinato.firmware.memory import Plan
+from ostinato.kernels.binding import Binding
+from ostinato.kernels.sources import include_dir, source_dir
+from ostinato.quant.ops import QGraph
+from ostinato.targets.cores import Core
+from ostinato.targets.toolchain import SUPPORT
+
+INCLUDE_DIRS = (".", "kernels/include", "kernels/src")
+"""Include path of the project, relative to its folder."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A network with its kernels and its memory plan, ready to be written as C."""
+
+    graph: QGraph
+    bindings: Sequence[Binding]
+    plan: Plan
+    core: Core
+    library: KernelLibrary = field(default_factory=lambda: KernelLibrary(include_dir(), source_dir()))
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in execution order."""
+        return build_layers(self.graph, self.bindings, self.plan)
+
+    @cached_property
+    def kernel_files(self) -> dict[str, Path]:
+        """Project path → file of the kernel library."""
+        files = self.library.files(self.bindings)
+        return {f"kernels/{path}": file for path, file in files.items()}
+
+    @property
+    def sources(self) -> list[str]:
+        """What the compiler is called for, apart from `main.c`, relative to the project."""
+        return ["model.c", "weights.c", *compiled_files(self.kernel_files)]
+
+    def write(self, folder: Path) -> None:
+        """Write everything but README.md (which tells sizes that only the linker knows) into an empty folder."""
+        for name, file in self.kernel_files.items():
+            _write(folder / name, file.read_text())
+        texts = {
+            "model.h": model_header(self.graph, self.layers, self.plan),
+            "model.c": model_source(self.graph, self.layers),
+            "weights.h": weights_header(self.layers),
+            "weights.c": weights_source(self.layers),
+            "main.c": MAIN,
+            "Makefile": makefile(compiled_files(self.kernel_files), self.core),
+            "freestanding/string.h": (SUPPORT / "include" / "string.h").read_text(),
+        }
+        for name, text in texts.items():
+            _write(folder / name, text)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")

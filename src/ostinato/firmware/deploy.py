@@ -1,0 +1,140 @@
+"""From a float model to firmware: quantise, choose kernels, plan memory, generate C, link, check, prove."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset, to_input
+from ostinato.errors import DataError
+from ostinato.firmware.builds import Builder
+from ostinato.firmware.codegen.readme import readme
+from ostinato.firmware.firmware import Firmware
+from ostinato.firmware.folder import check_replaceable, replacing
+from ostinato.firmware.select import check_conv_kernel
+from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
+from ostinato.firmware.storage import plan_project, save_network
+from ostinato.kernels.binding import Binding
+from ostinato.quant import quantize, quantize_input
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.ops import QGraph
+from ostinato.targets.boards import Board, get_board
+from ostinato.targets.elf import Elf
+
+CALIBRATION_IMAGES = 256
+"""Training images taken from a data set for calibration."""
+
+_SAMPLES = 4
+
+
+def deploy(
+    model: nn.Module,
+    calibration: Tensor | ImageDataset,
+    board: str | Board = "stm32f469i",
+    *,
+    kernel: str = "dense",
+    out_dir: Path | str | None = None,
+    input_scale: float | None = None,
+    input_zero_point: int | None = None,
+    classes: Sequence[str] = (),
+    name: str = "model",
+    toolchain: str = "zig",
+    verify_images: int = 4,
+) -> Firmware:
+    """Make int8 firmware of `model`.
+
+    Args:
+        model: a module whose operators firmware has (see `ostinato.quant`).
+        calibration: model inputs (N, C, H, W), float; or a data set, whose training images, input scale and class names
+            are then used.
+        board: a name of `targets.boards`, or a `Board`.
+        kernel: what conventional convolutions run on: `dense` (ours) or `cmsis` (CMSIS-NN's style, the baseline).
+        out_dir: where to put the C project; a temporary folder, which lives as long as the result, if None.
+        input_scale: real value of one step of the int8 input; calibrated if None.
+        input_zero_point: int8 value of a real zero in the input.
+        classes: names of the outputs, for generated code.
+        name: the network's, for generated code.
+        toolchain: compiler of the firmware: `zig`, `arm-none-eabi-gcc` or `auto`.
+        verify_images: on how many calibration images the executor, host C, simulated plain C and simulated DSP code are
+            compared bit for bit before anything is written; 0 for none.
+
+    Raises:
+        BoardError: an unknown board.
+        UnsupportedError: an operator or a kernel that firmware does not have.
+        ModelError, QuantizationError: see `ostinato.quant.quantize`.
+        DoesNotFitError: more SRAM or flash than the board has.
+        ToolchainError: no compiler.
+        FolderError: `out_dir` is in use for something else.
+    """
+    target = get_board(board)
+    check_conv_kernel(kernel)
+    if out_dir is not None:
+        check_replaceable(Path(out_dir))
+    if isinstance(calibration, ImageDataset):
+        classes = tuple(classes) or calibration.classes
+        train = calibration.train
+        calibration = to_input(train.subset(min(CALIBRATION_IMAGES, len(train))).images)
+        if input_scale is None:
+            input_scale, input_zero_point = INPUT_SCALE, INPUT_ZERO_POINT
+    if not isinstance(calibration, Tensor) or calibration.ndim != 4 or not calibration.dtype.is_floating_point:
+        raise DataError("Calibration needs float model inputs of shape (N, C, H, W), or a data set.")
+    graph = quantize(
+        model,
+        calibration,
+        input_scale=input_scale,
+        input_zero_point=input_zero_point,
+        name=name,
+        classes=tuple(classes),
+    )
+    samples = quantize_input(calibration[: max(_SAMPLES, verify_images)], graph.input)
+    return deploy_graph(
+        graph, samples, target, kernel=kernel, out_dir=out_dir, toolchain=toolchain, verify_images=verify_images
+    )
+
+
+def deploy_graph(
+    graph: QGraph,
+    samples: Int8Array,
+    board: str | Board = "stm32f469i",
+    *,
+    kernel: str = "dense",
+    out_dir: Path | str | None = None,
+    toolchain: str = "zig",
+    verify_images: int = 4,
+) -> Firmware:
+    """`deploy` for a network that is quantised already; `samples` are a few firmware inputs (N, H, W, C)."""
+    target, conv_kernel = get_board(board), check_conv_kernel(kernel)
+    project = plan_project(graph, conv_kernel, target)
+    check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
+
+    builds = tempfile.TemporaryDirectory(prefix="ostinato-")
+    try:
+        final = Path(builds.name) / "project" if out_dir is None else Path(out_dir)
+        with replacing(final) as work:
+            project.write(work)
+            builder = Builder(work, Path(builds.name), target, toolchain)
+            sizes = linked_sizes(builder.firmware(unlimited=True), project.bindings)
+            check_fit(graph, project.bindings, project.plan, sizes, target)
+            text = readme(graph, project.layers, project.plan, target, sizes, toolchain)
+            (work / "README.md").write_text(text, encoding="utf-8")
+            firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, builds)
+            if verify_images:
+                firmware.verify(samples[:verify_images])
+            save_network(
+                work, graph, board=target, kernel=conv_kernel, toolchain=toolchain, sizes=sizes, samples=samples
+            )
+    except BaseException:
+        builds.cleanup()
+        raise
+    return replace(firmware, project_dir=final)
+
+
+def linked_sizes(elf: Path, bindings: Sequence[Binding]) -> Sizes:
+    """What the linker made of it."""
+    size = Elf(elf).size
+    const = sum(binding.flash_bytes for binding in bindings)
+    return Sizes(static_bytes=size.sram_bytes, flash_bytes=size.flash_bytes, const_bytes=const)

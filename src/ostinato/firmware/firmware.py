@@ -1,0 +1,216 @@
+"""A network as firmware: its C project, its sizes, its time on the simulated board, its accuracy on this computer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ostinato.data import Split
+from ostinato.errors import DataError, DoesNotFitError
+from ostinato.firmware import storage
+from ostinato.firmware.builds import Builder
+from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.host import HostNetwork, Progress
+from ostinato.firmware.inputs import Images, to_int8
+from ostinato.firmware.report import SimulationReport
+from ostinato.firmware.select import ConvKernel
+from ostinato.firmware.simulate import SimulatedNetwork, layer_reports
+from ostinato.firmware.sizes import Sizes
+from ostinato.firmware.verify import Verification, verify
+from ostinato.kernels.binding import Binding
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.ops import QGraph
+from ostinato.targets.boards import Board
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What `deploy` returns.
+
+    Attributes:
+        project: the quantised network with its kernels and memory plan.
+        project_dir: the C project.
+        board: what it was made for.
+        kernel: what conventional convolutions run on, `dense` or `cmsis`.
+        toolchain: compiler of the firmware.
+        sizes: as linked.
+        samples: a few firmware inputs (N, H, W, C) from the calibration images, for `simulate()` without images.
+    """
+
+    project: Project
+    project_dir: Path
+    board: Board
+    kernel: ConvKernel
+    toolchain: str
+    sizes: Sizes
+    samples: Int8Array = field(repr=False)
+    _builds: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="ostinato-"), repr=False, compare=False
+    )
+
+    @property
+    def graph(self) -> QGraph:
+        """The quantised network."""
+        return self.project.graph
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """Each operator's kernel."""
+        return tuple(self.project.bindings)
+
+    @property
+    def sram_bytes(self) -> int:
+        """Static data, the arena among it, and an estimate of the stack; `simulate` measures the stack."""
+        return self.sizes.sram_bytes
+
+    @property
+    def flash_bytes(self) -> int:
+        """Code and constants, as linked with the example `main.c`."""
+        return self.sizes.flash_bytes
+
+    def simulate(self, images: Images | None = None, plain_c: bool = False) -> SimulationReport:
+        """Run images one by one on the simulated board.
+
+        Args:
+            images: see `inputs.Images`; by default one image of the calibration set.
+            plain_c: run the kernels' plain C instead of their DSP instructions.
+
+        Raises:
+            DataError: images that are not this network's.
+            DoesNotFitError: the measured stack does not fit beside the static data.
+            SimulationError: a fault, or a core without a cycle model.
+            ToolchainError: no compiler.
+        """
+        inputs = self.samples[:1] if images is None else to_int8(images, self.graph.input)
+        network = self._simulator(plain_c)
+        runs = [network.run(image) for image in inputs]
+        profiles = [profile for _, profile in runs]
+        layers = layer_reports(self.graph, self.bindings, profiles)
+        cycles = sum(layer.cycles for layer in layers)
+        stack = max(profile.stack_bytes for profile in profiles)
+        return SimulationReport(
+            network=self.graph.name,
+            board=self.board.name,
+            kernel=self.kernel,
+            code="plain C" if plain_c else "DSP",
+            cycle_model=profiles[0].cycle_model,
+            images=len(inputs),
+            instructions=sum(layer.instructions for layer in layers),
+            cycles=cycles,
+            ms=self.board.milliseconds(cycles),
+            sram_bytes=self._checked_sram(network.static_bytes, stack),
+            stack_bytes=stack,
+            flash_bytes=network.flash_bytes,
+            layers=layers,
+            logits=np.stack([logits for logits, _ in runs]),
+        )
+
+    def predict_int8(self, images: Images, progress: Progress | None = None) -> Int8Array:
+        """Outputs (N, *output), int8, of the generated C on this computer.
+
+        Raises:
+            DataError: images that are not this network's.
+            ToolchainError: no compiler.
+        """
+        return self._host.predict_int8(to_int8(images, self.graph.input), progress=progress)
+
+    def evaluate(
+        self, images: Images, labels: Tensor | npt.ArrayLike | None = None, progress: Progress | None = None
+    ) -> float:
+        """Top-1 (0 ... 1) of the firmware's own code, run on this computer; the first of equal outputs wins.
+
+        Args:
+            images: a split with its labels, or images with `labels` (N,).
+            labels: class numbers; not with a split.
+            progress: called with (images done, images in all).
+
+        Raises:
+            DataError: no labels, or another number of them than of images.
+            ToolchainError: no compiler.
+        """
+        if isinstance(images, Split):
+            labels = images.labels
+        if labels is None:
+            raise DataError("Accuracy needs labels: pass a split, or images and labels.")
+        wanted = np.asarray(labels).reshape(-1)
+        outputs = self.predict_int8(images, progress)
+        if len(wanted) != len(outputs):
+            raise DataError(f"There are {len(outputs)} images but {len(wanted)} labels.")
+        return float((outputs.reshape(len(outputs), -1).argmax(axis=1) == wanted).mean())
+
+    def verify(self, images: Images | None = None) -> Verification:
+        """Compare integer executor, host C, simulated plain C and simulated DSP code, bit for bit, layer by layer.
+
+        Raises:
+            BitMismatchError: names the first layer that differs.
+        """
+        inputs = self.samples if images is None else to_int8(images, self.graph.input)
+        return verify(
+            self.graph,
+            inputs,
+            {
+                "C on the host": self._host.trace,
+                "simulated plain C": self._simulator(plain_c=True, trace=True).trace,
+                "simulated DSP code": self._simulator(plain_c=False, trace=True).trace,
+            },
+        )
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the C project to `folder`, atomically; `load` reads it back.
+
+        Raises:
+            FolderError: the folder is in use for something else.
+        """
+        return storage.copy_project(self.project_dir, Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Firmware:
+        """The firmware of a project folder.
+
+        Raises:
+            CheckpointError: the folder is not a project, is damaged, or of another version.
+        """
+        saved = storage.load_project(Path(folder))
+        return cls(saved.project, Path(folder), saved.board, saved.kernel, saved.toolchain, saved.sizes, saved.samples)
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """The main figures, for `--json`."""
+        return {
+            "network": self.graph.name,
+            "board": self.board.name,
+            "kernel": self.kernel,
+            "toolchain": self.toolchain,
+            "project_dir": str(self.project_dir),
+            "sram_bytes": self.sram_bytes,
+            "arena_bytes": self.project.plan.arena_bytes,
+            "flash_bytes": self.flash_bytes,
+        }
+
+    @property
+    def _builder(self) -> Builder:
+        return Builder(self.project_dir, Path(self._builds.name), self.board, self.toolchain)
+
+    @cached_property
+    def _host(self) -> HostNetwork:
+        return HostNetwork(self._builder.host_library(), self.graph, self.project.plan.arena_bytes)
+
+    def _simulator(self, plain_c: bool, trace: bool = False) -> SimulatedNetwork:
+        elf = self._builder.firmware(plain_c=plain_c, trace=trace)
+        return SimulatedNetwork(elf, self.graph, self.project.plan, self.board)
+
+    def _checked_sram(self, static: int, stack: int) -> int:
+        need = static + stack
+        if need > self.board.sram_bytes:
+            raise DoesNotFitError(
+                f"The network's stack does not fit: static data {static:,} and stack {stack:,} bytes are "
+                f"{need - self.board.sram_bytes:,} more than the {self.board.sram_bytes:,} of {self.board.name}."
+            )
+        return need

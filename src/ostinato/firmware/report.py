@@ -1,0 +1,90 @@
+"""What a simulated run says: time, memory, and where the time goes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+
+from ostinato.kernels.binding import Phase
+from ostinato.quant.arithmetic import Int8Array
+
+PHASES: tuple[Phase, ...] = ("transformation", "clustering", "gemm", "recovering", "other")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer: executed instructions, modelled cycles, and the cycles of each phase of GR Table 3."""
+
+    name: str
+    kernel: str
+    cycles: int
+    instructions: int
+    phases: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """A network on a simulated board; counts are means over `images` (exact for one), rounded per layer.
+
+    Attributes:
+        instructions: executed, exact.
+        cycles: modelled by `cycle_model`; with that, `ms` at the board's clock.
+        sram_bytes: static data, the arena among it, and the stack as it was measured.
+        flash_bytes: code and constants, as linked.
+        layers: in execution order; their counts sum to the totals (calling a layer is counted to it).
+        logits: int8 (images, *output).
+    """
+
+    network: str
+    board: str
+    kernel: str
+    code: str
+    cycle_model: str
+    images: int
+    instructions: int
+    cycles: int
+    ms: float
+    sram_bytes: int
+    stack_bytes: int
+    flash_bytes: int
+    layers: tuple[LayerReport, ...]
+    logits: Int8Array = field(repr=False, default_factory=lambda: np.zeros((0,), np.int8))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _table(self)
+        yield (
+            f"{self.ms:.2f} ms · {self.cycles:,} cycles (modelled: {self.cycle_model})\n"
+            f"{self.instructions:,} instructions · SRAM {self.sram_bytes:,} B · flash {self.flash_bytes:,} B"
+        )
+
+    def __str__(self) -> str:
+        stream = io.StringIO()
+        Console(file=stream, width=120).print(self)
+        return stream.getvalue().rstrip()
+
+
+def _table(report: SimulationReport) -> Table:
+    used = [phase for phase in PHASES if any(layer.phases.get(phase) for layer in report.layers)]
+    images = f", mean of {report.images} images" if report.images > 1 else ""
+    table = Table(title=f"{report.network} on {report.board} ({report.code}{images})", title_justify="left")
+    table.add_column("layer")
+    table.add_column("kernel")
+    for title in ("cycles", "share", "instructions", *used):
+        table.add_column(title, justify="right")
+    for layer in report.layers:
+        share = layer.cycles / report.cycles if report.cycles else 0.0
+        phases = [_count(layer.phases.get(phase, 0)) for phase in used]
+        table.add_row(layer.name, layer.kernel, f"{layer.cycles:,}", f"{share:.1%}", f"{layer.instructions:,}", *phases)
+    table.add_section()
+    sums = [_count(sum(layer.phases.get(phase, 0) for layer in report.layers)) for phase in used]
+    table.add_row("total", "", f"{report.cycles:,}", "100%", f"{report.instructions:,}", *sums)
+    return table
+
+
+def _count(value: int) -> str:
+    return f"{value:,}" if value else "-"

@@ -1,0 +1,105 @@
+"""Running a linked network on the simulated board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ostinato.errors import SimulationError
+from ostinato.firmware.codegen.model import HOOK
+from ostinato.firmware.memory import Plan
+from ostinato.firmware.report import LayerReport
+from ostinato.kernels.binding import Binding
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.ops import QGraph
+from ostinato.targets.boards import Board
+from ostinato.targets.profile import Counts, Profile
+from ostinato.targets.simulator import Simulator
+
+_ARENA, _OUTPUT = "model_arena", "model_output"  # of the generated main.c
+
+
+class SimulatedNetwork:
+    """The example firmware of a project, powered up."""
+
+    def __init__(self, elf: Path, graph: QGraph, plan: Plan, board: Board) -> None:
+        self.simulator = Simulator(elf, core=board.core)
+        self._graph = graph
+        self._arena = self.simulator.symbols[_ARENA].address
+        self._input = self._arena + plan.offsets[graph.input.name]
+
+    @property
+    def static_bytes(self) -> int:
+        """SRAM of .data and .bss, the arena among it."""
+        return self.simulator.elf.size.sram_bytes
+
+    @property
+    def flash_bytes(self) -> int:
+        """Code, constants, vectors and the image of .data."""
+        return self.simulator.elf.size.flash_bytes
+
+    def run(self, image: Int8Array) -> tuple[Int8Array, Profile]:
+        """Output of one firmware input, and what it cost, cut at each layer.
+
+        Raises:
+            SimulationError: a fault, or a kernel refused its parameters.
+        """
+        return self._call("model_run", image, [])
+
+    def trace(self, image: Int8Array) -> tuple[Int8Array, npt.NDArray[np.uint32]]:
+        """Output of one firmware input, and the checksum of each layer's output (of a build with `trace`).
+
+        Raises:
+            SimulationError: a fault, or a kernel refused its parameters.
+        """
+        output, _ = self._call("traced_run", image, ["trace_buffer"])
+        return output, self.simulator.read("trace_buffer", np.uint32)
+
+    def _call(self, entry: str, image: Int8Array, more: list[str]) -> tuple[Int8Array, Profile]:
+        self.simulator.write_memory(self._input, np.ascontiguousarray(image, np.int8).tobytes())
+        marker = None if more else HOOK
+        profile = self.simulator.run(entry, [self._input, _OUTPUT, _ARENA, *more], marker=marker)
+        if profile.result != 0:
+            raise SimulationError(f"{entry} returned the status {profile.result} (ost_types.h explains it)")
+        output: Int8Array = self.simulator.read(_OUTPUT, np.int8, self._graph.output.size)
+        return output.reshape(self._graph.output.shape), profile
+
+
+def layer_reports(graph: QGraph, bindings: Sequence[Binding], profiles: Sequence[Profile]) -> tuple[LayerReport, ...]:
+    """Mean counts of each layer over the profiles of several images.
+
+    What `model_run` does before its first layer counts to that layer, what it does after its last to the last.
+    """
+    count = len(profiles)
+    reports = []
+    for i, (op, binding) in enumerate(zip(graph.ops, bindings, strict=True)):
+        phases: dict[str, int] = {}
+        instructions = 0
+        for profile in profiles:
+            for function, counts in _layer_counts(profile, i, len(graph.ops)):
+                phase = binding.phases.get(function, "other")
+                phases[phase] = phases.get(phase, 0) + counts.cycles
+                instructions += counts.instructions
+        means = {phase: round(cycles / count) for phase, cycles in phases.items()}
+        reports.append(
+            LayerReport(
+                name=op.name,
+                kernel=binding.kernel,
+                cycles=sum(means.values()),
+                instructions=round(instructions / count),
+                phases=means,
+            )
+        )
+    return tuple(reports)
+
+
+def _layer_counts(profile: Profile, layer: int, layers: int) -> list[tuple[str, Counts]]:
+    counts: list[tuple[str, Counts]] = []
+    for segment in profile.segments:
+        owner = 0 if segment.marker is None else min(segment.marker, layers - 1)
+        if owner == layer:
+            counts += segment.by_function.items()
+    return counts

@@ -1,0 +1,87 @@
+"""SRAM and flash of a network, and the sentence for one that is too large for its board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ostinato.errors import DoesNotFitError
+from ostinato.firmware.memory import Plan
+from ostinato.kernels.binding import Binding
+from ostinato.quant.ops import QGraph, QReuseCompiled, QReuseImage
+from ostinato.targets.boards import Board
+
+STACK_ESTIMATE = 1024
+"""Bytes of stack assumed until a simulation has measured it; every kernel keeps its buffers in the arena."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of the linked firmware."""
+
+    static_bytes: int
+    """SRAM that is taken whether or not the network runs: .data and .bss, in which the arena is."""
+    flash_bytes: int
+    """Code, constants, vectors and the image of .data."""
+    const_bytes: int
+    """The part of flash that is weights and tables."""
+
+    @property
+    def sram_bytes(self) -> int:
+        """Static data and the estimate of the stack."""
+        return self.static_bytes + STACK_ESTIMATE
+
+
+def estimate_sizes(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> Sizes:
+    """A lower bound on what the linked firmware takes: arena and output, and constants without code."""
+    const = sum(binding.flash_bytes for binding in bindings)
+    return Sizes(static_bytes=plan.arena_bytes + graph.output.size, flash_bytes=const, const_bytes=const)
+
+
+def check_fit(graph: QGraph, bindings: Sequence[Binding], plan: Plan, sizes: Sizes, board: Board) -> None:
+    """Refuse a network that is larger than the board.
+
+    Raises:
+        DoesNotFitError: names the layer with the largest share, its need, the board's memory, the excess and remedies.
+    """
+    if sizes.sram_bytes > board.sram_bytes:
+        raise DoesNotFitError(_sram_sentence(graph, plan, sizes, board))
+    if sizes.flash_bytes > board.flash_bytes:
+        raise DoesNotFitError(_flash_sentence(graph, bindings, sizes, board))
+
+
+def _sram_sentence(graph: QGraph, plan: Plan, sizes: Sizes, board: Board) -> str:
+    op = graph.ops[plan.peak]
+    scratch = plan.scratch[plan.peak][1]
+    need = plan.live_bytes[plan.peak]
+    remedy = "a smaller input, fewer channels or a stride in this layer"
+    if scratch > need // 4 and isinstance(op, QReuseImage):
+        remedy = "fewer hashes, longer slices or the scope 'compiled' for this layer (less scratch), or " + remedy
+    elif scratch > need // 4:
+        remedy = "another kernel for this layer (less scratch), or " + remedy
+    return (
+        f"Layer {op.name} does not fit the SRAM of {board.name}: while it runs {need:,} bytes are alive (input "
+        f"{op.input.size:,}, output {op.output.size:,}, scratch {scratch:,}), and the firmware needs "
+        f"{sizes.sram_bytes:,} bytes (arena {plan.arena_bytes:,}, other static data "
+        f"{sizes.static_bytes - plan.arena_bytes:,}, stack about {STACK_ESTIMATE:,}) where the board has "
+        f"{board.sram_bytes:,}: {sizes.sram_bytes - board.sram_bytes:,} too many. "
+        f"What helps: {remedy}, or a larger board."
+    )
+
+
+def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, board: Board) -> str:
+    largest = max(range(len(bindings)), key=lambda i: bindings[i].flash_bytes)
+    op, part = graph.ops[largest], bindings[largest].flash_bytes
+    remedy = "fewer channels or features in it"
+    if isinstance(op, QReuseCompiled):
+        remedy = (
+            f"fewer hashes or longer slices for it (its table has rows · 2^H · M bytes), scope 'image', or {remedy}"
+        )
+    elif bindings[largest].kernel.endswith("dense"):
+        remedy = "kernel='cmsis' (int8 instead of int16 weights, slower), or " + remedy
+    return (
+        f"The firmware does not fit the flash of {board.name}: it needs {sizes.flash_bytes:,} bytes (weights and "
+        f"tables {sizes.const_bytes:,}) where the board has {board.flash_bytes:,}: "
+        f"{sizes.flash_bytes - board.flash_bytes:,} too many. "
+        f"Layer {op.name} is the largest part ({part:,} bytes). What helps: {remedy}, or a larger board."
+    )

@@ -1,0 +1,105 @@
+"""A project folder also holds the quantised network it came from, so that another process can go on with it."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ostinato.errors import CheckpointError
+from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.folder import MANIFEST, check_replaceable, digest, read_manifest, replacing, write_manifest
+from ostinato.firmware.graph_io import graph_from_document, graph_to_document
+from ostinato.firmware.memory import plan_memory
+from ostinato.firmware.select import ConvKernel, bind_all, check_conv_kernel
+from ostinato.firmware.sizes import Sizes
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.ops import QGraph
+from ostinato.targets.boards import Board, get_board
+
+ARRAYS = "ostinato.npz"
+_SAMPLES = "samples"
+
+
+@dataclass(frozen=True)
+class SavedProject:
+    """What a project folder tells."""
+
+    project: Project
+    board: Board
+    kernel: ConvKernel
+    toolchain: str
+    sizes: Sizes
+    samples: Int8Array
+
+
+def plan_project(graph: QGraph, kernel: ConvKernel, board: Board) -> Project:
+    """Choose kernels and place activations: the same graph always gives the same project."""
+    bindings = bind_all(graph, kernel)
+    plan = plan_memory(graph, [binding.scratch_bytes for binding in bindings])
+    return Project(graph, bindings, plan, board.core_data)
+
+
+def save_network(
+    folder: Path, graph: QGraph, *, board: Board, kernel: ConvKernel, toolchain: str, sizes: Sizes, samples: Int8Array
+) -> None:
+    """Write the network's arrays and, last, the manifest into a generated project."""
+    document, arrays = graph_to_document(graph)
+    # A file object, so that NumPy adds no suffix.
+    with (folder / ARRAYS).open("wb") as stream:
+        np.savez_compressed(stream, **{_SAMPLES: samples, **arrays})  # type: ignore[arg-type]
+    write_manifest(
+        folder,
+        {
+            "network": graph.name,
+            "board": board.name,
+            "kernel": kernel,
+            "toolchain": toolchain,
+            "sizes": asdict(sizes),
+            "graph": document,
+        },
+    )
+
+
+def load_project(folder: Path) -> SavedProject:
+    """Read what `save_network` wrote.
+
+    Raises:
+        CheckpointError: not a project, damaged, or of another version.
+        BoardError: its board is not known here.
+    """
+    manifest = read_manifest(folder)
+    arrays = _read_arrays(folder, manifest)
+    try:
+        board, toolchain = get_board(manifest["board"]), str(manifest["toolchain"])
+        kernel, sizes = check_conv_kernel(manifest["kernel"]), Sizes(**manifest["sizes"])
+        graph, samples = graph_from_document(manifest["graph"], arrays), arrays[_SAMPLES]
+    except (KeyError, TypeError) as problem:
+        raise CheckpointError(f"{folder / MANIFEST} is incomplete ({problem!r}); deploy again.") from problem
+    return SavedProject(plan_project(graph, kernel, board), board, kernel, toolchain, sizes, samples)
+
+
+def copy_project(source: Path, target: Path) -> Path:
+    """Copy a project to another folder, atomically."""
+    check_replaceable(target)
+    if source.resolve() != target.resolve():
+        with replacing(target) as work:
+            shutil.copytree(source, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build"))
+    return target
+
+
+def _read_arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    path = folder / ARRAYS
+    try:
+        if digest(path) != manifest["files"][ARRAYS]:
+            raise CheckpointError(f"{path} is not the file that was written with this project; deploy again.")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as problem:
+        raise CheckpointError(f"{path} is missing or damaged ({problem}); deploy again.") from problem
