@@ -58,7 +58,8 @@ class Accounting:
         # float64 is exact here: costs are small multiples of a fraction, counts below 2^53.
         block_costs = self._entries(executed)[self._leader] * self._cost
         straight = np.bincount(self._member, weights=block_costs, minlength=len(self._at))
-        cycles = straight + taken * self._model.taken_branch_cycles
+        not_taken = np.where(self._branches, runs - taken, 0)
+        cycles = straight + taken * self._model.taken_branch_cycles - not_taken * self._saved_if_not_taken
         size = len(self._functions)
         instructions = np.bincount(self._function, weights=runs, minlength=size)
         total = np.bincount(self._function, weights=cycles, minlength=size)
@@ -85,6 +86,9 @@ class Accounting:
             leader += [int(first)] * len(block)
             member += range(first, last + 1)
             cost += self._model.block_cycles(block)
+        # A conditional `pop {pc}` that does not return costs the one cycle of any instruction whose condition fails.
+        alone = [self._model.block_cycles([i])[0] - 1 if i.branches else 0.0 for i in self._instructions]
+        self._saved_if_not_taken = np.maximum(alone, 0.0)
         self._leader: _Ints = np.array(leader, np.int64)
         self._member: _Ints = np.array(member, np.int64)
         self._cost = np.array(cost, np.float64)

@@ -98,10 +98,14 @@ class Elf:
             Segment(s["p_paddr"], s.data()) for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]
         ]
         self.symbols: dict[str, Symbol] = {}
+        self._mapping: dict[int, str] = {}
         functions: dict[int, Symbol] = {}
         for entry in table.iter_symbols():
             kind, index = entry["st_info"]["type"], entry["st_shndx"]
-            if not entry.name or entry.name.startswith("$") or kind == "STT_FILE" or index == "SHN_UNDEF":
+            if not entry.name or kind == "STT_FILE" or index == "SHN_UNDEF":
+                continue
+            if entry.name.startswith("$"):
+                self._mapping[entry["st_value"]] = entry.name[1]
                 continue
             section = sections[index].name if isinstance(index, int) else ""
             is_function = kind == "STT_FUNC"
@@ -140,6 +144,18 @@ class Elf:
             if segment.address <= begin and end <= segment.address + len(segment.data):
                 return segment.data[begin - segment.address : end - segment.address]
         raise SimulationError(f"the code of {self.path} is not part of its image in flash")
+
+    def thumb_ranges(self) -> list[tuple[int, int]]:
+        """(first address, end) of the instructions in the code section, without the data between them, ascending.
+
+        From the mapping symbols $t and $d of the ARM ELF specification (IHI 0044, section 5.5.5).
+        """
+        begin, end = self.code
+        marks = sorted(address for address in self._mapping if begin <= address < end)
+        if not marks:
+            return [self.code]
+        pairs = zip(marks, [*marks[1:], end], strict=True)
+        return [pair for pair in pairs if self._mapping[pair[0]] == "t"]
 
     def symbol(self, name: str) -> Symbol:
         """The symbol called `name`.

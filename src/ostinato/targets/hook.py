@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from pathlib import Path
+import warnings
 from typing import Any
 
 import numpy as np
@@ -131,10 +131,10 @@ def c_hook_library() -> ctypes.CDLL | None:
     """The compiled hook from the build cache, or None where no host compiler works."""
     source = SUPPORT / "block_hook.c"
     try:
-        cache = BuildCache()
-        library: Path = cache.path("hook", content_key([source.read_bytes()]), ".so")
-        # Compiled through the object cache each time: it notices a new compiler, and costs milliseconds.
+        library = BuildCache().path("hook", content_key([source.read_bytes()]), ".so")
+        # Through the object cache each time: it notices another compiler or computer, and costs milliseconds.
         compile_host_library([source], library, toolchain="auto")
         return ctypes.CDLL(str(library))
-    except (ToolchainError, OSError):
+    except (ToolchainError, OSError) as error:
+        warnings.warn(f"simulated code is counted in Python, some hundred times slower: {error}", stacklevel=2)
         return None

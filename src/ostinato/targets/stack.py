@@ -24,13 +24,15 @@ def stack_descent(elf: Elf) -> npt.NDArray[np.uint32]:
     """
     begin, end = elf.code
     descent = np.zeros((end - begin) // 2 + 1, np.uint32)
+    code = elf.code_bytes()
     deeper = 0
-    for address, mnemonic, operands in reversed(disassemble(elf.code_bytes(), begin)):
-        name = mnemonic.partition(".")[0]
-        if name in BRANCHES or (name[0] == "b" and name[1:] in _CONDITIONS) or "pc}" in operands:
-            deeper = 0
-        deeper += growth(name, operands)
-        descent[(address - begin) // 2] = deeper
+    for start, stop in reversed(elf.thumb_ranges()):
+        for address, mnemonic, operands in reversed(disassemble(code[start - begin : stop - begin], start)):
+            name = mnemonic.partition(".")[0]
+            if name in BRANCHES or (name[:1] == "b" and name[1:] in _CONDITIONS) or "pc}" in operands:
+                deeper = 0
+            deeper += growth(name, operands)
+            descent[(address - begin) // 2] = deeper
     return descent
 
 
