@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from ostinato.errors import ToolchainError
-from ostinato.targets import compilers, objects
 from ostinato.targets.boards import get_board
 from ostinato.targets.elf import Elf
 from ostinato.targets.toolchain import (
@@ -66,7 +65,7 @@ def test_a_second_build_calls_no_compiler(tmp_path: Path, monkeypatch: pytest.Mo
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the compiler was called")
 
-    monkeypatch.setattr(objects.subprocess, "run", refuse)
+    monkeypatch.setattr("ostinato.targets.objects.subprocess.run", refuse)
     assert compile_firmware([unit], tmp_path / "second.elf").read_bytes() == first
 
 
@@ -142,13 +141,13 @@ def test_missing_and_unknown_sources(tmp_path: Path) -> None:
 
 
 def test_an_unknown_optimisation_level(tmp_path: Path) -> None:
-    with pytest.raises(ToolchainError, match="'-Ofast'.*-O3"):
+    with pytest.raises(ToolchainError, match=r"'-Ofast'.*-O3"):
         compile_firmware([source(tmp_path, "int x;")], tmp_path / "x.elf", optimise="-Ofast")
 
 
 def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilers.importlib.util, "find_spec", lambda *_: None)
-    monkeypatch.setattr(compilers.shutil, "which", lambda *_: None)
+    monkeypatch.setattr("ostinato.targets.compilers.importlib.util.find_spec", lambda *_: None)
+    monkeypatch.setattr("ostinato.targets.compilers.shutil.which", lambda *_: None)
     for find, name, advice in (
         (find_toolchain, "zig", "pip install ziglang"),
         (find_toolchain, "auto", "pip install ziglang"),
@@ -162,13 +161,13 @@ def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_compiler_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = source(tmp_path, "not a program", "gcc")
     broken.chmod(0o755)
-    monkeypatch.setattr(compilers.shutil, "which", lambda *_: str(broken))
+    monkeypatch.setattr("ostinato.targets.compilers.shutil.which", lambda *_: str(broken))
     with pytest.raises(ToolchainError, match="does not start"):
         find_host_compiler("gcc")
 
 
 def test_an_unknown_toolchain_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ToolchainError, match="'keil'.*zig, arm-none-eabi-gcc, auto"):
+    with pytest.raises(ToolchainError, match=r"'keil'.*zig, arm-none-eabi-gcc, auto"):
         find_toolchain("keil")
 
 
