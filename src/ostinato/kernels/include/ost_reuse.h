@@ -1,0 +1,77 @@
+/* Reuse convolutions: similar neuron vectors are found by hashing, and what is computed for one serves them all.
+ *
+ * A slice is L columns of the im2col matrix; its vectors are hashed by H hyperplanes into ids. In image scope (TREC
+ * section 3.1) the vectors of this image that share an id are replaced by their centroid, and only centroids are
+ * multiplied by the weights. In compiled scope the products are tables that were computed at export.
+ *
+ * Arrays that are called packed are laid out by the Python package's kernels/reuse_image.py and reuse_compiled.py, and
+ * described beside the code that reads them: hashes in src/reuse/ost_reuse_hash.h, slices in ost_reuse_slices.h.
+ * L is padded to words of 4 columns whose hash components and weights are zero; vectors are never read beyond the
+ * input tensor.
+ */
+#ifndef OST_REUSE_H
+#define OST_REUSE_H
+
+#include "ost_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Hyperplanes of all groups; a group is what one vector is hashed by. */
+typedef struct {
+    int32_t hashes;         /* H */
+    int32_t words;          /* ceil(L / 4) */
+    const int32_t *offsets; /* packed, negated: a bit is the sign of offset - v.x */
+    const int16_t *vectors; /* packed, negated */
+} ost_reuse_hash;
+
+/* Where the columns of every slice lie, relative to the window's corner in the zero-padded (NHWC) input. */
+typedef struct {
+    int32_t count;         /* S */
+    const int32_t *starts; /* S: first element of a slice that is contiguous; -1 - g: gathered, by gather[g] */
+    const int32_t *gather; /* packed: words * 4 element offsets for each gathered slice; may be NULL if none is */
+} ost_reuse_slices;
+
+/* Image scope, vertical direction. */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    ost_reuse_hash hash; /* S groups, H from 1 to 8 */
+    ost_reuse_slices slices;
+    const int8_t *weights;     /* packed: S x ceil(M/4)*4 x words*4, channels in the order 0 2 1 3 of every 4 */
+    const int32_t *multiplier; /* ceil(M/4)*4, the same order */
+    const int16_t *offset;     /* ceil(M/4)*4, the same order */
+    int32_t fraction_bits;     /* F, 1 to 7 */
+    int32_t slices_per_pass;   /* tables held at a time; S: outputs are finished at once, without accumulators */
+} ost_reuse_image_s8_params;
+
+ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
+                              int8_t *out);
+int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params);
+
+/* Compiled scope. Ids are kept times 16, the bytes of a table entry's tile: uint8 up to H = 4, uint16 up to 12. */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    int32_t pixel_aligned;       /* 1: ids once per padded input pixel and channel block; 0: per output and slice */
+    int32_t length;              /* L; pixel-aligned: divides C */
+    ost_reuse_hash hash;         /* C / L groups (pixel-aligned) or S groups, H from 1 to 12 */
+    ost_reuse_slices slices;     /* not pixel-aligned only */
+    const uint16_t *padding_ids; /* pixel-aligned only: C / L ids, times 16, of a pixel that is padding */
+    int32_t rows;                /* R, table rows added per output */
+    const int8_t *table;         /* packed: ceil(M/16) tiles x R x 2^H x 16 */
+    const int16_t *offset;       /* ceil(M/16) x 16, channels in the order 0 2 1 3 of every 4 */
+    const uint8_t *paired;       /* ceil(M/16): 1 where rows 2r and 2r + 1 add up within int8 whatever their ids */
+    int32_t fraction_bits;       /* F, 1 to 7 */
+} ost_reuse_compiled_s8_params;
+
+ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, const ost_scratch *scratch,
+                                 const int8_t *in, int8_t *out);
+int32_t ost_reuse_compiled_s8_scratch_bytes(const ost_reuse_compiled_s8_params *params);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* OST_REUSE_H */

@@ -1,0 +1,167 @@
+"""What the two reuse kernels share in packing: hashes, slices, tiles of channels (src/reuse/ost_reuse_*.h)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ostinato.errors import QuantizationError, UnsupportedError
+from ostinato.kernels.binding import Phase
+from ostinato.quant.arithmetic import Int32Array, IntArray
+from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage
+
+TILE = 16
+"""Output channels that are recovered together."""
+CHANNEL_ORDER = (0, 2, 1, 3)
+"""Of every four channels in int16 tables, and of every four columns: what SXTB16 and SXTB16 ROR #8 make of a word."""
+_PART = 4
+_LONGEST_RUN = 128
+_INT32 = 1 << 31
+
+SHARED_SOURCES = tuple(
+    f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c")
+)
+SHARED_PHASES: dict[str, Phase] = {
+    "ost_reuse_pad_input": "transformation",
+    "ost_reuse_slice_run": "transformation",
+    "ost_reuse_gather_run": "transformation",
+    "ost_reuse_hash_run": "clustering",
+    **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, _PART + 1)},
+}  # fmt: skip
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple that is not less."""
+    return -(-value // multiple) * multiple
+
+
+def words(length: int) -> int:
+    """Words of four columns in a slice."""
+    return -(-length // 4)
+
+
+def scratch_size(*parts: int) -> int:
+    """Bytes of a scratch whose parts are each aligned to 8."""
+    return sum(round_up(part, 8) for part in parts)
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Where slices lie in the padded input, and what the kernel reads there."""
+
+    starts: Int32Array
+    """(S,): first element read of a contiguous slice, or −1 − g for the g-th gathered one."""
+    gather: Int32Array
+    """(gathered slices, words · 4) element offsets; lanes beyond a slice repeat its last column."""
+    leading: tuple[int, ...]
+    """Lanes in front of each slice's first column, which must have no weight."""
+    padded_bytes: int
+    """Of the copy with padding, 0 if the input is read where it is."""
+    gather_bytes: int
+
+
+def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
+    """Find each slice of `length` columns (c, kh, kw) in the padded NHWC input.
+
+    A contiguous slice whose whole words would end beyond the tensor at the last output starts that much earlier.
+    """
+    (height, width, channels), (ph, pw) = dims.input, dims.padding
+    height, width = height + 2 * ph, width + 2 * pw
+    c, kh, kw = columns.astype(np.int64).T
+    address = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
+    corner = ((dims.output[0] - 1) * dims.stride[0] * width + (dims.output[1] - 1) * dims.stride[1]) * channels
+    lanes, total = 4 * words(length), height * width * channels
+    starts, gather, leading = [], [], []
+    for first in range(0, len(address), length):
+        part = address[first : first + length]
+        beyond = max(0, int(corner + part[0] + lanes - total))
+        if np.all(np.diff(part) == 1) and beyond <= part[0]:
+            starts.append(int(part[0]) - beyond)
+            leading.append(beyond)
+        else:
+            starts.append(-1 - len(gather))
+            gather.append(np.pad(part, (0, lanes - len(part)), mode="edge"))
+            leading.append(0)
+    return Slices(
+        starts=np.array(starts, np.int32),
+        gather=np.array(gather, np.int32).reshape(-1, lanes),
+        leading=tuple(leading),
+        padded_bytes=total if ph or pw else 0,
+        gather_bytes=run_length(dims) * lanes if gather else 0,
+    )
+
+
+def run_length(dims: ConvDims) -> int:
+    """Output positions of a row that are handled together."""
+    return min(dims.output[1], _LONGEST_RUN)
+
+
+def place_columns(values: IntArray, leading: int, lanes: int) -> IntArray:
+    """(..., columns) → (..., lanes), `leading` zeros in front."""
+    before = [(0, 0)] * (values.ndim - 1)
+    return np.pad(values, [*before, (leading, lanes - leading - values.shape[-1])])
+
+
+def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int, ...]) -> dict[str, IntArray]:
+    """`hash_offsets` (int32) and `hash_vectors` (int16) as ost_reuse_hash.h lays them out.
+
+    Args:
+        name: the layer's, for messages.
+        hashing: G groups.
+        columns: columns of each group's vectors (a ragged last slice has fewer).
+        leading: lanes in front of them.
+
+    Raises:
+        QuantizationError: a projection could overflow int32.
+    """
+    lanes = 4 * words(hashing.vectors.shape[2])
+    offsets, vectors = [], []
+    for group, (count, front) in enumerate(zip(columns, leading, strict=True)):
+        v = -place_columns(hashing.vectors[group, :, :count].astype(np.int64), front, lanes)
+        reach = 128 * np.abs(v).sum(axis=1)
+        if np.any(2 * reach + 1 >= _INT32):
+            raise QuantizationError(
+                f"Layer {name}: hashing slices of length {count} could reach {int(2 * reach.max())}, beyond int32; "
+                "use shorter slices."
+            )
+        # Beyond the reach of the projection an offset alone decides, however large it is.
+        offset = -np.clip(hashing.offset[group].astype(np.int64), -reach - 1, reach + 1)
+        for part in np.array_split(np.arange(hashing.hashes), -(-hashing.hashes // _PART)):
+            pairs = v[part].reshape(len(part), -1, 4)[:, :, list(CHANNEL_ORDER)].reshape(len(part), -1, 2, 2)
+            offsets.append(offset[part])
+            vectors.append(pairs.transpose(1, 2, 0, 3).reshape(-1))
+    return {
+        "hash_offsets": np.concatenate(offsets).astype(np.int32),
+        "hash_vectors": np.concatenate(vectors).astype(np.int16),
+    }
+
+
+def to_channel_order(values: IntArray, multiple: int) -> IntArray:
+    """(M, ...) → (M rounded up to a multiple of 4 or 16, ...): zeros appended, then 0 2 1 3 of every four."""
+    full = np.pad(values, [(0, -len(values) % multiple), *[(0, 0)] * (values.ndim - 1)])
+    return full.reshape(-1, 4, *full.shape[1:])[:, list(CHANNEL_ORDER)].reshape(full.shape)
+
+
+def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int, remedy: str) -> None:
+    """Refuse what no reuse kernel can compute.
+
+    Raises:
+        UnsupportedError: too many hashes, or a window that leaves the padded input.
+        QuantizationError: fraction bits outside 1 to 7.
+    """
+    hashes = op.hash.hashes
+    if not 1 <= hashes <= most_hashes:
+        raise UnsupportedError(
+            f"Layer {op.name}: {hashes} hashes ({1 << hashes} table entries a slice) do not fit the {kernel} kernel, "
+            f"which takes 1 to {most_hashes} ({1 << most_hashes} entries); {remedy}."
+        )
+    if not 1 <= op.fraction_bits <= 7:
+        raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")
+    for axis in (0, 1):
+        reach = (op.dims.output[axis] - 1) * op.dims.stride[axis] + (op.dims.kernel[axis] - 1) * op.dims.dilation[axis]
+        if reach >= op.dims.input[axis] + 2 * op.dims.padding[axis]:
+            raise UnsupportedError(
+                f"Layer {op.name}: its last window reaches element {reach} of a padded input of "
+                f"{op.dims.input[axis] + 2 * op.dims.padding[axis]}; it needs more padding."
+            )

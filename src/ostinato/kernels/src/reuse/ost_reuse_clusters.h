@@ -1,0 +1,35 @@
+/* Clustering, second step: the sum and the number of a slice's vectors for every id, and from them the centroids.
+ *
+ * Sums and centroids keep SXTB16's order within a word of columns, (0, 2) then (1, 3), as the hashes do. Sums are
+ * int16: exact for OST_REUSE_EXACT_ROWS vectors, after which they are added to the int32 sums (flushed). */
+#ifndef OST_REUSE_CLUSTERS_H
+#define OST_REUSE_CLUSTERS_H
+
+#include "../support/ost_simd.h"
+
+#define OST_REUSE_EXACT_ROWS 256 /* 256 * -128 still is an int16 */
+
+typedef struct {
+    int32_t ids;      /* 2^H */
+    int32_t words;    /* of columns in a vector */
+    int16_t *sums;    /* ids x words x 4 */
+    int32_t *wide;    /* the same in int32; NULL if there are at most OST_REUSE_EXACT_ROWS vectors */
+    uint16_t *counts; /* ids */
+    int32_t rows;     /* since the last flush */
+} ost_clusters;
+
+/* Forgets everything. */
+void ost_reuse_clear_clusters(ost_clusters *clusters);
+
+/* Adds a run of vectors, at most OST_REUSE_EXACT_ROWS; the ids are id_step bytes apart. */
+void ost_reuse_sum_clusters(ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
+                            const uint8_t *ids, int32_t id_step);
+
+/* Writes the ids that occur, in ascending order, and returns how many they are. */
+int32_t ost_reuse_list_clusters(ost_clusters *clusters, uint8_t *occurring);
+
+/* trunc(128 * (sum / n - zero_point)) of `count` (1 to 4) ids: words x 2 x count x 2. */
+void ost_reuse_centroids(const ost_clusters *clusters, const uint8_t *ids, int32_t count, int32_t zero_point,
+                         int16_t *centroids);
+
+#endif /* OST_REUSE_CLUSTERS_H */

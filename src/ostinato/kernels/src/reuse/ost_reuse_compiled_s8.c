@@ -1,0 +1,123 @@
+/* Reuse convolution in compiled scope: hash, look up, add. No centroids, no multiplication by weights.
+ *
+ * Pixel-aligned (order kh.kw.c, L divides C, one hash for all kernel positions): ids exist once per pixel of the padded
+ * input, and a window of them is an output's list of table rows. Otherwise every output position has ids of its own. */
+#include "ost_reuse.h"
+#include "../support/ost_window.h"
+#include "ost_reuse_ids.h"
+#include "ost_reuse_lookup.h"
+#include "ost_reuse_slices.h"
+
+/* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
+typedef struct {
+    uint8_t *map;   /* pixel-aligned: PH x PW x C / L ids; otherwise the ids of one run of outputs */
+    uint8_t *ids;   /* pixel-aligned: the ids of one window */
+    int8_t *tail;   /* pixel-aligned, L not a multiple of 4: the last vector */
+    int8_t *padded; /* otherwise: the input with its padding, if it has any */
+    int8_t *gather; /* otherwise: one run of gathered vectors, if any slice is gathered */
+    int32_t bytes;
+} compiled_scratch;
+
+OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
+{
+    char *part = base ? base + *used : NULL;
+    *used += ost_round_up(bytes, 8);
+    return part;
+}
+
+OST_INLINE compiled_scratch lay_out(const ost_reuse_compiled_s8_params *p, void *base)
+{
+    const ost_window *w = &p->window;
+    const int32_t id_bytes = ost_lookup_id_bytes(p->hash.hashes), one = p->rows * id_bytes + OST_LOOKUP_SLACK;
+    compiled_scratch s = {NULL, NULL, NULL, NULL, NULL, 0};
+    if (p->pixel_aligned) {
+        const int32_t pixels =
+            (w->input.height + 2 * w->padding.height) * (w->input.width + 2 * w->padding.width);
+        s.map = (uint8_t *)take(base, &s.bytes, pixels * (w->input.channels / p->length) * id_bytes);
+        s.ids = (uint8_t *)take(base, &s.bytes, one);
+        s.tail = (int8_t *)take(base, &s.bytes, p->length % 4 != 0 ? p->hash.words * 4 : 0);
+    } else {
+        s.map = (uint8_t *)take(base, &s.bytes, (ost_reuse_run_length(w) - 1) * p->rows * id_bytes + one);
+        s.padded = (int8_t *)take(base, &s.bytes, ost_reuse_padded_bytes(w));
+        s.gather = (int8_t *)take(base, &s.bytes, ost_reuse_gather_bytes(w, &p->slices, p->hash.words));
+    }
+    return s;
+}
+
+OST_INLINE int arguments_are_valid(const ost_reuse_compiled_s8_params *p, const int8_t *in, const int8_t *out)
+{
+    if (!(p && in && out && p->table && p->offset && p->paired && p->hash.offsets && p->hash.vectors &&
+          ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->hash.words >= 1 &&
+          p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7 && p->length >= 1)) {
+        return 0;
+    }
+    if (p->pixel_aligned) {
+        return p->padding_ids && p->window.input.channels % p->length == 0 && p->hash.words == (p->length + 3) / 4 &&
+               p->rows == ost_window_columns(&p->window) / p->length;
+    }
+    return p->slices.starts && p->rows == p->slices.count;
+}
+
+/* Every output's window of the id map. */
+static void recover_windows(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup,
+                            const compiled_scratch *m, int8_t *out)
+{
+    const ost_window *w = &p->window;
+    for (int32_t oy = 0; oy < w->output.height; oy++) {
+        for (int32_t ox = 0; ox < w->output.width; ox++, out += w->output.channels) {
+            ost_reuse_window_ids(p, m->map, oy, ox, m->ids);
+            ost_reuse_lookup(lookup, m->ids, out);
+        }
+    }
+}
+
+/* Runs of outputs: their ids first, then their sums. */
+static void recover_runs(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup, const compiled_scratch *m,
+                         const int8_t *x, int8_t *out)
+{
+    const ost_window *w = &p->window;
+    const int32_t longest = ost_reuse_run_length(w), step = p->rows * ost_lookup_id_bytes(p->hash.hashes);
+    for (int32_t oy = 0; oy < w->output.height; oy++) {
+        for (int32_t ox = 0; ox < w->output.width; ox += longest) {
+            const int32_t left = w->output.width - ox, count = left < longest ? left : longest;
+            ost_reuse_row_ids(p, x, oy, ox, count, m->gather, m->map);
+            for (int32_t n = 0; n < count; n++, out += w->output.channels) {
+                ost_reuse_lookup(lookup, m->map + n * step, out);
+            }
+        }
+    }
+}
+
+int32_t ost_reuse_compiled_s8_scratch_bytes(const ost_reuse_compiled_s8_params *params)
+{
+    return lay_out(params, NULL).bytes;
+}
+
+ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, const ost_scratch *scratch,
+                                 const int8_t *in, int8_t *out)
+{
+    const ost_reuse_compiled_s8_params *p = params;
+    if (!arguments_are_valid(p, in, out)) {
+        return OST_BAD_ARGUMENT;
+    }
+    const compiled_scratch m = lay_out(p, scratch ? scratch->data : NULL);
+    if (!scratch || !scratch->data || scratch->bytes < m.bytes) {
+        return OST_NO_SCRATCH;
+    }
+    const int32_t channels = p->window.output.channels;
+    const ost_lookup lookup = {p->hash.hashes, p->rows,   (channels + OST_LOOKUP_TILE - 1) / OST_LOOKUP_TILE,
+                               channels,       p->table,  p->offset,
+                               p->paired,      p->fraction_bits};
+    if (p->pixel_aligned) {
+        ost_reuse_map_ids(p, in, m.tail, m.map);
+        recover_windows(p, &lookup, &m, out);
+        return OST_OK;
+    }
+    const int8_t *x = in;
+    if (ost_reuse_is_padded(&p->window)) {
+        ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
+        x = m.padded;
+    }
+    recover_runs(p, &lookup, &m, x, out);
+    return OST_OK;
+}

@@ -1,0 +1,116 @@
+/* Ids of compiled scope (ost_reuse_ids.h). */
+#include "ost_reuse_ids.h"
+
+#include "../support/ost_window.h"
+#include "ost_reuse_hash.h"
+#include "ost_reuse_lookup.h"
+#include "ost_reuse_slices.h"
+
+#define ID_SHIFT 4 /* ids are kept times 16 */
+
+OST_INLINE int32_t blocks_of(const ost_reuse_compiled_s8_params *p)
+{
+    return p->window.input.channels / p->length;
+}
+
+/* `pixels` pixels that are padding. */
+OST_INLINE uint8_t *write_padding(const ost_reuse_compiled_s8_params *p, uint8_t *to, int32_t pixels)
+{
+    const int32_t blocks = blocks_of(p), id_bytes = ost_lookup_id_bytes(p->hash.hashes);
+    for (; pixels > 0; pixels--) {
+        for (int32_t b = 0; b < blocks; b++, to += id_bytes) {
+            if (id_bytes == 1) {
+                *to = (uint8_t)p->padding_ids[b];
+            } else {
+                *(uint16_t *)(void *)to = p->padding_ids[b];
+            }
+        }
+    }
+    return to;
+}
+
+OST_PHASE_FUNCTION static void ost_reuse_pad_ids(const ost_reuse_compiled_s8_params *p, uint8_t *map)
+{
+    const ost_window *w = &p->window;
+    const int32_t inside = w->input.width * blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
+    const int32_t edge = w->padding.height * (w->input.width + 2 * w->padding.width);
+    map = write_padding(p, map, edge);
+    for (int32_t y = 0; y < w->input.height; y++) {
+        map = write_padding(p, map, w->padding.width) + inside;
+        map = write_padding(p, map, w->padding.width);
+    }
+    write_padding(p, map, edge);
+}
+
+OST_PHASE_FUNCTION static const int8_t *ost_reuse_copy_tail(const int8_t *from, int32_t length, int32_t padded,
+                                                            int8_t *tail)
+{
+    ost_copy_bytes(tail, from, length);
+    ost_fill_bytes(tail + length, 0, padded - length);
+    return tail;
+}
+
+void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p, const int8_t *in, int8_t *tail, uint8_t *map)
+{
+    const ost_window *w = &p->window;
+    const int32_t channels = w->input.channels, width = w->input.width, height = w->input.height;
+    const int32_t blocks = blocks_of(p), id_bytes = ost_lookup_id_bytes(p->hash.hashes);
+    const int32_t pixel_bytes = blocks * id_bytes, padded_width = width + 2 * w->padding.width;
+    const int32_t last = height * width - 1; /* the pixel whose last block ends the tensor */
+    if (ost_reuse_is_padded(w)) {
+        ost_reuse_pad_ids(p, map);
+    }
+    map += (w->padding.height * padded_width + w->padding.width) * pixel_bytes;
+    for (int32_t b = 0; b < blocks; b++) {
+        const int whole = (b * p->length + p->hash.words * 4) <= channels;
+        for (int32_t y = 0; y < height; y++) {
+            const ost_hash_run run = {in + y * width * channels + b * p->length,
+                                      channels,
+                                      y + 1 < height || whole ? width : width - 1,
+                                      map + y * padded_width * pixel_bytes + b * id_bytes,
+                                      pixel_bytes,
+                                      id_bytes,
+                                      ID_SHIFT};
+            ost_reuse_hash_run(&p->hash, b, &run);
+        }
+        if (!whole) {
+            const int8_t *from = in + last * channels + b * p->length;
+            const ost_hash_run run = {ost_reuse_copy_tail(from, p->length, p->hash.words * 4, tail),
+                                      0,
+                                      1,
+                                      map + ((height - 1) * padded_width + width - 1) * pixel_bytes + b * id_bytes,
+                                      pixel_bytes,
+                                      id_bytes,
+                                      ID_SHIFT};
+            ost_reuse_hash_run(&p->hash, b, &run);
+        }
+    }
+}
+
+OST_PHASE_FUNCTION void ost_reuse_window_ids(const ost_reuse_compiled_s8_params *p, const uint8_t *map, int32_t oy,
+                                             int32_t ox, uint8_t *ids)
+{
+    const ost_window *w = &p->window;
+    const int32_t pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
+    const int32_t width = w->input.width + 2 * w->padding.width;
+    const int32_t together = w->dilation.width == 1 ? w->kernel.width : 1; /* taps that lie side by side */
+    const int32_t bytes = together * pixel_bytes;
+    const uint8_t *row = map + (oy * w->stride.height * width + ox * w->stride.width) * pixel_bytes;
+    for (int32_t kh = 0; kh < w->kernel.height; kh++, row += w->dilation.height * width * pixel_bytes) {
+        for (int32_t kw = 0; kw < w->kernel.width; kw += together, ids += bytes) {
+            ost_copy_bytes((int8_t *)ids, (const int8_t *)row + kw * w->dilation.width * pixel_bytes, bytes);
+        }
+    }
+}
+
+void ost_reuse_row_ids(const ost_reuse_compiled_s8_params *p, const int8_t *x, int32_t oy, int32_t ox, int32_t count,
+                       int8_t *gather, uint8_t *ids)
+{
+    const int32_t id_bytes = ost_lookup_id_bytes(p->hash.hashes), words = p->hash.words;
+    for (int32_t s = 0; s < p->slices.count; s++) {
+        const ost_slice_run slice = ost_reuse_slice_run(&p->window, &p->slices, words, s, x, oy, ox, count, gather);
+        const ost_hash_run run = {slice.vectors, slice.step, count, ids + s * id_bytes, p->slices.count * id_bytes,
+                                  id_bytes, ID_SHIFT};
+        ost_reuse_hash_run(&p->hash, s, &run);
+    }
+}

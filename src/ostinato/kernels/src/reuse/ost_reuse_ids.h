@@ -1,0 +1,20 @@
+/* Ids of compiled scope: the map of a pixel-aligned layer, or the ids of one row of outputs. */
+#ifndef OST_REUSE_IDS_H
+#define OST_REUSE_IDS_H
+
+#include "ost_reuse.h"
+#include "../support/ost_simd.h"
+
+/* Pixel-aligned: ids of every pixel of the padded input and channel block, (PH x PW x C / L). `tail` holds words * 4
+ * bytes: the last block of the last pixel is hashed from there where whole words would reach beyond the input. */
+void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *params, const int8_t *in, int8_t *tail, uint8_t *map);
+
+/* Pixel-aligned: the ids of one window, one behind the other. */
+void ost_reuse_window_ids(const ost_reuse_compiled_s8_params *params, const uint8_t *map, int32_t oy, int32_t ox,
+                          uint8_t *ids);
+
+/* Otherwise: the ids (count x S) of outputs (oy, ox) to (oy, ox + count - 1); x is the padded input. */
+void ost_reuse_row_ids(const ost_reuse_compiled_s8_params *params, const int8_t *x, int32_t oy, int32_t ox,
+                       int32_t count, int8_t *gather, uint8_t *ids);
+
+#endif /* OST_REUSE_IDS_H */

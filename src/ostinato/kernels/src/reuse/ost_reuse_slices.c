@@ -1,0 +1,70 @@
+/* Transformation (ost_reuse_slices.h). */
+#include "ost_reuse_slices.h"
+
+#include "../support/ost_window.h"
+
+int32_t ost_reuse_padded_bytes(const ost_window *w)
+{
+    return ost_reuse_is_padded(w) ? (w->input.height + 2 * w->padding.height) *
+                                        (w->input.width + 2 * w->padding.width) * w->input.channels
+                                  : 0;
+}
+
+int32_t ost_reuse_gather_bytes(const ost_window *w, const ost_reuse_slices *slices, int32_t words)
+{
+    for (int32_t s = 0; s < slices->count; s++) {
+        if (slices->starts[s] < 0) {
+            return ost_reuse_run_length(w) * words * 4;
+        }
+    }
+    return 0;
+}
+
+OST_PHASE_FUNCTION void ost_reuse_pad_input(const ost_window *w, int32_t zero_point, const int8_t *in, int8_t *padded)
+{
+    const int8_t zero = (int8_t)zero_point;
+    const int32_t row = w->input.width * w->input.channels, side = w->padding.width * w->input.channels;
+    const int32_t edge = w->padding.height * (row + 2 * side);
+    ost_fill_bytes(padded, zero, edge);
+    padded += edge;
+    for (int32_t y = 0; y < w->input.height; y++, in += row) {
+        ost_fill_bytes(padded, zero, side);
+        ost_copy_bytes(padded + side, in, row);
+        ost_fill_bytes(padded + side + row, zero, side);
+        padded += row + 2 * side;
+    }
+    ost_fill_bytes(padded, zero, edge);
+}
+
+/* Four columns of all the run's vectors at a time: their offsets stay in registers. */
+OST_PHASE_FUNCTION static void ost_reuse_gather_run(const int8_t *corner, int32_t step, int32_t count,
+                                                    const int32_t *offsets, int32_t words, int8_t *buffer)
+{
+    for (int32_t w = 0; w < words; w++, offsets += 4) {
+        const int8_t *a = corner + offsets[0], *b = corner + offsets[1];
+        const int8_t *c = corner + offsets[2], *d = corner + offsets[3];
+        int8_t *to = buffer + 4 * w;
+        for (int32_t n = 0, at = 0; n < count; n++, at += step, to += 4 * words) {
+            const uint32_t low = (uint32_t)(uint8_t)a[at] | (uint32_t)(uint8_t)b[at] << 8;
+            ost_store_u32(to, low | (uint32_t)(uint8_t)c[at] << 16 | (uint32_t)(uint8_t)d[at] << 24);
+        }
+    }
+}
+
+ost_slice_run ost_reuse_slice_run(const ost_window *w, const ost_reuse_slices *slices, int32_t words, int32_t s,
+                                  const int8_t *x, int32_t oy, int32_t ox, int32_t count, int8_t *buffer)
+{
+    const int32_t channels = w->input.channels, width = w->input.width + 2 * w->padding.width;
+    const int8_t *corner = x + (oy * w->stride.height * width + ox * w->stride.width) * channels;
+    const int32_t step = w->stride.width * channels, start = slices->starts[s];
+    ost_slice_run run;
+    if (start >= 0) {
+        run.vectors = corner + start;
+        run.step = step;
+    } else {
+        ost_reuse_gather_run(corner, step, count, slices->gather + (-1 - start) * words * 4, words, buffer);
+        run.vectors = buffer;
+        run.step = words * 4;
+    }
+    return run;
+}

@@ -1,0 +1,184 @@
+"""Random reuse operators, and those of CifarNet, for tests and benchmarks of their kernels."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray
+from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
+
+Order = Literal["c.kh.kw", "kh.kw.c"]
+
+
+def column_order(dims: ConvDims, order: Order) -> Int32Array:
+    """(K, 3): (c, kh, kw) of every im2col column."""
+    kh, kw = dims.kernel
+    shape = (dims.input[2], kh, kw) if order == "c.kh.kw" else (kh, kw, dims.input[2])
+    index = np.indices(shape).reshape(3, -1).T
+    return (index if order == "c.kh.kw" else index[:, [2, 0, 1]]).astype(np.int32)
+
+
+def tensor(name: str, shape: tuple[int, ...], zero_point: int) -> QTensor:
+    return QTensor(name, shape, 0.05, zero_point)
+
+
+def smooth_input(rng: np.random.Generator, shape: tuple[int, ...], zero_point: int) -> Int8Array:
+    """Waves with a little noise, cut off below zero: neighbours are alike, as in activations after ReLU."""
+    height, width, channels = shape
+    y, x = np.mgrid[0:height, 0:width]
+    waves = np.zeros(shape)
+    for _ in range(4):
+        fy, fx, phase = rng.uniform(0, 1.5 / height, channels), rng.uniform(0, 1.5 / width, channels), rng.random(channels)
+        waves += rng.normal(size=channels) * np.cos(
+            2 * np.pi * (fy * y[..., None] + fx * x[..., None] + phase)
+        )
+    waves += rng.normal(0, 0.05, shape)
+    real = np.maximum(waves, 0) / max(np.abs(waves).max(), 1e-9)
+    return np.clip(np.rint(real * 250) + zero_point, -128, 127).astype(np.int8)
+
+
+def random_input(rng: np.random.Generator, shape: tuple[int, ...], zero_point: int) -> Int8Array:
+    if rng.random() < 0.5:
+        return smooth_input(rng, shape, zero_point)
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def random_window(rng: np.random.Generator, channels: int, outputs: int, most_columns: int = 400) -> ConvDims:
+    """Any kernel, stride, padding and dilation; sides of the output up to about 9."""
+    while True:
+        kernel = tuple(int(v) for v in rng.integers(1, 6, 2))
+        if kernel[0] * kernel[1] * channels <= most_columns:
+            break
+    stride = tuple(int(v) for v in rng.choice([1, 1, 2, 3], 2))
+    dilation = tuple(int(v) for v in rng.choice([1, 1, 1, 2], 2))
+    padding = tuple(int(rng.integers(0, k)) if rng.random() < 0.6 else 0 for k in kernel)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    size = [int(rng.integers(max(1, r - 2 * p), r + 9)) for r, p in zip(reach, padding, strict=True)]
+    out = [(n + 2 * p - r) // s + 1 for n, p, r, s in zip(size, padding, reach, stride, strict=True)]
+    return ConvDims(
+        input=(size[0], size[1], channels),
+        output=(out[0], out[1], outputs),
+        kernel=(kernel[0], kernel[1]),
+        stride=(stride[0], stride[1]),
+        padding=(padding[0], padding[1]),
+        dilation=(dilation[0], dilation[1]),
+    )
+
+
+def random_hash(rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int) -> QHash:
+    """Hyperplanes through the middle of the data, some of them far away from it."""
+    vectors = rng.integers(-127, 128, (groups, hashes, length)).astype(np.int8)
+    vectors[rng.random((groups, hashes)) < 0.05] = 0
+    centre = vectors.astype(np.int64) @ np.full(length, (zero_point + rng.integers(-128, 128)) // 2)
+    offset = -centre + rng.normal(0, 1500 * np.sqrt(length), (groups, hashes)).astype(np.int64)
+    far = rng.random((groups, hashes)) < 0.03
+    offset[far] = rng.choice([-(1 << 30), 1 << 30], int(far.sum()))
+    return QHash(vectors=vectors, offset=offset.astype(np.int32))
+
+
+def make_image(
+    rng: np.random.Generator, dims: ConvDims, length: int, hashes: int, order: Order, *, gain: float = 1.0
+) -> QReuseImage:
+    """Outputs spread over int8 at gain 1; a large gain saturates the int16 tables and sums."""
+    channels, columns = dims.output[2], dims.columns
+    zero, bits, slices = int(rng.integers(-128, 128)), int(rng.integers(1, 8)), -(-columns // length)
+    weight = rng.integers(-127, 128, (channels, columns)).astype(np.int8)
+    spread = 128 * 60 * 73 * np.sqrt(columns)  # of an int32 sum over all slices
+    multiplier = rng.uniform(0.3, 1.0, channels) * gain * 60 * 2**bits / spread * 2**32
+    offset = rng.integers(-30 << bits, 30 << bits, channels) + (1 << (bits - 1))
+    if gain > 1:
+        offset = rng.integers(-(1 << 15), 1 << 15, channels)
+    return QReuseImage(
+        name="features.conv",
+        input=tensor("x", dims.input, zero),
+        output=tensor("y", dims.output, 0),
+        dims=dims,
+        length=length,
+        columns=column_order(dims, order),
+        hash=random_hash(rng, slices, hashes, length, zero),
+        weight=weight,
+        multiplier=np.clip(multiplier, 1, (1 << 31) - 1).astype(np.int32),
+        offset=offset.astype(np.int32),
+        fraction_bits=bits,
+    )
+
+
+def random_image(rng: np.random.Generator) -> QReuseImage:
+    channels, outputs = int(rng.integers(1, 34)), int(rng.integers(1, 50))
+    dims = random_window(rng, channels, outputs)
+    order: Order = "c.kh.kw" if rng.random() < 0.5 else "kh.kw.c"
+    divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+    if order == "kh.kw.c" and rng.random() < 0.5:
+        length = int(rng.choice(divisors))
+    else:
+        length = int(rng.integers(1, min(dims.columns, 70) + 1))
+    gain = float(rng.choice([1.0, 1.0, 40.0, 4000.0]))
+    return make_image(rng, dims, length, int(rng.integers(1, 9)), order, gain=gain)
+
+
+def safe_table(rng: np.random.Generator, rows: int, ids: int, channels: int, largest: int) -> tuple[IntArray, IntArray]:
+    """A table within ±largest and offsets whose int16 sums cannot overflow, however close they come."""
+    table = np.clip(rng.normal(0, largest / 2.5, (rows, ids, channels)).round(), -largest, largest)
+    reach = np.abs(table).max(axis=1).sum(axis=0)
+    while np.any(reach > 30000):
+        table = np.fix(table / 2)
+        reach = np.abs(table).max(axis=1).sum(axis=0)
+    room = (32767 - reach).astype(np.int64)
+    return table.astype(np.int8), np.clip(rng.integers(-3000, 3000, channels), -room, room)
+
+
+def make_compiled(
+    rng: np.random.Generator,
+    dims: ConvDims,
+    length: int,
+    hashes: int,
+    order: Order,
+    *,
+    pixel_aligned: bool,
+    largest: int = 127,
+    bits: int | None = None,
+) -> QReuseCompiled:
+    """`largest` bounds the table's entries: up to 63 all rows can be added in pairs."""
+    zero = int(rng.integers(-128, 128))
+    rows = -(-dims.columns // length)
+    groups = dims.input[2] // length if pixel_aligned else rows
+    table, offset = safe_table(rng, rows, 1 << hashes, dims.output[2], largest)
+    if bits is None:
+        spread = largest / 2.5 * np.sqrt(rows)
+        bits = int(np.clip(np.log2(max(spread / 50, 2.0)), 1, 7))
+    return QReuseCompiled(
+        name="features.conv",
+        input=tensor("x", dims.input, zero),
+        output=tensor("y", dims.output, 0),
+        dims=dims,
+        length=length,
+        columns=column_order(dims, order),
+        pixel_aligned=pixel_aligned,
+        hash=random_hash(rng, groups, hashes, length, zero),
+        table=table,
+        offset=offset.astype(np.int32),
+        fraction_bits=bits,
+    )
+
+
+def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
+    channels, outputs = int(rng.integers(1, 34)), int(rng.integers(1, 50))
+    dims = random_window(rng, channels, outputs)
+    largest = int(rng.choice([7, 50, 127]))
+    hashes = int(rng.integers(1, 13)) if dims.columns < 100 else int(rng.integers(1, 7))
+    bits = int(rng.integers(1, 8))
+    if rng.random() < 0.5:
+        length = int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0]))
+        order: Order = "kh.kw.c"
+        aligned = True
+    else:
+        length = int(rng.integers(1, min(dims.columns, 70) + 1))
+        order = "c.kh.kw" if rng.random() < 0.5 else "kh.kw.c"
+        aligned = False
+    if dims.columns // length << hashes > 20000:  # keep the table small
+        hashes = 4
+    return make_compiled(
+        rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits
+    )
