@@ -18,31 +18,66 @@ from ostinato.targets.profile import Counts
 _Ints = npt.NDArray[np.int64]
 
 
+class Code:
+    """The code section of a firmware, decoded and costed as far as it was needed. Flash does not change.
+
+    Args:
+        elf: the firmware.
+        model: the cycle model.
+    """
+
+    def __init__(self, elf: Elf, model: CycleModel) -> None:
+        self.elf = elf
+        self.model = model
+        self.base = elf.code[0]
+        self._bytes = elf.code_bytes()
+        self._instructions: dict[int, Instruction] = {}
+        self._costs: dict[tuple[int, int], list[float]] = {}
+
+    def instruction(self, halfword: int) -> Instruction:
+        """The instruction at a half-word of the section.
+
+        Raises:
+            SimulationError: there is none (the decoder does not know what the emulator executed).
+        """
+        found = self._instructions.get(halfword)
+        if found is None:
+            found = decode(self._bytes[2 * halfword : 2 * halfword + 4], self.base + 2 * halfword)
+            if found is None:
+                raise SimulationError(f"the code executed at {self.base + 2 * halfword:#010x} cannot be decoded")
+            self._instructions[halfword] = found
+        return found
+
+    def cycles(self, block: list[Instruction]) -> list[float]:
+        """The model's cycles of each instruction of a straight-line block."""
+        key = block[0].address, block[-1].address
+        if key not in self._costs:
+            self._costs[key] = self.model.block_cycles(block)
+        return self._costs[key]
+
+
 class Accounting:
-    """The executed code of a run, decoded once, and what each function cost in any part of that run.
+    """The executed code of a run, and what each function cost in any part of that run.
 
     Straight-line code may be entered at several places (loop heads inside it). Each entry starts a block of its own
     that reaches to the next branch; it is costed as a whole, for its pairs of loads and stalls, and counted by how
     often the code was entered there: how much more often its first instruction ran than the one before.
 
     Args:
-        elf: the firmware.
+        code: the firmware's code.
         counts: the run's counters, uint64 [3, halfwords + 1] (see `hook.BlockHook`).
-        model: the cycle model.
-        memory: the code section as it was executed.
     """
 
-    def __init__(self, elf: Elf, counts: Counters, model: CycleModel, memory: bytes) -> None:
-        self._model = model
-        base = elf.code[0]
+    def __init__(self, code: Code, counts: Counters) -> None:
+        self._code = code
         executed = _executions(counts)
-        self._instructions, previous = _decode_executed(executed, base, memory)
-        self._at: _Ints = np.array([(i.address - base) // 2 for i in self._instructions], np.int64)
-        self._after: _Ints = np.array([(i.address + i.size - base) // 2 for i in self._instructions], np.int64)
+        self._instructions, previous = _executed_instructions(executed, code)
+        self._at: _Ints = np.array([(i.address - code.base) // 2 for i in self._instructions], np.int64)
+        self._after: _Ints = np.array([(i.address + i.size - code.base) // 2 for i in self._instructions], np.int64)
         self._branches = np.array([i.branches for i in self._instructions], bool)
         # Index of the instruction that falls into this one, -1 after a branch or a gap.
         self._falls_from: _Ints = np.array(previous, np.int64)
-        names = [elf.function_at(i.address) for i in self._instructions]
+        names = [code.elf.function_at(i.address) for i in self._instructions]
         self._functions = sorted(set(names))
         numbers = {name: number for number, name in enumerate(self._functions)}
         self._function: _Ints = np.array([numbers[name] for name in names], np.int64)
@@ -55,11 +90,12 @@ class Accounting:
         executed = _executions(counts)
         runs = executed[self._at]
         taken = np.where(self._branches, runs - counts[2].astype(np.int64)[self._after], 0)
+        not_taken = np.where(self._branches, runs - taken, 0)
         # float64 is exact here: costs are small multiples of a fraction, counts below 2^53.
         block_costs = self._entries(executed)[self._leader] * self._cost
         straight = np.bincount(self._member, weights=block_costs, minlength=len(self._at))
-        not_taken = np.where(self._branches, runs - taken, 0)
-        cycles = straight + taken * self._model.taken_branch_cycles - not_taken * self._saved_if_not_taken
+        refills = taken * self._code.model.taken_branch_cycles
+        cycles = straight + refills - not_taken * self._saved_if_not_taken
         size = len(self._functions)
         instructions = np.bincount(self._function, weights=runs, minlength=size)
         total = np.bincount(self._function, weights=cycles, minlength=size)
@@ -78,16 +114,15 @@ class Accounting:
         leader: list[int] = []
         member: list[int] = []
         cost: list[float] = []
-        for first in np.flatnonzero(entries):
-            last = int(first)
+        for first in map(int, np.flatnonzero(entries)):
+            last = first
             while last + 1 < len(self._instructions) and self._falls_from[last + 1] == last:
                 last += 1
-            block = self._instructions[first : last + 1]
-            leader += [int(first)] * len(block)
+            leader += [first] * (last + 1 - first)
             member += range(first, last + 1)
-            cost += self._model.block_cycles(block)
+            cost += self._code.cycles(self._instructions[first : last + 1])
         # A conditional `pop {pc}` that does not return costs the one cycle of any instruction whose condition fails.
-        alone = [self._model.block_cycles([i])[0] - 1 if i.branches else 0.0 for i in self._instructions]
+        alone = [self._code.cycles([i])[0] - 1 if i.branches else 0.0 for i in self._instructions]
         self._saved_if_not_taken = np.maximum(alone, 0.0)
         self._leader: _Ints = np.array(leader, np.int64)
         self._member: _Ints = np.array(member, np.int64)
@@ -100,21 +135,17 @@ def _executions(counts: Counters) -> _Ints:
     return np.cumsum(difference)
 
 
-def _decode_executed(executed: _Ints, base: int, memory: bytes) -> tuple[list[Instruction], list[int]]:
+def _executed_instructions(executed: _Ints, code: Code) -> tuple[list[Instruction], list[int]]:
     """All executed instructions by address, and for each the index of the one that falls into it (-1 if none)."""
     instructions: list[Instruction] = []
     previous: list[int] = []
-    ran = np.flatnonzero(executed[:-1])
-    position = -1  # half-word behind the instruction decoded last
-    for halfword in ran:
+    position = -1  # half-word behind the instruction before
+    for halfword in map(int, np.flatnonzero(executed[:-1])):
         if halfword < position:
             continue  # the second half of a 32-bit instruction
-        offset = int(halfword) * 2
-        instruction = decode(memory[offset : offset + 4], base + offset)
-        if instruction is None:
-            raise SimulationError(f"the code executed at {base + offset:#010x} cannot be decoded")
+        instruction = code.instruction(halfword)
         follows = halfword == position and not instructions[-1].branches
         previous.append(len(instructions) - 1 if follows else -1)
         instructions.append(instruction)
-        position = int(halfword) + instruction.size // 2
+        position = halfword + instruction.size // 2
     return instructions, previous

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.errors import SimulationError
-from ostinato.targets.accounting import Accounting
+from ostinato.targets.accounting import Accounting, Code
 from ostinato.targets.cores import Core, get_core
 from ostinato.targets.cycles import CycleModel, cycle_model_for
 from ostinato.targets.elf import Elf, Symbol
@@ -61,6 +61,7 @@ class Simulator:
         self._stack_top = self.elf.symbol("__stack_top").address
         self._stack_limit = self.elf.symbol("__stack_limit").address
         self._descent = stack_descent(self.elf)
+        self._code = Code(self.elf, self.cycle_model)
         self.reset()
 
     @property
@@ -217,8 +218,7 @@ class Simulator:
 
     def _profile(self, cuts: list[tuple[int, Counters]], stack_pointer: int) -> Profile:
         counts = self._hook.counts.copy()
-        begin, end = self.elf.code
-        accounting = Accounting(self.elf, counts, self.cycle_model, self.read_memory(begin, end - begin))
+        accounting = Accounting(self._code, counts)
         bounds = [np.zeros_like(counts), *(cut for _, cut in cuts), counts]
         markers = [None, *(index for index, _ in cuts)]
         segments = tuple(
