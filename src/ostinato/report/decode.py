@@ -55,6 +55,8 @@ class Record:
     """
 
     _noun: ClassVar[str] = "an object"
+    _written: ClassVar[tuple[str, ...]] = ()
+    """Fields with a default in Python which nevertheless must not be missing in a file."""
 
     def __post_init__(self) -> None:
         for name, hint in hints(type(self)).items():
@@ -77,10 +79,16 @@ class Record:
         for name in value:
             if name not in fields:
                 raise ReportError(f"unknown field; known: {', '.join(fields)}", _join("", str(name)))
-        for name, field in fields.items():
-            if name not in value and field.default is dataclasses.MISSING:
+        for name in fields:
+            if name not in value and cls.requires(name):
                 raise ReportError("missing field", name)
         return cls(**value)
+
+    @classmethod
+    def requires(cls, name: str) -> bool:
+        """Whether a file must have this field."""
+        field = cls.__dataclass_fields__[name]
+        return field.default is dataclasses.MISSING or name in cls._written
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, nested records included, as dicts, tuples and scalars; `from_dict` reads them back."""

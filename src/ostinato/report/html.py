@@ -8,6 +8,7 @@ from html import escape
 
 from ostinato.report import cells
 from ostinato.report.schema import Report
+from ostinato.report.style import DPI
 
 _STYLE = """
 :root { --ink: #22272e; --muted: #6b7280; --rule: #d5d9df; --tint: #f6f7f9; --blue: #0b5fa5; color-scheme: light; }
@@ -21,11 +22,12 @@ h3 { font-size: 1rem; margin: 1.75rem 0 .4rem; }
 .about { color: var(--muted); margin: .25rem 0 1.5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .87rem; font-variant-numeric: tabular-nums; }
-th { vertical-align: bottom; color: var(--muted); font-weight: 600; line-height: 1.25; border-bottom: 1.5px solid var(--ink); }
+th { vertical-align: bottom; color: var(--muted); font-weight: 600; line-height: 1.25;
+  border-bottom: 1.5px solid var(--ink); }
 th, td { padding: .42rem .5rem; text-align: right; }
 th.words, td.words { text-align: left; }
 td { border-bottom: 1px solid var(--rule); white-space: nowrap; vertical-align: top; }
-td.words { white-space: normal; }
+td.words:first-child { white-space: normal; min-width: 9rem; }
 td small { display: block; color: var(--muted); }
 tbody tr:hover { background: var(--tint); }
 tr.reuse td:first-child { color: var(--blue); font-weight: 600; }
@@ -84,8 +86,8 @@ def _table(table: cells.Table, reused: list[bool] | None = None) -> str:
         lines.append(f"<tr{mark}>{data}</tr>")
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     below = f'\n<ul class="notes">{notes}</ul>' if notes else ""
-    body = "\n".join(lines)
-    return f'<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>{below}'
+    head, body = f"<thead><tr>{heads}</tr></thead>", "\n".join(lines)
+    return f'<div class="wide"><table>\n{head}\n<tbody>\n{body}\n</tbody>\n</table></div>{below}'
 
 
 def _cell(text: str) -> str:
@@ -96,9 +98,10 @@ def _cell(text: str) -> str:
 def _figure(name: str, content: bytes) -> str:
     data = base64.b64encode(content).decode("ascii")
     caption = _CAPTIONS.get(name, name)
-    return f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}"></figure>'
+    width = int.from_bytes(content[16:20], "big") * 96 // DPI  # PNG's IHDR; shown so, all plots' letters are one size
+    return f'<figure><img alt="{escape(caption)}" width="{width}" src="data:image/png;base64,{data}"></figure>'
 
 
 def _facts(report: Report) -> str:
-    rows = "".join(f"<dt>{escape(name)}</dt><dd><code>{escape(value)}</code></dd>" for name, value in cells.facts(report))
-    return f"<dl>{rows}</dl>"
+    rows = (f"<dt>{escape(name)}</dt><dd><code>{escape(value)}</code></dd>" for name, value in cells.facts(report))
+    return f"<dl>{''.join(rows)}</dl>"

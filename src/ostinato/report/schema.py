@@ -32,6 +32,8 @@ _MS_TOLERANCE = 0.01
 class Phases(Record):
     """Where a layer's cycles go, in the phases of GR Table 3; they add up to the layer's cycles."""
 
+    _written: ClassVar[tuple[str, ...]] = PHASES
+
     transformation: Annotated[int, About("im2col and changes of layout", minimum=0)] = 0
     clustering: Annotated[int, About("hashing, cluster ids, centroids", minimum=0)] = 0
     gemm: Annotated[int, About("multiplications with the weights", minimum=0)] = 0
@@ -120,6 +122,7 @@ class Report(Record):
     """One run: a network, a data set, a board, and a row for each method."""
 
     _noun: ClassVar[str] = "a report (a JSON object)"
+    _written: ClassVar[tuple[str, ...]] = ("schema_version",)
 
     schema_version: Annotated[int, About("version of this interface", minimum=1)] = SCHEMA_VERSION
     network: Annotated[str, About("name of the network")]

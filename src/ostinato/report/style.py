@@ -45,6 +45,7 @@ _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
     "text.color": INK,
+    "text.parse_math": False,  # a name may hold a dollar sign
     "axes.labelcolor": INK,
     "axes.edgecolor": RULE,
     "axes.linewidth": 0.8,

@@ -17,8 +17,8 @@ _TILES = "similar_tiles.png"
 def write_report(run_dir: Path, report: Report, tile_picture: TilePicture | None = None) -> list[Path]:
     """Write `report.json`, `report.md`, `report.html` and `plots/*.png` into `run_dir`; returns their paths.
 
-    Without `tile_picture`, a `plots/similar_tiles.png` of an earlier call stays and is shown. A plot for which the report
-    has no numbers is left out, and its old file removed.
+    Without `tile_picture`, a `plots/similar_tiles.png` of an earlier call stays and is shown. A plot for which the
+    report has no numbers is left out, and its old file removed.
     """
     plots = run_dir / "plots"
     drawn: dict[str, bytes | None] = {
