@@ -115,7 +115,7 @@ def _exchange(model: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> 
     if model in replacements:
         return replacements[model]
     for parent in list(model.modules()):
-        for child_name, child in list(parent.named_children()):
-            if child in replacements:
+        for child_name, child in list(parent._modules.items()):  # named_children() gives a shared child once only
+            if child is not None and child in replacements:
                 setattr(parent, child_name, replacements[child])
     return model

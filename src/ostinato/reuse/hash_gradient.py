@@ -70,7 +70,7 @@ def _trec(state: Clustered, pattern: Pattern) -> tuple[Tensor, Tensor]:
     # S − bit: how far the soft bit is from the hard one, without cancellation.
     off = torch.where(high, 1 - tail, tail) - bits.to(tail.dtype)
     off = torch.where(bits & high, -tail, torch.where(~bits & ~high, tail, off))
-    active = ((off.abs() * values).amax(1) > 1e-4 * sigma).nonzero().squeeze(1)
+    active = ((off.abs() * values).amax(1) > 1e-8 * sigma).nonzero().squeeze(1)
     result = projections.new_empty(len(active), hashes)
     for start in range(0, len(active), _CHUNK):
         part = active[start : start + _CHUNK]

@@ -49,37 +49,32 @@ class RunningCentroids:
         """(G, 2^H, L) centroids where an id that was never seen has the count-weighted mean of the seen ids at the
         smallest Hamming distance (zeros in a group that has seen nothing).
 
-        One pass over the hypercube's H axes for each distance tried gives, for all ids at once, the sum over the
-        ids at exactly that distance; there is no search over pairs of ids.
+        Ids are corners of a hypercube, searched breadth first from the seen ones. A corner at distance d adds up the
+        sums of its neighbours at distance d − 1, in which each seen id at distance d turns up d times, once for
+        each order's last bit; there is no search over pairs of ids.
         """
         filled = self.centroids.clone()
         missing = self.counts <= 0
-        hashes = self.counts.shape[1].bit_length() - 1
-        empty = (self.counts <= 0).all(dim=1, keepdim=True)
         filled[missing] = 0
         weights = self.counts.double().unsqueeze(2)
-        totals = torch.cat([self.centroids.double() * weights, weights], 2)
-        totals[missing] = 0
-        distance = 0
-        while bool((missing & ~empty).any()):
-            distance += 1
-            sums = _sums_at_distance(totals, hashes, distance)
+        frontier = torch.cat([self.centroids.double() * weights, weights], 2)
+        frontier[missing] = 0
+        hashes = self.counts.shape[1].bit_length() - 1
+        for distance in range(1, hashes + 1):
+            if not bool(missing.any()):
+                break
+            sums = _neighbour_sums(frontier, hashes) / distance
             found = missing & (sums[..., -1] > 0)
             filled[found] = (sums[..., :-1] / sums[..., -1:])[found].to(filled.dtype)
+            frontier = torch.where(found.unsqueeze(2), sums, torch.zeros_like(sums))
             missing = missing & ~found
         return filled
 
 
-def _sums_at_distance(totals: Tensor, hashes: int, distance: int) -> Tensor:
-    """For every id the sum of `totals` (G, 2^H, D) over the ids at Hamming distance `distance`.
-
-    Dynamic programming over bits: after bit h, layer d holds the sums over ids that differ in exactly d of the
-    bits 0…h and in no other.
-    """
-    groups, ids, width = totals.shape
-    layers = [totals] + [torch.zeros_like(totals) for _ in range(distance)]
+def _neighbour_sums(values: Tensor, hashes: int) -> Tensor:
+    """For every id the sum of `values` (G, 2^H, D) over the H ids that differ from it in one bit."""
+    sums = torch.zeros_like(values)
     for bit in range(hashes):
-        shape = (groups, ids >> (bit + 1), 2, 1 << bit, width)
-        flipped = [layer.view(shape).flip(2).reshape(totals.shape) for layer in layers[:-1]]
-        layers = [layers[0]] + [layers[d + 1] + flipped[d] for d in range(distance)]
-    return layers[distance]
+        shape = (values.shape[0], values.shape[1] >> (bit + 1), 2, 1 << bit, values.shape[2])
+        sums += values.view(shape).flip(2).reshape(values.shape)
+    return sums

@@ -1,0 +1,279 @@
+"""Gradients against dense float64 code: TREC §3.2 written out, brute force for the flip, gradcheck."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_reuse import conv_arguments, layers, tensors
+
+from ostinato.reuse import ConvGeometry, Pattern, bindec, im2col, project, reuse_conv2d
+from ostinato.reuse import hash_gradient as estimators
+from ostinato.reuse.assignment import Reuse, assign
+from ostinato.reuse.hash_gradient import Clustered, projection_gradient
+from ostinato.reuse.views import whole_slices
+
+SCOPES = ("image", "batch", "compiled")
+
+
+def with_fields(pattern, **fields):
+    return Pattern.from_dict({**pattern.to_dict(), **fields})
+
+
+def soft_average(rows, hash_vectors, thresholds, pattern):
+    """Avg (n, C) of TREC §3.2, dense: sigmoid (3.2), H×C transformation matrix (3.3), Gaussian (3.4), over N_c."""
+    projections = rows @ hash_vectors - thresholds
+    hashes = pattern.hashes
+    numerators = torch.tensor([2.0 ** (hashes - 1 - h) for h in range(hashes)], dtype=rows.dtype)
+    ids = bindec(projections)
+    occurring, member, sizes = torch.unique(ids, return_inverse=True, return_counts=True)
+    soft_bits = 1 / (1 + torch.exp(-pattern.slope * (projections - pattern.centre)))
+    soft_bits = soft_bits + torch.cat([torch.zeros(hashes - 1), torch.ones(1)]).to(rows)  # "add 1 to the rightmost"
+    transformation = numerators[:, None] / (occurring + 1)[None, :]
+    quotient = soft_bits @ transformation
+    sigma = 1 / (pattern.k * 2**hashes)
+    return torch.exp(-((quotient - 1) ** 2) / (2 * sigma**2)) / sizes, member, sizes
+
+
+def dense_trec(columns, weights, hash_vectors, thresholds, pattern):
+    """Y whose value is the hard one and whose gradients are those of the relaxed centroids Avgᵀ·X (Eq. 3.5)."""
+    batch, positions, width = columns.shape
+    panels = columns if pattern.scope == "image" else columns.reshape(1, -1, width)
+    outputs = []
+    for panel in panels:
+        y = 0
+        for s, start in enumerate(range(0, width, pattern.length)):
+            rows = panel[:, start : start + pattern.length]
+            g = s % len(hash_vectors)
+            soft, member, sizes = soft_average(rows, hash_vectors[g], thresholds[g], pattern)
+            hard = torch.nn.functional.one_hot(member, len(sizes)).to(rows) / sizes
+            centroids = hard.T @ rows + (soft - soft.detach()).T @ rows.detach()
+            y = y + (centroids @ weights[start : start + pattern.length])[member]
+        outputs.append(y)
+    return torch.stack(outputs).reshape(batch, positions, -1)
+
+
+RELAXATIONS = [
+    {"slope": 10_000.0, "centre": 0.001, "k": 5.0},
+    {"slope": 30.0, "centre": 0.0, "k": 5.0},
+    {"slope": 5.0, "centre": 0.02, "k": 2.0},
+    {"slope": 3.0, "centre": -0.1, "k": 1.5},
+]
+
+
+@settings(max_examples=50, deadline=None)
+@given(layers(scopes=("image", "batch")), st.sampled_from(RELAXATIONS))
+def test_trec_is_the_dense_relaxation(layer, relaxation):
+    pattern, geometry, size, batch, seed = layer
+    pattern = with_fields(pattern, gradient="trec", **relaxation)
+    x, weight, bias, hash_vectors, thresholds = tensors(pattern, geometry, size, batch, seed)
+    if pattern.slope > 1000:  # bring some vectors into the sigmoid's narrow slope
+        x, thresholds = x * 1e-3, thresholds * 1e-3
+    leaves = [t.requires_grad_() for t in (x, weight, bias, hash_vectors, thresholds)]
+    probe = torch.randn(batch, geometry.out_channels, *geometry.output_size(*size), dtype=torch.float64)
+    y = reuse_conv2d(*leaves, pattern, **conv_arguments(geometry))
+    found = torch.autograd.grad((y * probe).sum(), leaves)
+
+    columns = whole_slices(im2col(x, geometry, pattern.order), pattern.length, 2)
+    matrix = (weight if pattern.order == "c.kh.kw" else weight.permute(0, 2, 3, 1)).flatten(1).t()
+    weights = whole_slices(matrix, pattern.length, 0)
+    dense = (dense_trec(columns, weights, hash_vectors, thresholds, pattern) + bias).transpose(1, 2).reshape(y.shape)
+    torch.testing.assert_close(y, dense)
+    expected = torch.autograd.grad((dense * probe).sum(), leaves)
+    for name, mine, theirs in zip(("x", "weight", "bias", "hash", "thresholds"), found, expected, strict=True):
+        scale = max(1.0, float(theirs.abs().max()))
+        assert (mine - theirs).abs().max() < 1e-6 * scale, name
+
+
+@pytest.mark.parametrize("relaxation", RELAXATIONS[1:])
+def test_the_dense_relaxation_passes_gradcheck(relaxation):
+    """So the formulas that the sparse code is checked against are differentiable where we say so."""
+    pattern = Pattern(3, 2, **relaxation)
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.randn(12, 3, generator=generator, dtype=torch.float64)
+    hash_vectors = torch.randn(3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
+    thresholds = torch.randn(2, generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda v, t: soft_average(rows, v, t, pattern)[0].T @ rows, (hash_vectors, thresholds), eps=1e-7, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("gradient", ["flip", "straight-through", "frozen"])
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("sharing", ["slice", "block", "layer"])
+def test_input_weight_and_bias_gradients_are_exact_where_ids_do_not_change(gradient, scope, sharing):
+    pattern = Pattern(2, 2, scope=scope, sharing=sharing, gradient=gradient)
+    geometry = ConvGeometry(4, 2, (2, 2), (1, 2), (1, 0), (1, 1))
+    x, weight, bias, hash_vectors, thresholds = tensors(pattern, geometry, (3, 4), 2, 7)
+    thresholds += 0.05  # the padding's zeros are not on a hyperplane
+    assert torch.autograd.gradcheck(
+        lambda *t: reuse_conv2d(*t, hash_vectors, thresholds, pattern, training=True, **conv_arguments(geometry)),
+        tuple(t.requires_grad_() for t in (x, weight, bias)),
+        fast_mode=True,
+    )
+
+
+@pytest.mark.parametrize("sharing", ["slice", "block"])
+def test_compiled_evaluation_has_weight_gradients_and_none_for_its_input(sharing):
+    pattern, geometry = Pattern(2, 2, scope="compiled", sharing=sharing), ConvGeometry(4, 2, (2, 2))
+    x, weight, bias, hash_vectors, thresholds = tensors(pattern, geometry, (3, 4), 2, 7)
+    groups = pattern.centroid_groups(geometry)
+    more = {
+        "centroids": torch.randn(groups, 4, 2, dtype=torch.float64),
+        "counts": torch.ones(groups, 4, dtype=torch.float64),
+    }
+    for leaf in (x, weight, bias, hash_vectors):
+        leaf.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda w, b: reuse_conv2d(x, w, b, hash_vectors, thresholds, pattern, **more), (weight, bias)
+    )
+    reuse_conv2d(x, weight, bias, hash_vectors, thresholds, pattern, **more).sum().backward()
+    assert not x.grad.any()
+    assert hash_vectors.grad is None
+
+
+def clustered(seed, pattern, rows=30):
+    """A random clustering of vectors in slices, with random loss gradients of the recovered rows."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = 2
+    columns = torch.randn(1, rows, groups * pattern.length, generator=generator, dtype=torch.float64)
+    hash_vectors = torch.randn(groups, pattern.length, pattern.hashes, generator=generator, dtype=torch.float64)
+    thresholds = 0.2 * torch.randn(groups, pattern.hashes, generator=generator, dtype=torch.float64)
+    assignment = assign(columns, hash_vectors, thresholds, Reuse(pattern))
+    flat = columns.reshape(-1, pattern.length)
+    outer = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
+    sums = torch.zeros_like(assignment.centroids).index_add_(0, assignment.clusters.index, outer)
+    return Clustered(flat, assignment, sums, lambda q: outer[q], groups), outer
+
+
+def loss(rows, keys, outer):
+    """A loss that is linear in the recovered rows: Σ_r outer_r · centroid(r)."""
+    total = 0.0
+    for key in keys.unique():
+        member = keys == key
+        total += float((outer[member] * rows[member].mean(0)).sum())
+    return total
+
+
+@pytest.mark.parametrize(("seed", "hashes"), [(0, 1), (1, 2), (2, 4)])
+def test_flip_changes_are_the_losses_of_flipped_bits(seed, hashes):
+    """Brute force: flip one bit of one vector, cluster anew, compare losses. Includes empty and lone clusters."""
+    pattern = Pattern(3, hashes, scope="batch")
+    state, outer = clustered(seed, pattern)
+    keys, everything = state.assignment.keys, torch.arange(len(state.rows))
+    kernel = torch.ones(len(everything), hashes, dtype=torch.float64)
+    found = estimators._flip_changes(state, everything, kernel, moves_centroids=True)
+    before = loss(state.rows, keys, outer)
+    for r in range(len(keys)):
+        for h in range(hashes):
+            bit = 1 << (hashes - 1 - h)
+            flipped = keys.clone()
+            flipped[r] ^= bit
+            change = loss(state.rows, flipped, outer) - before
+            sign = -1 if keys[r] & bit else 1
+            assert found[r, h].item() == pytest.approx(sign * change, abs=1e-9)
+
+
+def test_straight_through_moves_one_vector_and_no_centroid():
+    pattern = Pattern(3, 2, scope="batch")
+    state, outer = clustered(3, pattern)
+    everything = torch.arange(len(state.rows))
+    found = estimators._flip_changes(state, everything, torch.ones(len(everything), 2).double(), moves_centroids=False)
+    clusters, centroids = state.assignment.clusters, state.assignment.centroids
+    position = {key: c for c, key in enumerate(clusters.keys.tolist())}
+    for r, key in enumerate(state.assignment.keys.tolist()):
+        for h in range(2):
+            other = position.get(key ^ (2 >> h))
+            target = state.rows[r] if other is None else centroids[other]
+            change = float(outer[r] @ (target - centroids[clusters.index[r]]))
+            assert found[r, h].item() == pytest.approx(-change if key & (2 >> h) else change, abs=1e-12)
+
+
+def test_flip_kernel_has_unit_area_over_a_bit():
+    """Σ kernel·Δp over a sweep of projections is the bit's whole step."""
+    pattern = Pattern(1, 1, scope="batch", sharing="layer")
+    columns = torch.linspace(-1, 1, 4001, dtype=torch.float64).view(1, -1, 1)
+    one, zero = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    assignment = assign(columns, one, zero, Reuse(pattern))
+    state = Clustered(columns.view(-1, 1), assignment, torch.zeros(2, 1).double(), lambda q: columns[0, q], 1)
+    for kernel in (estimators._flip_kernel(state, pattern), estimators._window_kernel(state, pattern)):
+        assert float(kernel.sum() * 2 / 4000) == pytest.approx(1.0, rel=0.01)
+        assert float(kernel[assignment.projections.abs() > 0.5].sum()) == 0
+
+
+@pytest.mark.parametrize("gradient", ["flip", "straight-through"])
+def test_sampling_is_deterministic_and_unbiased_in_scale(gradient):
+    pattern = Pattern(3, 2, scope="batch", gradient=gradient, window=3.0, flip_slope=2.0)
+    state, _ = clustered(5, pattern, rows=4000)
+    active, full = projection_gradient(state, pattern)
+    few = with_fields(pattern, gradient_rows=2000)
+    sample, part = projection_gradient(state, few)
+    again, part_again = projection_gradient(state, few)
+    assert len(sample) == 2000 < len(active)
+    assert torch.equal(sample, again)
+    assert torch.equal(part, part_again)
+    lookup = {int(a): row for a, row in zip(active, full, strict=True)}
+    scale = len(active) / 2000
+    for a, row in list(zip(sample, part, strict=True))[:50]:
+        torch.testing.assert_close(row, lookup[int(a)] * scale)
+
+
+@pytest.mark.parametrize("gradient", ["flip", "straight-through", "trec"])
+@pytest.mark.parametrize("pattern", [Pattern(5, 3), Pattern(3, 3, scope="compiled", sharing="block")])
+def test_hash_gradients_are_the_projections_gradients_through_the_projection(gradient, pattern):
+    """Gradients of v and θ are xᵀ·dp and −Σ dp: chain rule, by autograd on the projections."""
+    pattern = with_fields(pattern, gradient=gradient, slope=20.0)
+    geometry = ConvGeometry(6, 4, 3)
+    x, weight, bias, hash_vectors, thresholds = tensors(pattern, geometry, (6, 6), 2, 3)
+    hash_vectors.requires_grad_()
+    thresholds.requires_grad_()
+    captured = {}
+    original = estimators.projection_gradient
+
+    def spy(state, pattern):
+        captured["rows"], captured["dp"] = state.rows, original(state, pattern)
+        return captured["dp"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ostinato.reuse.autograd.projection_gradient", spy)
+        y = reuse_conv2d(x, weight, bias, hash_vectors, thresholds, pattern, training=True)
+        found = torch.autograd.grad(y.square().sum(), (hash_vectors, thresholds))
+    active, dp = captured["dp"]
+    assert dp.abs().sum() > 0
+    outer = torch.zeros(len(captured["rows"]), pattern.hashes, dtype=torch.float64).index_add_(0, active, dp)
+    expected = torch.autograd.grad(
+        (project(captured["rows"], hash_vectors, thresholds) * outer).sum(), (hash_vectors, thresholds)
+    )
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("gradient", ["flip", "straight-through", "trec"])
+@pytest.mark.parametrize("hashes", [1, 8, 16])
+def test_gradients_stay_finite_in_float32_at_the_published_slope(gradient, hashes):
+    pattern, geometry = Pattern(5, hashes, gradient=gradient), ConvGeometry(5, 3, 3, padding=(1, 1))
+    operands = [t.float() for t in tensors(pattern, geometry, (6, 6), 2, 3)]
+    operands[0] = operands[0].relu()  # many exact zeros, as after ReLU
+    operands[4] *= 0
+    leaves = [t.requires_grad_() for t in operands]
+    reuse_conv2d(*leaves, pattern, padding=1).square().sum().backward()
+    assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
+
+
+def test_constant_input_has_finite_gradients():
+    """Projections without deviation must not divide by zero."""
+    pattern, geometry = Pattern(4, 2), ConvGeometry(4, 3, 2)
+    operands = [t.float().requires_grad_() for t in tensors(pattern, geometry, (4, 4), 1, 0)]
+    with torch.no_grad():
+        operands[0].fill_(0.0)
+        operands[4].zero_()
+    reuse_conv2d(*operands, pattern).square().sum().backward()
+    assert all(torch.isfinite(leaf.grad).all() for leaf in operands)
+
+
+def test_a_ragged_slices_hash_rows_stay_zero_under_training():
+    pattern, geometry = Pattern(4, 3, gradient="flip"), ConvGeometry(3, 3, (3, 1))  # K = 9: slices of 4, 4, 1
+    operands = [t.requires_grad_() for t in tensors(pattern, geometry, (6, 6), 2, 3)]
+    reuse_conv2d(*operands, pattern).square().sum().backward()
+    gradient = operands[3].grad
+    assert not gradient[2, 1:].any()
+    assert gradient[2, :1].any()

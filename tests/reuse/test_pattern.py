@@ -1,0 +1,104 @@
+import dataclasses
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ostinato.errors import PatternError
+from ostinato.reuse import ConvGeometry, Pattern
+
+GEOMETRY = ConvGeometry(12, 8, (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"length": 0}, "length"),
+        ({"length": 2.0}, "length"),
+        ({"length": True}, "length"),
+        ({"hashes": 0}, "from 1 to 16"),
+        ({"hashes": 17}, "from 1 to 16"),
+        ({"order": "kw.kh.c"}, "kh.kw.c"),
+        ({"scope": "across_batches"}, "compiled"),
+        ({"sharing": "pixel"}, "block"),
+        ({"init": "kmeans"}, "itq"),
+        ({"gradient": "adam"}, "straight-through"),
+        ({"sharing": "block", "order": "c.kh.kw"}, "kh.kw.c"),
+        ({"k": 1.0}, "above 1"),
+        ({"slope": float("nan")}, "slope"),
+        ({"slope": 0}, "slope"),
+        ({"centre": float("inf")}, "finite"),
+        ({"momentum": 1.5}, "momentum"),
+        ({"momentum": 0.0}, "momentum"),
+        ({"gradient_rows": 0}, "gradient_rows"),
+        ({"seed": -1}, "seed"),
+        ({"window": "wide"}, "window"),
+    ],
+)
+def test_nonsense_is_refused_on_construction(fields, words):
+    with pytest.raises(PatternError, match=words):
+        Pattern(**{"length": 4, "hashes": 3, **fields})
+
+
+def test_a_pattern_is_immutable_and_hashable():
+    pattern = Pattern(4, 3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        pattern.length = 5  # type: ignore[misc]
+    assert {pattern: 1}[Pattern(4, 3)] == 1
+
+
+def test_too_long_slices_are_refused_with_the_numbers():
+    Pattern(108, 3).validate_for(GEOMETRY, "conv1")
+    with pytest.raises(PatternError, match=r"'conv1'.*109.*K = 108"):
+        Pattern(109, 3).validate_for(GEOMETRY, "conv1")
+
+
+def test_a_block_must_divide_the_channels():
+    Pattern(6, 3, sharing="block").validate_for(GEOMETRY, "conv1")
+    with pytest.raises(PatternError, match=r"'conv1'.*length 5.*12.*1, 2, 3, 4, 6, 12"):
+        Pattern(5, 3, sharing="block").validate_for(GEOMETRY, "conv1")
+
+
+def test_a_compiled_table_beyond_reason_is_refused():
+    wide = ConvGeometry(512, 512, (3, 3))
+    Pattern(8, 16).validate_for(wide, "conv5")
+    with pytest.raises(PatternError, match=r"'conv5'.*fewer hashes"):
+        Pattern(8, 16, scope="compiled").validate_for(wide, "conv5")
+
+
+def test_groups_follow_the_sharing():
+    def groups(**fields):
+        pattern = Pattern(4, 3, **fields)
+        return pattern.slices(GEOMETRY), pattern.hash_groups(GEOMETRY), pattern.centroid_groups(GEOMETRY)
+
+    assert groups() == (27, 27, 27)
+    assert groups(sharing="layer") == (27, 1, 27)
+    assert groups(sharing="block") == (27, 3, 27)
+    assert groups(sharing="block", scope="compiled") == (27, 3, 3)
+
+
+@given(
+    length=st.integers(1, 64),
+    hashes=st.integers(1, 16),
+    scope=st.sampled_from(["image", "batch", "compiled"]),
+    gradient=st.sampled_from(["flip", "trec", "straight-through", "frozen"]),
+    k=st.floats(1.5, 50),
+)
+def test_to_dict_round_trips_through_toml(length, hashes, scope, gradient, k):
+    pattern = Pattern(length, hashes, scope=scope, gradient=gradient, k=k)
+    text = "\n".join(f"{key} = {value!r}" for key, value in pattern.to_dict().items())
+    assert Pattern.from_dict(tomllib.loads(text)) == pattern
+
+
+def test_from_dict_names_a_misspelt_field():
+    with pytest.raises(PatternError, match="did you mean 'hashes'"):
+        Pattern.from_dict({"length": 4, "hashs": 3})
+    with pytest.raises(PatternError, match="needs the field 'hashes'"):
+        Pattern.from_dict({"length": 4})
+
+
+def test_str_says_what_matters():
+    assert str(Pattern(16, 4, scope="compiled", sharing="block", init="itq")) == (
+        "L=16 H=4 kh.kw.c, compiled scope, hashes per block (itq, flip)"
+    )
