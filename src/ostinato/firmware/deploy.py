@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from ostinato.firmware.folder import check_replaceable, replacing
 from ostinato.firmware.select import check_conv_kernel
 from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
 from ostinato.firmware.storage import plan_project, save_network
+from ostinato.firmware.workfolder import WorkFolder
 from ostinato.kernels.binding import Binding
 from ostinato.quant import quantize, quantize_input
 from ostinato.quant.arithmetic import Int8Array
@@ -111,12 +111,12 @@ def deploy_graph(
     project = plan_project(graph, conv_kernel, target)
     check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
 
-    builds = tempfile.TemporaryDirectory(prefix="ostinato-")
+    builds = WorkFolder()
     try:
-        final = Path(builds.name) / "project" if out_dir is None else Path(out_dir)
+        final = builds.path / "project" if out_dir is None else Path(out_dir)
         with replacing(final) as work:
             project.write(work)
-            builder = Builder(work, Path(builds.name), target, toolchain)
+            builder = Builder(work, builds.path, target, toolchain)
             sizes = linked_sizes(builder.firmware(unlimited=True), project.bindings)
             check_fit(graph, project.bindings, project.plan, sizes, target)
             text = readme(graph, project.layers, project.plan, target, sizes, toolchain)
@@ -128,7 +128,7 @@ def deploy_graph(
                 work, graph, board=target, kernel=conv_kernel, toolchain=toolchain, sizes=sizes, samples=samples
             )
     except BaseException:
-        builds.cleanup()
+        builds.remove()
         raise
     return replace(firmware, project_dir=final)
 

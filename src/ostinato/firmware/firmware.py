@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +24,7 @@ from ostinato.firmware.select import ConvKernel
 from ostinato.firmware.simulate import SimulatedNetwork, layer_reports
 from ostinato.firmware.sizes import Sizes
 from ostinato.firmware.verify import Verification, verify
+from ostinato.firmware.workfolder import WorkFolder
 from ostinato.kernels.binding import Binding
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
@@ -52,9 +52,7 @@ class Firmware:
     toolchain: str
     sizes: Sizes
     samples: Int8Array = field(repr=False)
-    _builds: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="ostinato-"), repr=False, compare=False
-    )
+    _builds: WorkFolder = field(default_factory=WorkFolder, repr=False, compare=False)
 
     @property
     def graph(self) -> QGraph:
@@ -196,7 +194,7 @@ class Firmware:
 
     @property
     def _builder(self) -> Builder:
-        return Builder(self.project_dir, Path(self._builds.name), self.board, self.toolchain)
+        return Builder(self.project_dir, self._builds.path, self.board, self.toolchain)
 
     @cached_property
     def _host(self) -> HostNetwork:

@@ -98,7 +98,7 @@ int model_run(const int8_t *input, int8_t *output, void *arena)
     ost_scratch scratch;
     ost_status status;
 
-    if (input == NULL || output == NULL || arena == NULL || (uintptr_t)arena % MODEL_ARENA_ALIGNMENT != 0) {
+    if (input == NULL || output == NULL || memory == NULL || (uintptr_t)memory % MODEL_ARENA_ALIGNMENT != 0) {
         return OST_BAD_ARGUMENT;
     }
 $calls
