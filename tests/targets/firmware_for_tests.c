@@ -85,8 +85,13 @@ OUT_OF_LINE int untouched_frame(void) {
     return frame[999];
 }
 
-OUT_OF_LINE void write_null(void) { *(volatile int *)4 = 1; }
-OUT_OF_LINE int read_far(void) { return *(volatile int *)0x60000000; }
+static uintptr_t address(uintptr_t where) { /* compilers warn of such addresses where they see them */
+    __asm volatile("" : "+r"(where));
+    return where;
+}
+
+OUT_OF_LINE void write_null(void) { *(volatile int *)address(4) = 1; }
+OUT_OF_LINE int read_far(void) { return *(volatile int *)address(0x60000000); }
 OUT_OF_LINE void write_flash(void) { *(volatile int32_t *)&in_flash[1] = 3; }
 OUT_OF_LINE void undefined_instruction(void) { __asm volatile("udf #0"); }
 OUT_OF_LINE void breakpoint(void) { __asm volatile("bkpt #1"); }

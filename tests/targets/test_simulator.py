@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,17 @@ def test_without_a_host_compiler_python_counts(firmware: Path, monkeypatch: pyte
         assert simulator.run("fibonacci", [8]) == expected
     finally:
         hook.c_hook_library.cache_clear()
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7"])
+@pytest.mark.parametrize("toolchain", ["zig", "arm-none-eabi-gcc"])
+@pytest.mark.parametrize("optimise", ["-O0", "-O2", "-Os"])
+def test_every_compiler_core_and_level_computes_the_same(
+    firmware: Path, tmp_path: Path, core: str, toolchain: str, optimise: str
+) -> None:
+    if toolchain == "arm-none-eabi-gcc" and shutil.which(toolchain) is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    elf = compile_firmware([SOURCE], tmp_path / "other.elf", core=core, toolchain=toolchain, optimise=optimise)
+    expected, other = Simulator(firmware), Simulator(elf, core=core)
+    for entry, args in CALLS:
+        assert other.run(entry, args).result == expected.run(entry, args).result

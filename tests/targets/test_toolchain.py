@@ -105,7 +105,17 @@ def test_an_own_main_replaces_the_default_one(tmp_path: Path) -> None:
 
 def test_long_division_finds_its_helper(tmp_path: Path) -> None:
     unit = source(tmp_path, "unsigned long long q(unsigned long long a, unsigned long long b) { return a / b; }")
-    assert "q" in Elf(compile_firmware([unit], tmp_path / "q.elf")).symbols
+    elf = Elf(compile_firmware([unit], tmp_path / "q.elf"))
+    assert "q" in elf.symbols
+    assert elf.size.code_bytes < 8192  # of the compiler's library only what is used
+
+
+def test_unused_functions_are_kept_for_harnesses_only(tmp_path: Path) -> None:
+    unit = source(tmp_path, "int unused(void) { return 3; }\nint table[100] = {1};\nint main(void) { return 7; }")
+    assert {"unused", "table"} <= set(Elf(compile_firmware([unit], tmp_path / "all.elf")).symbols)
+    lean = Elf(compile_firmware([unit], tmp_path / "lean.elf", keep_unused=False))
+    assert not {"unused", "table"} & set(lean.symbols)
+    assert "main" in lean.symbols
 
 
 @pytest.mark.parametrize(

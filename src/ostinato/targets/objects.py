@@ -17,6 +17,7 @@ from ostinato.targets.compilers import Toolchain
 Defines = Mapping[str, str | int | None]
 
 JOBS = 2
+OBJECT_FOLDER = "ostinato-objects"  # in the cache; linker scripts tell our objects from libraries by it
 _SOURCE_SUFFIXES = {".c", ".S"}
 _HEADER_SUFFIXES = {".h", ".inc"}
 _ERROR_LINE = re.compile(r"\b(?:error|undefined (?:symbol|reference)|multiple definition|duplicate symbol)\b")
@@ -49,7 +50,7 @@ def compile_objects(
 
     def build(path: Path) -> Path:
         parts = [tools.version, *flags, *macros, extra_key, path.suffix, path.read_bytes(), *headers]
-        target = cache.path("obj", content_key(parts), ".o")
+        target = cache.path(OBJECT_FOLDER, content_key(parts), ".o")
         if not target.exists():
             includes = [argument for folder in include_dirs for argument in ("-I", str(folder))]
             _run([*tools.command, *flags, *macros, *includes, "-c", str(path)], target, path.name, cache)

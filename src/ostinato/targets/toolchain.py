@@ -17,7 +17,7 @@ from ostinato.targets.boards import MIB, Board
 from ostinato.targets.cache import BuildCache, content_key, copy_atomically
 from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolchain
 from ostinato.targets.cores import Core, get_core
-from ostinato.targets.objects import Defines, compile_objects, link
+from ostinato.targets.objects import OBJECT_FOLDER, Defines, compile_objects, link
 
 __all__ = [
     "Memory",
@@ -33,6 +33,7 @@ SUPPORT = Path(__file__).parent / "support"
 _START_FILES = ("start.c", "memory.c", "aeabi.S", "default_main.c")
 
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
+_SECTIONS = ("-ffunction-sections", "-fdata-sections")
 _LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
 
 
@@ -54,10 +55,17 @@ class Memory:
         return cls(flash_bytes=board.flash_bytes, sram_bytes=board.sram_bytes)
 
 
-def linker_script(memory: Memory) -> str:
-    """The text of a GNU linker script for that memory."""
-    template = string.Template((SUPPORT / "firmware.ld").read_text())
-    return template.safe_substitute(
+def linker_script(memory: Memory, *, keep_unused: bool = True) -> str:
+    """The text of a GNU linker script for that memory.
+
+    With `keep_unused`, whatever the sources define is kept; only the compiler's own library is always cut to its use.
+    """
+    kept = {
+        f"keep_{name}": f"KEEP(*{OBJECT_FOLDER}*(.{name} .{name}.*))" if keep_unused else ""
+        for name in ("text", "rodata", "data", "bss")
+    }
+    return string.Template((SUPPORT / "firmware.ld").read_text()).substitute(
+        kept,
         flash_origin=hex(memory.flash_origin),
         flash_bytes=memory.flash_bytes,
         sram_origin=hex(memory.sram_origin),
@@ -75,11 +83,12 @@ def compile_firmware(
     optimise: str = "-O3",
     toolchain: str | Toolchain = "zig",
     memory: Memory | Board | None = None,
+    keep_unused: bool = True,
     cache_dir: Path | None = None,
 ) -> Path:
     """Compile C and assembly into an ELF file with our start-up code, linker script and memory helpers.
 
-    All non-static functions and variables are kept, so that a harness can be called and filled by symbol.
+    By default all non-static functions and variables are kept, so that a harness can be called and filled by symbol.
 
     Args:
         sources: `.c` and `.S` files. A `main` is optional (for harnesses whose functions are called by name).
@@ -90,6 +99,7 @@ def compile_firmware(
         optimise: `-O0`, `-O1`, `-O2`, `-O3` or `-Os`.
         toolchain: a name for `find_toolchain`, or its result.
         memory: where to link: a `Memory`, a `Board`'s own, or by default one larger than any microcontroller.
+        keep_unused: keep functions and variables that `main` does not reach. Switch it off for a product's size.
         cache_dir: another place for the build cache.
 
     Raises:
@@ -101,15 +111,15 @@ def compile_firmware(
     cache = BuildCache(cache_dir)
     target = _firmware_target(tools, core)
     flags = (*target, "-std=gnu11", _level(optimise), *_WARNINGS, *_firmware_flags(tools))
-    objects = compile_objects(tools, sources, flags, (*include_dirs, *_own_includes(tools)), defines or {}, cache)
+    objects = compile_objects(tools, sources, flags, (*include_dirs, SUPPORT / "include"), defines or {}, cache)
     # Start-up and helpers are always -O2, so that the caller's flags cannot spoil or change them.
     start_flags = (*target, "-std=gnu11", "-O2", *_WARNINGS, "-fno-builtin", *_firmware_flags(tools))
     objects += compile_objects(tools, [SUPPORT / name for name in _START_FILES], start_flags, (), {}, cache)
 
-    script_text = linker_script(place)
+    script_text = linker_script(place, keep_unused=keep_unused)
     script = cache.path("ld", content_key([script_text]), ".ld")
     script.write_text(script_text)
-    link_flags = (*target, "-nostartfiles", "-static", "-Wl,-e,Reset_Handler", "-Wl,--no-gc-sections")
+    link_flags = (*target, "-nostartfiles", "-static", "-Wl,-e,Reset_Handler", "-Wl,--gc-sections")
     if not tools.is_zig:
         link_flags += ("-nodefaultlibs",)
     libraries = () if tools.is_zig else ("-lgcc",)
@@ -162,15 +172,17 @@ def _firmware_target(tools: Toolchain, core: Core) -> tuple[str, ...]:
 
 
 def _firmware_flags(tools: Toolchain) -> tuple[str, ...]:
-    common = ("-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-common")
+    common = (
+        "-fomit-frame-pointer",
+        "-fno-unwind-tables",
+        "-fno-asynchronous-unwind-tables",
+        "-fno-common",
+        *_SECTIONS,
+    )
     if tools.is_zig:
-        return (*common, "-fno-sanitize=undefined", "-ffunction-sections")
+        return (*common, "-fno-sanitize=undefined")
     # Without -ffreestanding: GCC would turn a small memcpy into a call, five times slower (DESIGN §6).
-    return (*common, "-fno-tree-loop-distribute-patterns", "-ffunction-sections")
-
-
-def _own_includes(tools: Toolchain) -> tuple[Path, ...]:
-    return (SUPPORT / "include",) if tools.is_zig else ()  # GCC for ARM brings newlib's headers
+    return (*common, "-fno-tree-loop-distribute-patterns")
 
 
 def _sanitizer(tools: Toolchain, wanted: bool) -> tuple[str, ...]:
