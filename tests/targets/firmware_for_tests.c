@@ -12,7 +12,10 @@ static volatile int sink;
 int weighted(int a, int b, int c, int d, int e, int f) { return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f; }
 float scaled(float x) { return x * 1.5f + (float)initialised[0]; }
 int scaled_int(int x) { return (int)scaled((float)x); }
-void copy(int n) { memcpy(bytes_out, bytes_in, (size_t)n); }
+int copy(int n) {
+    memcpy(bytes_out, bytes_in, (size_t)n);
+    return bytes_out[n - 1];
+}
 void move_up(int n) { memmove(bytes_out + 3, bytes_out, (size_t)n); }
 void fill(int value, int n) { memset(bytes_out, value, (size_t)n); }
 int long_division(int a, int b) { return (int)(((uint64_t)a << 20) / (uint64_t)b); }
@@ -55,7 +58,7 @@ int everything(int n) {
     int sum = 0;
     for (int i = 0; i < 64; i++) bytes_in[i] = (uint8_t)(i * 37 + n);
     sort(bytes_in, 64);
-    copy(64);
+    sum += copy(64);
     for (int i = 1; i < n; i++) sum += collatz((unsigned)i) + choose(i % 7);
     return sum + fibonacci(10) + bytes_out[63];
 }
