@@ -66,7 +66,9 @@ class HostKernels:
         )  # fmt: skip
         assert np.all(out[outputs:] == GUARD), "the kernel wrote behind its output"
         assert np.all(block[start + given :] == GUARD), "the kernel wrote behind its scratch"
-        assert bytes(memory)[base - ctypes.addressof(memory) :][:size] == placed.data, "the kernel wrote to its constants"
+        assert bytes(memory)[base - ctypes.addressof(memory) :][:size] == placed.data, (
+            "the kernel wrote to its constants"
+        )
         return Call(status, out[:outputs], needed)
 
 

@@ -9,10 +9,12 @@ from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2
 
 SOURCES = (
     "conventional/ost_conv_s8_cmsis.c",
+    "conventional/ost_conv_s8_cmsis_product.S",
     "conventional/ost_conv_s8_dense.c",
     "conventional/ost_conv_s8_dense_gemm.S",
     "conventional/ost_conv_s8_dense_gemm_plain.c",
     "conventional/ost_fully_connected_s8.c",
+    "conventional/ost_fully_connected_s8_blocks.S",
     "conventional/ost_max_pool_s8.c",
     "conventional/ost_avg_pool_s8.c",
 )

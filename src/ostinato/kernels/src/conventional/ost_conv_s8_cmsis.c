@@ -1,7 +1,7 @@
 /* The baseline: an int8 convolution organised as CMSIS-NN's arm_convolve_s8 is on a Cortex-M4 (our own code).
  *
- * Two output pixels are laid out as int16 rows with the input offset added; a 2 x 2 product then expands the int8
- * weights in registers (SXTB16, PKH) and accumulates with SMLAD. Padding is real zero, hence int16 0.
+ * Two output pixels are laid out as int16 rows with the input offset added; a product of 2 channels x 2 pixels
+ * (ost_conv_s8_cmsis_product.S) then expands the int8 weights in registers and accumulates with SMLAD. Padding is real zero, hence int16 0.
  * The plain twin computes the same sums from the same rows. */
 #include "ost_conventional.h"
 #include "../support/ost_requantize.h"
@@ -54,31 +54,15 @@ OST_PHASE_FUNCTION static void ost_conv_s8_cmsis_im2col(const ost_conv_s8_cmsis_
     }
 }
 
-/* The sums of channels (a0, a1) over pixels (b0, b1): sums[2 * channel + pixel]. */
-OST_INLINE void product_2x2(const int8_t *a0, const int8_t *a1, const int16_t *b0, const int16_t *b1, int32_t columns,
-                            int32_t sums[4])
+/* Adds the products of weight rows a0, a1 and pixel rows b0, b1 to sums[2 * channel + pixel]. */
+#if OST_HAS_DSP
+void ost_conv_s8_cmsis_product(const int8_t *a0, const int8_t *a1, const int16_t *b0, const int16_t *b1,
+                               int32_t columns, int32_t sums[4]);
+#else
+static void ost_conv_s8_cmsis_product(const int8_t *a0, const int8_t *a1, const int16_t *b0, const int16_t *b1,
+                                      int32_t columns, int32_t sums[4])
 {
     int32_t s00 = sums[0], s01 = sums[1], s10 = sums[2], s11 = sums[3];
-#if OST_HAS_DSP
-    for (; columns >= 4; columns -= 4, a0 += 4, a1 += 4, b0 += 4, b1 += 4) {
-        const uint32_t w0 = ost_load_u32(a0), w1 = ost_load_u32(a1);
-        const uint32_t even0 = ost_sxtb16(w0), odd0 = ost_sxtb16_ror8(w0);
-        const uint32_t even1 = ost_sxtb16(w1), odd1 = ost_sxtb16_ror8(w1);
-        const uint32_t low0 = ost_pkhbt16(even0, odd0), high0 = ost_pkhtb16(odd0, even0);
-        const uint32_t low1 = ost_pkhbt16(even1, odd1), high1 = ost_pkhtb16(odd1, even1);
-        uint32_t x0 = ost_load_u32(b0), x1 = ost_load_u32(b1);
-        s00 = ost_smlad(low0, x0, s00);
-        s01 = ost_smlad(low0, x1, s01);
-        s10 = ost_smlad(low1, x0, s10);
-        s11 = ost_smlad(low1, x1, s11);
-        x0 = ost_load_u32(b0 + 2);
-        x1 = ost_load_u32(b1 + 2);
-        s00 = ost_smlad(high0, x0, s00);
-        s01 = ost_smlad(high0, x1, s01);
-        s10 = ost_smlad(high1, x0, s10);
-        s11 = ost_smlad(high1, x1, s11);
-    }
-#endif
     for (int32_t k = 0; k < columns; k++) {
         s00 += a0[k] * b0[k];
         s01 += a0[k] * b1[k];
@@ -87,6 +71,7 @@ OST_INLINE void product_2x2(const int8_t *a0, const int8_t *a1, const int16_t *b
     }
     sums[0] = s00, sums[1] = s01, sums[2] = s10, sums[3] = s11;
 }
+#endif
 
 /* All M channels of two pixels; for a last single pixel both rows and both outputs are the same. */
 OST_PHASE_FUNCTION static void ost_conv_s8_cmsis_gemm(const ost_conv_s8_cmsis_params *params, const int16_t *rows,
@@ -94,15 +79,17 @@ OST_PHASE_FUNCTION static void ost_conv_s8_cmsis_gemm(const ost_conv_s8_cmsis_pa
 {
     const int32_t columns = ost_window_columns(&params->window);
     const int32_t channels = params->window.output.channels;
+    const ost_output_stage output = params->output; /* a copy: int8 stores may alias the original */
+    const int32_t *bias = params->bias;
     const int8_t *weights = params->weights;
     for (int32_t m = 0; m < channels; m += 2, weights += 2 * columns) {
         const int32_t next = m + 1 < channels; /* an odd last channel is computed twice */
-        int32_t sums[4] = {params->bias[m], params->bias[m], params->bias[m + next], params->bias[m + next]};
-        product_2x2(weights, weights + next * columns, rows, rows + row_stride, columns, sums);
-        out0[m] = ost_finish(&params->output, m, sums[0]);
-        out1[m] = ost_finish(&params->output, m, sums[1]);
-        out0[m + next] = ost_finish(&params->output, m + next, sums[2]);
-        out1[m + next] = ost_finish(&params->output, m + next, sums[3]);
+        int32_t sums[4] = {bias[m], bias[m], bias[m + next], bias[m + next]};
+        ost_conv_s8_cmsis_product(weights, weights + next * columns, rows, rows + row_stride, columns, sums);
+        out0[m] = ost_finish(&output, m, sums[0]);
+        out1[m] = ost_finish(&output, m, sums[1]);
+        out0[m + next] = ost_finish(&output, m + next, sums[2]);
+        out1[m + next] = ost_finish(&output, m + next, sums[3]);
     }
 }
 

@@ -52,18 +52,29 @@ OST_INLINE int16_t *widen_blocks(int16_t *to, const int8_t *from, int32_t count)
     return to;
 }
 
-/* One pixel's K columns as int8; outside the input they hold the zero point. Returns the end. */
-OST_INLINE int8_t *gather(const ost_conv_s8_dense_params *params, const int8_t *in, int32_t y, int32_t x, int8_t *to)
+/* One pixel's K columns as int8, from a window that lies in the input. */
+OST_INLINE void gather_inside(const ost_window *w, const int8_t *from, int8_t *to)
+{
+    const int32_t run = w->kernel.width * w->input.channels;
+    const int32_t step = w->dilation.height * w->input.width * w->input.channels;
+    for (int32_t kh = 1; kh < w->kernel.height; kh++, from += step, to += run) {
+        ost_copy_words(to, from, run); /* up to 3 bytes more: there is a next row to read from, and to overwrite them */
+    }
+    ost_copy_bytes(to, from, run);
+}
+
+/* One pixel's K columns as int8; outside the input they hold the zero point. */
+OST_INLINE void gather(const ost_conv_s8_dense_params *params, const int8_t *in, int32_t y, int32_t x, int8_t *to)
 {
     const ost_window *w = &params->window;
     const int32_t channels = w->input.channels;
     const int8_t zero = (int8_t)params->input_zero_point;
     const ost_range taps = ost_valid_positions(x, w->kernel.width, w->dilation.width, w->input.width);
+    const int32_t step = w->dilation.width == 1 ? taps.end - taps.first : 1; /* taps that lie together */
     for (int32_t kh = 0, row = y; kh < w->kernel.height; kh++, row += w->dilation.height) {
         int8_t *end = to + w->kernel.width * channels;
         if (row >= 0 && row < w->input.height && taps.first < taps.end) {
             const int8_t *from = in + (row * w->input.width + x + taps.first * w->dilation.width) * channels;
-            const int32_t step = w->dilation.width == 1 ? taps.end - taps.first : 1; /* taps that lie together */
             ost_fill_bytes(to, zero, taps.first * channels);
             to += taps.first * channels;
             for (int32_t kw = taps.first; kw < taps.end; kw += step, to += step * channels) {
@@ -74,7 +85,6 @@ OST_INLINE int8_t *gather(const ost_conv_s8_dense_params *params, const int8_t *
         ost_fill_bytes(to, zero, (int32_t)(end - to));
         to = end;
     }
-    return to;
 }
 
 /* Lays out one pixel; (y, x) is the window's corner in the unpadded input, pixel is 0 or 1. */
@@ -86,19 +96,22 @@ OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_
     const int32_t run = w->kernel.width * w->input.channels;
     int16_t *to = s->rows + pixel * OST_DENSE_BLOCK;
     const int inside = y >= 0 && y + (w->kernel.height - 1) * w->dilation.height < w->input.height && x >= 0 &&
-                       x + w->kernel.width <= w->input.width;
-    if (inside && run % OST_DENSE_BLOCK == 0 && (w->dilation.width == 1 || w->kernel.width == 1)) {
+                       x + w->kernel.width <= w->input.width && (w->dilation.width == 1 || w->kernel.width == 1);
+    const int8_t *from = inside ? in + (y * w->input.width + x) * w->input.channels : in;
+    if (inside && run % OST_DENSE_BLOCK == 0) {
         const int32_t step = w->dilation.height * w->input.width * w->input.channels;
-        const int8_t *from = in + (y * w->input.width + x) * w->input.channels;
         for (int32_t kh = 0; kh < w->kernel.height; kh++, from += step) {
             to = widen_blocks(to, from, run);
         }
         return;
     }
     const int32_t padded = padded_columns(w);
-    const int32_t front = padded - ost_window_columns(w);
-    ost_fill_bytes(s->gather, 0, front);
-    gather(params, in, y, x, s->gather + front);
+    int8_t *columns = s->gather + padded - ost_window_columns(w); /* what is in front was filled once */
+    if (inside) {
+        gather_inside(w, from, columns);
+    } else {
+        gather(params, in, y, x, columns);
+    }
     widen_blocks(to, s->gather, padded);
 }
 
@@ -106,18 +119,20 @@ OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_
 OST_PHASE_FUNCTION static void ost_conv_s8_dense_requantize(const ost_conv_s8_dense_params *params,
                                                             const int32_t *sums, int8_t *out0, int8_t *out1)
 {
-    const ost_output_stage *output = &params->output;
     const int32_t channels = params->window.output.channels;
-    if (params->narrow) {
-        for (int32_t m = 0; m < channels; m++) {
-            const int32_t multiplier = output->multiplier[m], right = -output->shift[m], rounding = params->rounding[m];
-            out0[m] = ost_finish_narrow(sums[2 * m], multiplier, right, rounding);
-            out1[m] = ost_finish_narrow(sums[2 * m + 1], multiplier, right, rounding);
+    const int32_t *narrow = params->narrow;
+    if (narrow) {
+        for (int32_t m = 0; m < channels; m++, narrow += 3, sums += 2) {
+            const int32_t multiplier = narrow[0], right = narrow[1], rounding = narrow[2];
+            const int32_t sum0 = sums[0], sum1 = sums[1];
+            *out0++ = ost_finish_narrow(sum0, multiplier, right, rounding);
+            *out1++ = ost_finish_narrow(sum1, multiplier, right, rounding);
         }
     } else {
+        const ost_output_stage output = params->output; /* a copy: int8 stores may alias the original */
         for (int32_t m = 0; m < channels; m++) {
-            out0[m] = ost_finish(output, m, sums[2 * m]);
-            out1[m] = ost_finish(output, m, sums[2 * m + 1]);
+            out0[m] = ost_finish(&output, m, sums[2 * m]);
+            out1[m] = ost_finish(&output, m, sums[2 * m + 1]);
         }
     }
 }
@@ -132,7 +147,7 @@ int32_t ost_conv_s8_dense_scratch_bytes(const ost_conv_s8_dense_params *params)
 OST_INLINE int arguments_are_valid(const ost_conv_s8_dense_params *params, const int8_t *in, const int8_t *out)
 {
     return params && in && out && params->weights && params->bias && params->output.multiplier &&
-           params->output.shift && (params->rounding || !params->narrow) && ost_window_is_valid(&params->window);
+           params->output.shift && ost_window_is_valid(&params->window);
 }
 
 ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_scratch *scratch, const int8_t *in,
@@ -159,6 +174,7 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
                                        padded_channels(w) / 4,
                                        columns / OST_DENSE_BLOCK,
                                        front / 4 * 2 + (front % 4 == 3)};
+    ost_fill_bytes(s.gather, 0, front);
     const int32_t positions = w->output.height * w->output.width;
     int32_t oy = 0, ox = 0;
     for (int32_t n = 0; n < positions; n += 2, out += 2 * channels) {

@@ -40,11 +40,13 @@ typedef struct {
 OST_INLINE ost_range ost_valid_positions(int32_t start, int32_t kernel, int32_t dilation, int32_t size)
 {
     ost_range r = {0, kernel};
-    while (r.first < kernel && start + r.first * dilation < 0) {
-        r.first++;
+    if (start < 0) {
+        const int32_t first = (dilation - 1 - start) / dilation;
+        r.first = first < kernel ? first : kernel;
     }
-    while (r.end > r.first && start + (r.end - 1) * dilation >= size) {
-        r.end--;
+    if (start + (kernel - 1) * dilation >= size) {
+        const int32_t end = start < size ? (size - start + dilation - 1) / dilation : 0;
+        r.end = end > r.first ? end : r.first;
     }
     return r;
 }
@@ -55,6 +57,15 @@ OST_INLINE ost_range ost_valid_positions(int32_t start, int32_t kernel, int32_t 
 #else
 #define OST_KEEP_LOOP() ((void)0)
 #endif
+
+/* Copies count bytes rounded up to whole words. */
+OST_INLINE void ost_copy_words(int8_t *to, const int8_t *from, int32_t count)
+{
+    for (; count > 0; count -= 4, to += 4, from += 4) {
+        ost_store_u32(to, ost_load_u32(from));
+        OST_KEEP_LOOP();
+    }
+}
 
 OST_INLINE void ost_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
 {

@@ -1,0 +1,169 @@
+"""Conventional kernels in plain C on the host: the reference's bits, on any configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conventional_samples import (
+    SOURCES,
+    make_conv,
+    make_linear,
+    make_pool,
+    random_conv,
+    random_input,
+    random_linear,
+    random_pool,
+    tensor,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QMaxPool2d
+from ostinato.quant.reference import execute_op
+
+SEEDS = st.integers(0, 2**32 - 1)
+OK, BAD_ARGUMENT, NO_SCRATCH = 0, -1, -2
+
+
+@pytest.fixture(scope="module")
+def host(host_kernels):
+    return host_kernels(SOURCES)
+
+
+def check(host, op, binding, x):
+    call = host.run(binding, x, op.output.size)
+    assert call.status == OK
+    assert call.scratch_bytes == binding.scratch_bytes
+    np.testing.assert_array_equal(call.output.reshape(op.output.shape), execute_op(op, x))
+
+
+@pytest.mark.parametrize("kernel", ["cmsis", "dense"])
+@given(seed=SEEDS)
+@settings(max_examples=120, deadline=None)
+def test_convolution(host, kernel, seed):
+    rng = np.random.default_rng(seed)
+    op = random_conv(rng)
+    check(host, op, bind_conv(op, kernel), random_input(rng, op.input.shape))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=120, deadline=None)
+def test_fully_connected(host, seed):
+    rng = np.random.default_rng(seed)
+    op = random_linear(rng)
+    check(host, op, bind_linear(op), random_input(rng, op.input.shape))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=80, deadline=None)
+def test_max_pool(host, seed):
+    rng = np.random.default_rng(seed)
+    op = random_pool(rng, QMaxPool2d)
+    check(host, op, bind_max_pool(op), random_input(rng, op.input.shape))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=80, deadline=None)
+def test_average_pool(host, seed):
+    rng = np.random.default_rng(seed)
+    op = random_pool(rng, QAvgPool2d)
+    check(host, op, bind_avg_pool(op), random_input(rng, op.input.shape))
+
+
+def test_average_of_more_positions_than_int16_sums_hold(host):
+    op = make_pool(QAvgPool2d, ConvDims((20, 20, 5), (1, 1, 5), (20, 20)))
+    for value in (-128, 127):
+        check(host, op, bind_avg_pool(op), np.full(op.input.shape, value, np.int8))
+
+
+def test_max_pool_of_a_window_that_is_padding_only(host):
+    op = make_pool(QMaxPool2d, ConvDims((1, 1, 3), (3, 3, 3), (1, 1), padding=(1, 1)))
+    check(host, op, bind_max_pool(op), np.full(op.input.shape, 5, np.int8))
+
+
+@pytest.mark.parametrize("kernel", ["cmsis", "dense"])
+@pytest.mark.parametrize("columns", range(1, 35))
+def test_every_rest_of_columns(host, kernel, columns):
+    """K from 1 to 34: every front padding of the dense kernel's blocks, every tail of the other."""
+    rng = np.random.default_rng(columns)
+    op = make_conv(rng, ConvDims((3, 3, columns), (3, 3, 5), (1, 1)))
+    check(host, op, bind_conv(op, kernel), random_input(rng, op.input.shape))
+
+
+@pytest.mark.parametrize("kernel", ["cmsis", "dense"])
+@pytest.mark.parametrize("extreme", [-128, 127])
+def test_extreme_inputs_and_weights(host, kernel, extreme):
+    """The largest sums that int8 gives, at both ends of the zero point."""
+    rng = np.random.default_rng(0)
+    op = make_conv(rng, ConvDims((5, 5, 64), (1, 1, 6), (5, 5)))
+    weight = np.where(np.arange(6)[:, None, None, None] % 2 == 0, 127, -127) * np.ones_like(op.weight)
+    for zero_point in (-128, 127):
+        loaded = replace(op, weight=weight.astype(np.int8), input=tensor("x", op.dims.input, zero_point))
+        check(host, loaded, bind_conv(loaded, kernel), np.full(op.dims.input, extreme, np.int8))
+
+
+def narrow_conv(multiplier: int, shift: int, zero_point: int) -> QConv2d:
+    """A 1×1 convolution whose accumulators are 127·q + bias: every residue of every small rounding."""
+    op = make_conv(np.random.default_rng(0), ConvDims((16, 16, 1), (16, 16, 8), (1, 1)))
+    return replace(
+        op,
+        input=tensor("x", op.dims.input, 0),
+        output=tensor("y", op.dims.output, zero_point),
+        weight=np.array([1, -1, 2, -2, 1, -1, 127, -127], np.int8).reshape(8, 1, 1, 1),
+        bias=np.array([0, 0, 1, 1, -1, 1, 3, -3], np.int32),
+        multiplier=np.full(8, multiplier, np.int32),
+        shift=np.full(8, shift, np.int32),
+    )
+
+
+@pytest.mark.parametrize("multiplier", [1 << 30, (1 << 30) + 1, 3 << 29, (1 << 31) - 1])
+@pytest.mark.parametrize("shift", [-1, -2, -3, -7, -22])
+def test_short_requantisation_rounds_like_the_long_one(host, multiplier, shift):
+    """Ties and signs: both kernels agree with the reference on every small accumulator."""
+    x = np.arange(-128, 128).astype(np.int8).reshape(16, 16, 1)
+    for zero_point in (-128, 0, 127):
+        op = narrow_conv(multiplier, shift, zero_point)
+        binding = bind_conv(op, "dense")
+        assert binding.arrays["narrow"].size
+        check(host, op, binding, x)
+        check(host, op, bind_conv(op, "cmsis"), x)
+
+
+@pytest.mark.parametrize("kernel", ["cmsis", "dense"])
+def test_too_little_scratch_is_refused(host, kernel):
+    rng = np.random.default_rng(0)
+    op = random_conv(rng)
+    binding = bind_conv(op, kernel)
+    x = random_input(rng, op.input.shape)
+    assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes - 1).status == NO_SCRATCH
+    assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes + 8).status == OK
+
+
+def test_nonsense_is_refused(host):
+    rng = np.random.default_rng(0)
+    conv, linear = random_conv(rng), make_linear(rng, 5, 3)
+    pool = make_pool(QMaxPool2d, ConvDims((4, 4, 3), (2, 2, 3), (2, 2), (2, 2)))
+    average = make_pool(QAvgPool2d, pool.dims)
+    window = {"stride": {"height": 0, "width": 1}}
+    beyond = {"output": {"height": 99, "width": 1, "channels": conv.dims.output[2]}}
+    for op, binding, wrong in [
+        (conv, bind_conv(conv, "cmsis"), window),
+        (conv, bind_conv(conv, "cmsis"), beyond),
+        (conv, bind_conv(conv, "dense"), window),
+        (conv, bind_conv(conv, "dense"), beyond),
+        (pool, bind_max_pool(pool), {"output": {"height": 2, "width": 2, "channels": 4}}),
+        (average, bind_avg_pool(average), {"padding": {"height": 2, "width": 0}}),
+    ]:
+        params = {**binding.params, "window": {**binding.params["window"], **wrong}}
+        call = host.run(replace(binding, params=params), random_input(rng, op.input.shape), op.output.size)
+        assert call.status == BAD_ARGUMENT, (binding.kernel, wrong)
+    broken = replace(bind_linear(linear), params={**bind_linear(linear).params, "inputs": 0})
+    assert host.run(broken, random_input(rng, (5,)), 3).status == BAD_ARGUMENT
+
+
+@pytest.mark.parametrize("name", ["conv_s8_cmsis", "conv_s8_dense", "fully_connected_s8", "max_pool_s8", "avg_pool_s8"])
+def test_null_pointers_are_refused(host, name):
+    assert host.function(f"ost_{name}")(None, None, None, None) == BAD_ARGUMENT

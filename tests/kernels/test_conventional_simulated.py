@@ -1,0 +1,86 @@
+"""Conventional kernels on the simulated Cortex-M4: DSP and plain C give the reference's bits, at a baseline's cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conventional_samples import SOURCES, make_conv, random_conv, random_input, random_linear, random_pool
+
+from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.quant.ops import ConvDims, QAvgPool2d, QMaxPool2d
+from ostinato.quant.reference import execute_op
+
+CONFIGURATIONS = 45
+
+CIFARNET = {
+    "conv1": ConvDims((32, 32, 3), (28, 28, 64), (5, 5)),
+    "conv2": ConvDims((14, 14, 64), (10, 10, 64), (5, 5)),
+}
+
+
+@pytest.fixture(scope="module")
+def dsp(simulated_kernels):
+    return simulated_kernels(SOURCES)
+
+
+@pytest.fixture(scope="module")
+def plain(simulated_kernels):
+    return simulated_kernels(SOURCES, plain=True)
+
+
+def bindings(rng):
+    """One random operator of each kind with each of its bindings."""
+    conv, linear = random_conv(rng), random_linear(rng)
+    largest, mean = random_pool(rng, QMaxPool2d), random_pool(rng, QAvgPool2d)
+    return [
+        (conv, bind_conv(conv, "cmsis")),
+        (conv, bind_conv(conv, "dense")),
+        (linear, bind_linear(linear)),
+        (largest, bind_max_pool(largest)),
+        (mean, bind_avg_pool(mean)),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(CONFIGURATIONS))
+def test_same_bits_as_the_reference(dsp, plain, seed):
+    rng = np.random.default_rng(seed)
+    for op, binding in bindings(rng):
+        x = random_input(rng, op.input.shape)
+        expected = execute_op(op, x).ravel()
+        for core in (dsp, plain):
+            call = core.run(binding, x, op.output.size)
+            assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes), binding.kernel
+            np.testing.assert_array_equal(call.output, expected, binding.kernel)
+
+
+@pytest.mark.parametrize("columns", range(1, 35))
+def test_every_rest_of_columns(dsp, columns):
+    """K from 1 to 34: every entry into the dense kernel's unrolled pass."""
+    rng = np.random.default_rng(columns)
+    op = make_conv(rng, ConvDims((3, 3, columns), (3, 3, 5), (1, 1)))
+    x = random_input(rng, op.input.shape)
+    for kernel in ("cmsis", "dense"):
+        np.testing.assert_array_equal(
+            dsp.run(bind_conv(op, kernel), x, op.output.size).output, execute_op(op, x).ravel()
+        )
+
+
+def test_every_cycle_has_a_phase(dsp):
+    """Only the kernel's own frame is outside its phase functions: no helper of the compiler takes part."""
+    for op, binding in bindings(np.random.default_rng(1)):
+        call = dsp.run(binding, random_input(np.random.default_rng(1), op.input.shape), op.output.size)
+        assert set(call.profile.by_function) <= {*binding.phases, f"ost_{binding.kernel}"}
+
+
+@pytest.mark.parametrize("layer", CIFARNET)
+def test_baselines_are_no_straw_men(dsp, layer):
+    """What the project promises of its two conventional kernels, in modelled cycles per multiplication."""
+    dims = CIFARNET[layer]
+    op = make_conv(np.random.default_rng(0), dims)
+    x = random_input(np.random.default_rng(1), op.input.shape)
+    multiplications = dims.positions * dims.columns * dims.output[2]
+    calls = {kernel: dsp.run(bind_conv(op, kernel), x, op.output.size) for kernel in ("cmsis", "dense")}
+    cost = {kernel: call.profile.total.cycles / multiplications for kernel, call in calls.items()}
+    assert 1.9 <= cost["cmsis"] <= 3.2
+    assert cost["dense"] <= {"conv1": 1.45, "conv2": 1.15}[layer]
+    np.testing.assert_array_equal(calls["cmsis"].output, calls["dense"].output)
