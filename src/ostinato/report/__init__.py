@@ -1,4 +1,4 @@
-"""Tables, plots and the HTML page of a run, from plain data (`Report`); the last room before the command line."""
+"""Tables, plots and the HTML page of a run, from plain data (`Report`) that knows not how it was measured."""
 
 from __future__ import annotations
 
