@@ -35,7 +35,8 @@ class TilePicture:
         redundancy_ratio: r_t of the layer in `scope`, over all its slices.
         scope: whose vectors share clusters.
         layer: its qualified name.
-        slices: a title for each slice shown; "slice 0", ... if empty.
+        slices: a title for each slice shown; "slice 0", ... if empty. Where a layer has several slices, each compares
+            only its part of the tile (a kernel row, say).
 
     Raises:
         ReportError: if shapes or types do not fit each other.
@@ -109,7 +110,7 @@ def similar_tiles(picture: TilePicture) -> bytes:
         ]
         titles = list(picture.slices) or [f"slice {index}" for index in range(len(picture.ids))]
         axes = made.add_axes(boxes[0])
-        _draw_image(axes, picture)
+        _draw_image(axes, picture, f"example tiles, {titles[0]}'s largest clusters")
         for box, ids, title in zip(boxes[1:], picture.ids, titles, strict=True):
             _draw_clusters(made.add_axes(box), picture, ids, title)
         handles = [
@@ -144,10 +145,10 @@ def cluster_colours(ids: NDArray[np.integer]) -> NDArray[np.float64]:
     return colours
 
 
-def _draw_image(axes: Axes, picture: TilePicture) -> None:
+def _draw_image(axes: Axes, picture: TilePicture, title: str) -> None:
     height, width = picture.image.shape[:2]
     axes.imshow(picture.image, extent=(0, width, height, 0), interpolation="nearest")
-    axes.set_title("example tiles of the largest clusters", loc="left", fontsize=8.5, color=style.MUTED)
+    axes.set_title(title, loc="left", fontsize=8.5, color=style.MUTED)
     for colour, places in _examples(picture):
         for row, column in places:
             top = row * picture.stride[0] - picture.padding[0]
