@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ostinato.kernels.binding import Binding
+from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
 from ostinato.quant.arithmetic import Int8Array, IntArray
-from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2d, QTensor
+from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2d, QOp, QTensor
 
 SOURCES = (
     "conventional/ost_conv_s8_cmsis.c",
@@ -127,3 +129,16 @@ def _every_window_holds_something(dims: ConvDims) -> bool:
             if not any(0 <= t < dims.input[axis] for t in taps):
                 return False
     return True
+
+
+def random_bindings(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
+    """One random operator of each kind with each of its bindings."""
+    conv, linear = random_conv(rng), random_linear(rng)
+    largest, mean = random_pool(rng, QMaxPool2d), random_pool(rng, QAvgPool2d)
+    return [
+        (conv, bind_conv(conv, "cmsis")),
+        (conv, bind_conv(conv, "dense")),
+        (linear, bind_linear(linear)),
+        (largest, bind_max_pool(largest)),
+        (mean, bind_avg_pool(mean)),
+    ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conventional_samples import SOURCES, make_conv, random_conv, random_input, random_linear, random_pool
+from conventional_samples import SOURCES, make_conv, random_bindings, random_input
 
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
-from ostinato.quant.ops import ConvDims, QAvgPool2d, QMaxPool2d
+from ostinato.kernels.conventional import bind_conv
+from ostinato.quant.ops import ConvDims
 from ostinato.quant.reference import execute_op
 
 CONFIGURATIONS = 45
@@ -28,23 +28,10 @@ def plain(simulated_kernels):
     return simulated_kernels(SOURCES, plain=True)
 
 
-def bindings(rng):
-    """One random operator of each kind with each of its bindings."""
-    conv, linear = random_conv(rng), random_linear(rng)
-    largest, mean = random_pool(rng, QMaxPool2d), random_pool(rng, QAvgPool2d)
-    return [
-        (conv, bind_conv(conv, "cmsis")),
-        (conv, bind_conv(conv, "dense")),
-        (linear, bind_linear(linear)),
-        (largest, bind_max_pool(largest)),
-        (mean, bind_avg_pool(mean)),
-    ]
-
-
 @pytest.mark.parametrize("seed", range(CONFIGURATIONS))
 def test_same_bits_as_the_reference(dsp, plain, seed):
     rng = np.random.default_rng(seed)
-    for op, binding in bindings(rng):
+    for op, binding in random_bindings(rng):
         x = random_input(rng, op.input.shape)
         expected = execute_op(op, x).ravel()
         for core in (dsp, plain):
@@ -67,7 +54,7 @@ def test_every_rest_of_columns(dsp, columns):
 
 def test_every_cycle_has_a_phase(dsp):
     """Only the kernel's own frame is outside its phase functions: no helper of the compiler takes part."""
-    for op, binding in bindings(np.random.default_rng(1)):
+    for op, binding in random_bindings(np.random.default_rng(1)):
         call = dsp.run(binding, random_input(np.random.default_rng(1), op.input.shape), op.output.size)
         assert set(call.profile.by_function) <= {*binding.phases, f"ost_{binding.kernel}"}
 
