@@ -76,10 +76,7 @@ class Call:
             return None
         if isinstance(argument, fx.Node) and argument.name in self.exported.constants:
             return self.exported.constants[argument.name][1].double()
-        self.refuse(
-            f"{name} of {short_name(self.target)} is computed while the network runs (a parametrisation?); make it a "
-            "plain parameter, e.g. with torch.nn.utils.parametrize.remove_parametrizations"
-        )
+        self.refuse(f"{name} of {short_name(self.target)} depends on the input; firmware needs it as a constant")
 
     def pair(self, index: int, name: str, default: Sequence[int]) -> Pair:
         """A (height, width) argument, which may be given as one number."""

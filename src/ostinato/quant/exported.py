@@ -56,7 +56,24 @@ class Exported:
                 if isinstance(value, Tensor):
                     constants[spec.arg.name] = (spec.target, value.detach())
         calls = tuple(node for node in program.graph.nodes if node.op == "call_function")
-        return cls(model, calls, constants, inputs[0], outputs[0])
+        exported = cls(model, calls, constants, inputs[0], outputs[0])
+        exported._fold_constants()
+        return exported
+
+    def _fold_constants(self) -> None:
+        """Compute once what does not depend on the input, as parametrised weights do."""
+        remaining = []
+        for node in self.calls:
+            constant = all(source.name in self.constants for source in node.all_input_nodes)
+            random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+            if not constant or random or not callable(node.target):
+                remaining.append(node)
+                continue
+            arguments = fx.node.map_arg(node.args, lambda source: self.constants[source.name][1])
+            with torch.no_grad():
+                value = node.target(*arguments, **node.kwargs)
+            self.constants[node.name] = (node.name, value)
+        self.calls = tuple(remaining)
 
     def is_output(self, node: fx.Node) -> bool:
         """Whether this node's value is what the model returns."""

@@ -126,6 +126,10 @@ class FloatGraph:
                 return op
         raise KeyError(name)
 
+    def names(self, kind: type[FloatOp]) -> tuple[str, ...]:
+        """Names of the operators of one kind: for passes, which change the graph that they walk."""
+        return tuple(op.name for op in self.ops if isinstance(op, kind))
+
     def producer(self, op: FloatOp) -> FloatOp | None:
         """The operator whose value `op` reads; None for the network's input."""
         return None if op.input == INPUT else self.op(op.input)

@@ -55,7 +55,7 @@ class Observer:
             raise ValueError("NaN or infinite activations")
         self.low, self.high = min(self.low, low), max(self.high, high)
         flat = values.reshape(-1)
-        step = max(1, flat.numel() * self.batches // _SAMPLES)
+        step = max(1, -(-flat.numel() * self.batches // _SAMPLES))
         step += step % 2 == 0  # an even step would always meet the same columns of a map
         self._kept.append(flat[::step].float().clone())
 

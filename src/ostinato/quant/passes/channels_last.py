@@ -18,9 +18,9 @@ def channels_last(graph: FloatGraph) -> FloatGraph:
     Raises:
         UnsupportedError: a flattened map that something other than one linear layer reads.
     """
-    for op in graph.ops:
-        if not isinstance(op, FloatFlatten):
-            continue
+    for name in graph.names(FloatFlatten):
+        op = graph.op(name)
+        assert isinstance(op, FloatFlatten)
         before = graph.value_shape(op.input)
         if len(before) == 1:
             graph = graph.without(op)

@@ -19,9 +19,9 @@ def fold_batch_norm(graph: FloatGraph) -> FloatGraph:
     Raises:
         UnsupportedError: a batch norm that follows anything else.
     """
-    for norm in graph.ops:
-        if not isinstance(norm, FloatBatchNorm):
-            continue
+    for name in graph.names(FloatBatchNorm):
+        norm = graph.op(name)
+        assert isinstance(norm, FloatBatchNorm)
         layer = graph.producer(norm)
         alone = layer is not None and len(graph.consumers(layer.name)) == 1 and graph.output != layer.name
         if not (isinstance(layer, WeightedOp) and alone and layer.clamp == Clamp()):

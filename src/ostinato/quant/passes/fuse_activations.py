@@ -17,9 +17,9 @@ def fuse_activations(graph: FloatGraph) -> FloatGraph:
     Raises:
         UnsupportedError: an activation with no such layer before it.
     """
-    for activation in graph.ops:
-        if not isinstance(activation, FloatActivation):
-            continue
+    for name in graph.names(FloatActivation):
+        activation = graph.op(name)
+        assert isinstance(activation, FloatActivation)
         layer, averaged = _source(graph, activation)
         if layer is None:
             raise UnsupportedError(

@@ -1,0 +1,233 @@
+"""The reference executor against loops over Python integers, written from the formulas in `ops.py`."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from fixed_point_c import c_divide, multiply_by_quantized_multiplier
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ostinato.quant import reference
+from ostinato.quant.arithmetic import quantize_multiplier
+from ostinato.quant.ops import (
+    ConvDims,
+    QAvgPool2d,
+    QConv2d,
+    QGraph,
+    QHash,
+    QLinear,
+    QMaxPool2d,
+    QReuseCompiled,
+    QReuseImage,
+    QTensor,
+)
+
+
+@st.composite
+def windows(draw: st.DrawFn, channels: int | None = None, out: int | None = None, pool: bool = False) -> ConvDims:
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    padding = tuple(draw(st.integers(0, k // 2 if pool else 2)) for k in kernel)
+    sizes = [max(draw(st.integers(3, 6)), d * (k - 1) + 1) for k, d in zip(kernel, dilation, strict=True)]
+    outs = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(sizes, padding, dilation, kernel, stride, strict=True)
+    ]
+    c = channels or draw(st.integers(1, 4))
+    m = c if pool else (out or draw(st.integers(1, 4)))
+    return ConvDims((*sizes, c), (*outs, m), kernel, stride, padding, dilation)
+
+
+def tensors(dims: ConvDims, rng: np.random.Generator) -> tuple[QTensor, QTensor, np.ndarray]:
+    source = QTensor("x", dims.input, 0.1, int(rng.integers(-128, 128)))
+    target = QTensor("y", dims.output, 0.1, int(rng.integers(-128, 128)))
+    return source, target, rng.integers(-128, 128, dims.input).astype(np.int8)
+
+
+def tap(x: np.ndarray, dims: ConvDims, i: int, j: int, kh: int, kw: int) -> tuple[int, int] | None:
+    """The input pixel under one tap of one window; None in the padding."""
+    row = i * dims.stride[0] + kh * dims.dilation[0] - dims.padding[0]
+    col = j * dims.stride[1] + kw * dims.dilation[1] - dims.padding[1]
+    inside = 0 <= row < x.shape[0] and 0 <= col < x.shape[1]
+    return (row, col) if inside else None
+
+
+def clamp(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def outputs(dims: ConvDims) -> product:
+    return product(range(dims.output[0]), range(dims.output[1]))
+
+
+def taps(dims: ConvDims) -> product:
+    return product(range(dims.kernel[0]), range(dims.kernel[1]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(windows(), st.integers(0, 10**6))
+def test_conv2d(dims: ConvDims, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source, target, x = tensors(dims, rng)
+    out = dims.output[2]
+    weight = rng.integers(-127, 128, (out, *dims.kernel, dims.input[2])).astype(np.int8)
+    bias = rng.integers(-5000, 5000, out).astype(np.int32)
+    factors = [quantize_multiplier(float(real)) for real in rng.uniform(1e-4, 1e-2, out)]
+    multiplier, shift = (np.array(column, np.int32) for column in zip(*factors, strict=True))
+    op = QConv2d(
+        name="c", input=source, output=target, dims=dims, weight=weight, bias=bias, multiplier=multiplier, shift=shift,
+        activation_min=-100, activation_max=90,
+    )  # fmt: skip
+    made = reference.execute_op(op, x)
+    for i, j in outputs(dims):
+        for m in range(out):
+            acc = int(bias[m])
+            for kh, kw in taps(dims):
+                at = tap(x, dims, i, j, kh, kw)
+                for c in range(dims.input[2]):
+                    q = int(x[at[0], at[1], c]) if at else source.zero_point
+                    acc += (q - source.zero_point) * int(weight[m, kh, kw, c])
+            scaled = multiply_by_quantized_multiplier(acc, int(multiplier[m]), int(shift[m])) + target.zero_point
+            assert made[i, j, m] == clamp(scaled, -100, 90)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 10**6))
+def test_linear(out: int, features: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source, target = QTensor("x", (features,), 0.1, int(rng.integers(-128, 128))), QTensor("y", (out,), 0.1, 3)
+    x = rng.integers(-128, 128, features).astype(np.int8)
+    weight = rng.integers(-127, 128, (out, features)).astype(np.int8)
+    bias = rng.integers(-5000, 5000, out).astype(np.int32)
+    multiplier, shift = np.full(out, quantize_multiplier(0.003)[0]), np.full(out, quantize_multiplier(0.003)[1])
+    op = QLinear(name="l", input=source, output=target, weight=weight, bias=bias, multiplier=multiplier, shift=shift)
+    for m, y in enumerate(reference.execute_op(op, x)):
+        acc = int(bias[m]) + sum((int(q) - source.zero_point) * int(w) for q, w in zip(x, weight[m], strict=True))
+        assert y == clamp(multiply_by_quantized_multiplier(acc, int(multiplier[m]), int(shift[m])) + 3, -128, 127)
+
+
+@settings(max_examples=40, deadline=None)
+@given(windows(pool=True), st.integers(0, 10**6))
+def test_pooling(dims: ConvDims, seed: int) -> None:
+    x = np.random.default_rng(seed).integers(-128, 128, dims.input).astype(np.int8)
+    source, target = QTensor("x", dims.input, 0.1, 5), QTensor("y", dims.output, 0.1, 5)
+    largest = reference.execute_op(QMaxPool2d(name="p", input=source, output=target, dims=dims), x)
+    mean = reference.execute_op(QAvgPool2d(name="p", input=source, output=target, dims=dims), x)
+    for i, j in outputs(dims):
+        for c in range(dims.input[2]):
+            seen = [int(x[at[0], at[1], c]) for kh, kw in taps(dims) if (at := tap(x, dims, i, j, kh, kw))]
+            assert largest[i, j, c] == max(seen)
+            total, count = sum(seen), len(seen)
+            assert mean[i, j, c] == c_divide(total + c_divide(count, 2) * (1 if total >= 0 else -1), count)
+
+
+def columns_of(dims: ConvDims, order: str) -> np.ndarray:
+    channels = range(dims.input[2])
+    if order == "kh.kw.c":
+        found = [(c, kh, kw) for kh, kw in taps(dims) for c in channels]
+    else:
+        found = [(c, kh, kw) for c in channels for kh, kw in taps(dims)]
+    return np.array(found, np.int32)
+
+
+def row(x: np.ndarray, dims: ConvDims, columns: np.ndarray, zero: int, i: int, j: int) -> list[int]:
+    pixels = [(int(c), tap(x, dims, i, j, int(kh), int(kw))) for c, kh, kw in columns]
+    return [int(x[at[0], at[1], c]) if at else zero for c, at in pixels]
+
+
+def bits(vector: list[int], hashing: QHash, group: int) -> int:
+    result = 0
+    for h in range(hashing.hashes):
+        total = int(hashing.offset[group, h])
+        total += sum(int(v) * q for v, q in zip(hashing.vectors[group, h], vector, strict=False))
+        result = 2 * result + (total > 0)
+    return result
+
+
+def sat16(value: int) -> int:
+    return clamp(value, -(2**15), 2**15 - 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(windows(), st.sampled_from(["kh.kw.c", "c.kh.kw"]), st.integers(0, 10**6))
+def test_reuse_image(dims: ConvDims, order: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source, target, x = tensors(dims, rng)
+    length = int(rng.integers(1, dims.columns + 1))
+    slices, out, fraction = -(-dims.columns // length), dims.output[2], int(rng.integers(1, 8))
+    hashing = QHash(
+        vectors=rng.integers(-127, 128, (slices, 3, length)).astype(np.int8),
+        offset=rng.integers(-9000, 9000, (slices, 3)).astype(np.int32),
+    )
+    op = QReuseImage(
+        name="r", input=source, output=target, dims=dims, length=length, columns=columns_of(dims, order), hash=hashing,
+        weight=rng.integers(-127, 128, (out, dims.columns)).astype(np.int8),
+        multiplier=rng.integers(2**16, 2**24, out).astype(np.int32),
+        offset=rng.integers(-9000, 9000, out).astype(np.int32), fraction_bits=fraction,
+    )  # fmt: skip
+    made = reference.execute_op(op, x)
+    rows = {(i, j): row(x, dims, op.columns, source.zero_point, i, j) for i, j in outputs(dims)}
+    for (i, j), mine in rows.items():
+        totals = [0] * out
+        for s in range(slices):
+            part = slice(s * length, min((s + 1) * length, dims.columns))
+            own = bits(mine[part], hashing, s)
+            members = [other[part] for other in rows.values() if bits(other[part], hashing, s) == own]
+            centroid = [
+                c_divide(128 * sum(q - source.zero_point for q in column), len(members))
+                for column in zip(*members, strict=True)
+            ]
+            for m in range(out):
+                acc = sum(c * int(w) for c, w in zip(centroid, op.weight[m, part], strict=True))
+                entry = sat16((acc * int(op.multiplier[m]) + 2**31) >> 32)
+                if s == 0:
+                    entry = sat16(entry + int(op.offset[m]))
+                totals[m] = sat16(totals[m] + entry)
+        assert made[i, j].tolist() == [clamp(total >> fraction, -128, 127) for total in totals]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.booleans(), st.data())
+def test_reuse_compiled(pixel_aligned: bool, data: st.DataObject) -> None:
+    dims = data.draw(windows(channels=4 if pixel_aligned else None))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    source, target, x = tensors(dims, rng)
+    length = int(rng.choice([1, 2, 4])) if pixel_aligned else int(rng.integers(1, dims.columns + 1))
+    slices, out = -(-dims.columns // length), dims.output[2]
+    groups = dims.input[2] // length if pixel_aligned else slices
+    op = QReuseCompiled(
+        name="r", input=source, output=target, dims=dims, length=length, pixel_aligned=pixel_aligned,
+        columns=columns_of(dims, "kh.kw.c"), fraction_bits=3,
+        hash=QHash(
+            vectors=rng.integers(-127, 128, (groups, 3, length)).astype(np.int8),
+            offset=rng.integers(-9000, 9000, (groups, 3)).astype(np.int32),
+        ),
+        table=rng.integers(-127, 128, (slices, 8, out)).astype(np.int8),
+        offset=rng.integers(-5000, 5000, out).astype(np.int32),
+    )  # fmt: skip
+    made = reference.execute_op(op, x)
+    for i, j in outputs(dims):
+        vector = row(x, dims, op.columns, source.zero_point, i, j)
+        ids = [bits(vector[s * length : (s + 1) * length], op.hash, s % groups) for s in range(slices)]
+        for m in range(out):
+            total = int(op.offset[m]) + sum(int(op.table[s, ids[s], m]) for s in range(slices))
+            assert made[i, j, m] == clamp(total >> 3, -128, 127)
+
+
+def test_execute_returns_every_tensor() -> None:
+    dims = ConvDims((4, 4, 2), (2, 2, 2), (2, 2), (2, 2))
+    a, b, c = QTensor("in", (4, 4, 2), 1.0, 0), QTensor("p", (2, 2, 2), 1.0, 0), QTensor("fc", (1,), 1.0, 0)
+    pool = QMaxPool2d(name="p", input=a, output=b, dims=dims)
+    one = np.ones(1, np.int32)
+    linear = QLinear(
+        name="fc", input=b, output=c, weight=np.ones((1, 8), np.int8), bias=one * 0, multiplier=one * 2**30, shift=one
+    )
+    x = np.arange(32).reshape(4, 4, 2).astype(np.int8)
+    values = reference.execute(QGraph("g", a, c, (pool, linear)), x)
+    assert set(values) == {"in", "p", "fc"}
+    expected = x.reshape(2, 2, 2, 2, 2).max(axis=(1, 3))
+    assert np.array_equal(values["p"], expected)
+    assert values["fc"].tolist() == [min(127, int(expected.sum()))]
