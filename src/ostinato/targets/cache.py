@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -69,13 +68,18 @@ def content_key(parts: Iterable[str | bytes]) -> str:
 
 def copy_atomically(source: Path, destination: Path) -> None:
     """Copy a file so that `destination` is either the old file or the whole new one."""
+    write_atomically(source.read_bytes(), destination)
+    destination.chmod(0o755)
+
+
+def write_atomically(data: bytes, destination: Path) -> None:
+    """Write a file so that `destination` is either the old file or the whole new one."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
-    os.close(handle)
     temporary = Path(name)
     try:
-        shutil.copyfile(source, temporary)
-        temporary.chmod(0o755)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
         temporary.replace(destination)
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import platform
 import string
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ostinato.errors import ToolchainError
 from ostinato.targets.boards import MIB, Board
-from ostinato.targets.cache import BuildCache, content_key, copy_atomically
+from ostinato.targets.cache import BuildCache, content_key, copy_atomically, write_atomically
 from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolchain
 from ostinato.targets.cores import Core, get_core
 from ostinato.targets.objects import OBJECT_FOLDER, Defines, compile_objects, link
@@ -118,12 +119,9 @@ def compile_firmware(
 
     script_text = linker_script(place, keep_unused=keep_unused)
     script = cache.path("ld", content_key([script_text]), ".ld")
-    script.write_text(script_text)
-    link_flags = (*target, "-nostartfiles", "-static", "-Wl,-e,Reset_Handler", "-Wl,--gc-sections")
-    if not tools.is_zig:
-        link_flags += ("-nodefaultlibs",)
-    libraries = () if tools.is_zig else ("-lgcc",)
-    elf = link(tools, objects, (*link_flags, "-T", str(script)), libraries, script_text, ".elf", cache)
+    write_atomically(script_text.encode(), script)  # another process may be linking with it
+    flags = (*target, "-static", "-Wl,-e,Reset_Handler", "-Wl,--gc-sections", "-T", str(script))
+    elf = _link_firmware(tools, objects, flags, script_text, cache)
     copy_atomically(elf, Path(out))
     return Path(out)
 
@@ -160,9 +158,24 @@ def compile_host_library(
     flags = ("-std=gnu11", _level(optimise), native, "-fPIC", *_WARNINGS, *_sanitizer(tools, sanitize))
     # "native" means another thing on another computer that shares this cache.
     objects = compile_objects(tools, sources, flags, tuple(include_dirs), defines or {}, cache, extra_key=_this_cpu())
-    library = link(tools, objects, ("-shared",), (), _this_cpu(), ".so", cache)
+    # On Linux the C library is found when the library is loaded, and zig need not build its own support code for it.
+    shared = ("-shared", "-nostdlib") if tools.is_zig and sys.platform == "linux" else ("-shared",)
+    library = link(tools, objects, shared, (), _this_cpu(), ".so", cache)
     copy_atomically(library, Path(out))
     return Path(out)
+
+
+def _link_firmware(
+    tools: Toolchain, objects: Sequence[Path], flags: Sequence[str], script_text: str, cache: BuildCache
+) -> Path:
+    if not tools.is_zig:
+        return link(tools, objects, (*flags, "-nostartfiles", "-nodefaultlibs"), ("-lgcc",), script_text, ".elf", cache)
+    try:
+        return link(tools, objects, (*flags, "-nostdlib"), (), script_text, ".elf", cache)
+    except ToolchainError:
+        # Something needs the compiler's own library (64-bit division, double precision). zig compiles it on first use,
+        # seconds that most firmware is spared.
+        return link(tools, objects, (*flags, "-nostartfiles"), (), script_text, ".elf", cache)
 
 
 def _firmware_target(tools: Toolchain, core: Core) -> tuple[str, ...]:
