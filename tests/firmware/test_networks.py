@@ -122,3 +122,11 @@ def test_the_report_prints_as_a_table(deployed: Firmware) -> None:
         assert op.name in text
     assert "modelled" in text
     assert "SRAM" in text
+
+
+def test_another_core_gives_the_same_logits() -> None:
+    net = mixed()
+    graph, images = net.graph(), net.images(1)
+    m7 = deploy_graph(graph, images, "stm32f767zi", verify_images=1).simulate(images)
+    assert np.array_equal(m7.logits[0], execute(graph, images[0])[graph.output.name])
+    assert "M7" in m7.cycle_model

@@ -19,6 +19,7 @@ from ostinato.firmware.builds import Builder
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.host import HostNetwork, Progress
 from ostinato.firmware.inputs import Images, to_int8
+from ostinato.firmware.memory import Plan
 from ostinato.firmware.report import SimulationReport
 from ostinato.firmware.select import ConvKernel
 from ostinato.firmware.simulate import SimulatedNetwork, layer_reports
@@ -58,6 +59,11 @@ class Firmware:
     def graph(self) -> QGraph:
         """The quantised network."""
         return self.project.graph
+
+    @property
+    def plan(self) -> Plan:
+        """Where activations and scratch lie in the arena."""
+        return self.project.plan
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
@@ -188,7 +194,7 @@ class Firmware:
             "toolchain": self.toolchain,
             "project_dir": str(self.project_dir),
             "sram_bytes": self.sram_bytes,
-            "arena_bytes": self.project.plan.arena_bytes,
+            "arena_bytes": self.plan.arena_bytes,
             "flash_bytes": self.flash_bytes,
         }
 
@@ -198,11 +204,11 @@ class Firmware:
 
     @cached_property
     def _host(self) -> HostNetwork:
-        return HostNetwork(self._builder.host_library(), self.graph, self.project.plan.arena_bytes)
+        return HostNetwork(self._builder.host_library(), self.graph, self.plan.arena_bytes)
 
     def _simulator(self, plain_c: bool, trace: bool = False) -> SimulatedNetwork:
         elf = self._builder.firmware(plain_c=plain_c, trace=trace)
-        return SimulatedNetwork(elf, self.graph, self.project.plan, self.board)
+        return SimulatedNetwork(elf, self.graph, self.plan, self.board)
 
     def _checked_sram(self, static: int, stack: int) -> int:
         need = static + stack
