@@ -51,3 +51,11 @@ def test_host_has_the_references_bits(host: Any, make: Make, block: int) -> None
         rng = np.random.default_rng(seed)
         op = make(rng)
         check(host, op, random_input(rng, op.input.shape, op.input.zero_point))
+
+
+@MAKERS
+def test_simulated_core_has_the_references_bits(simulated: Any, make: Make) -> None:
+    for seed in range(1000, 1050):
+        rng = np.random.default_rng(seed)
+        op = make(rng)
+        check(simulated, op, random_input(rng, op.input.shape, op.input.zero_point))

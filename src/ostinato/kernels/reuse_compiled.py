@@ -35,7 +35,7 @@ _SLACK = 8
 
 SOURCES = (
     *SHARED_SOURCES,
-    *(f"reuse/ost_reuse_{name}" for name in ("compiled_s8.c", "ids.c", "lookup.c")),
+    *(f"reuse/ost_reuse_{name}" for name in ("compiled_s8.c", "ids.c", "lookup.c", "lookup_rows.S")),
 )
 
 PHASES: dict[str, Phase] = {
@@ -48,6 +48,7 @@ PHASES: dict[str, Phase] = {
     "recover_windows": "recovering",
     "ost_reuse_lookup": "recovering",
     "ost_reuse_lookup_tile": "recovering",
+    **{f"ost_reuse_lookup_{form}_{h}": "recovering" for form in ("rows", "pairs") for h in range(3, 9)},
 }
 
 

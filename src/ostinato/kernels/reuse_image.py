@@ -116,7 +116,7 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
 
 
 def _pack_weights(op: QReuseImage, columns: list[int], leading: tuple[int, ...]) -> IntArray:
-    """(S, M rounded up to 4, words · 4) int8."""
+    """(S, M rounded up to 4 / 2, words, 2, 4) int8: the two channels of a pair alternate word by word."""
     weight = to_channel_order(op.weight, 4)
     slices, first = [], 0
     for count, front in zip(columns, leading, strict=True):
@@ -127,7 +127,8 @@ def _pack_weights(op: QReuseImage, columns: list[int], leading: tuple[int, ...])
                 f"Layer {op.name}: a centroid times a slice of {count} weights could reach {int(reach)}, beyond int32; "
                 "use shorter slices."
             )
-        slices.append(place_columns(part, front, 4 * words(op.length)))
+        lanes = place_columns(part, front, 4 * words(op.length))
+        slices.append(lanes.reshape(len(lanes) // 2, 2, -1, 4).transpose(0, 2, 1, 3))
         first += count
     return np.stack(slices).astype(np.int8)
 

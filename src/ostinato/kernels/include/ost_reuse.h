@@ -39,7 +39,7 @@ typedef struct {
     int32_t input_zero_point;
     ost_reuse_hash hash; /* S groups, H from 1 to 8 */
     ost_reuse_slices slices;
-    const int8_t *weights;     /* packed: S x ceil(M/4)*4 x words*4, channels in the order 0 2 1 3 of every 4 */
+    const int8_t *weights;     /* packed: S x ceil(M/4)*2 x words x 2 x 4, channels in the order 0 2 1 3 of every 4 */
     const int32_t *multiplier; /* ceil(M/4)*4, the same order */
     const int16_t *offset;     /* ceil(M/4)*4, the same order */
     int32_t fraction_bits;     /* F, 1 to 7 */

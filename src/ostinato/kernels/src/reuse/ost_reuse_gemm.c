@@ -7,8 +7,12 @@
 #if OST_HAS_DSP
 OST_PHASE_FUNCTION void ost_reuse_gemm(const ost_reuse_product *product)
 {
-    ost_gemm_pairs pairs = {product->weights,  product->words * 4, product->channels / 2,    product->centroids,
-                            product->words,    product->multiplier, product->tile_values * 2 - 2 * OST_REUSE_TILE,
+    ost_gemm_pairs pairs = {product->weights,
+                            product->channels / 2,
+                            product->centroids,
+                            product->words,
+                            product->multiplier,
+                            (product->tile_values - OST_REUSE_TILE) * (int32_t)sizeof(int16_t),
                             {NULL, NULL, NULL, NULL}};
     for (int32_t c = 0; c < product->clusters; c++) {
         pairs.rows[c] = product->table + product->ids[c] * OST_REUSE_TILE;
@@ -33,13 +37,13 @@ OST_PHASE_FUNCTION void ost_reuse_gemm(const ost_reuse_product *product)
 {
     const int32_t words = product->words, g = product->clusters;
     for (int32_t m = 0; m < product->channels; m++) {
-        const int8_t *weights = product->weights + m * words * 4;
+        const int8_t *weights = product->weights + m / 2 * words * 8 + m % 2 * 4;
         int16_t *tile = product->table + m / OST_REUSE_TILE * product->tile_values + m % OST_REUSE_TILE;
         for (int32_t c = 0; c < g; c++) {
             const int16_t *even = product->centroids + 2 * c, *odd = even + 2 * g;
             int32_t sum = 0;
             for (int32_t w = 0; w < words; w++) {
-                const int8_t *x = weights + 4 * w;
+                const int8_t *x = weights + 8 * w;
                 const int32_t at = w * 4 * g;
                 sum += x[0] * even[at] + x[2] * even[at + 1] + x[1] * odd[at] + x[3] * odd[at + 1];
             }

@@ -14,7 +14,7 @@ typedef struct {
     int32_t clusters;         /* 1 to 4 */
     int32_t words;
     const uint8_t *ids;        /* of the clusters */
-    const int8_t *weights;     /* channels x words x 4 */
+    const int8_t *weights;     /* channels / 2 x words x 2 x 4 */
     const int32_t *multiplier; /* channels */
     int32_t channels;          /* a multiple of 4 */
     int16_t *table;

@@ -8,9 +8,8 @@
 
 /* The assembly knows the order of the fields. */
 typedef struct {
-    const int8_t *weights;
-    int32_t step;  /* bytes between channels */
-    int32_t count; /* pairs of channels, at least 1 */
+    const int8_t *weights; /* pairs x words x 2 channels x 4 */
+    int32_t count;         /* pairs of channels, at least 1 */
     const int16_t *centroids;
     int32_t words;
     const int32_t *multiplier;

@@ -1,21 +1,23 @@
-/* Plain-C look-up (ost_reuse_lookup.h), and what is left of a tile that has less than 16 channels. */
+/* Recovering of compiled scope (ost_reuse_lookup.h): chooses among the look-ups, and handles a last tile that has less
+ * than 16 channels. */
 #include "ost_reuse_lookup.h"
 
 #include "../support/ost_window.h"
 #include "ost_reuse_fixed.h"
+#include "ost_reuse_lookup_rows.h"
 
-#if !OST_HAS_DSP
-OST_INLINE int32_t entry(const ost_lookup *lookup, const void *ids, int32_t row)
+OST_INLINE int32_t row_bytes(const ost_lookup *lookup)
 {
-    return ost_lookup_id_bytes(lookup->hashes) == 1 ? ((const uint8_t *)ids)[row] : ((const uint16_t *)ids)[row];
+    return OST_LOOKUP_TILE << lookup->hashes;
 }
 
+/* Any H in C, for host and simulator and for the H that have no assembly. */
 OST_PHASE_FUNCTION static void ost_reuse_lookup_tile(const ost_lookup *lookup, const void *ids, int32_t tile,
                                                      int8_t *out)
 {
-    const int32_t row_bytes = OST_LOOKUP_TILE << lookup->hashes;
+    const int narrow = ost_lookup_id_bytes(lookup->hashes) == 1;
     const int16_t *offset = lookup->offset + tile * OST_LOOKUP_TILE;
-    const int8_t *table = lookup->table + tile * lookup->rows * row_bytes;
+    const int8_t *table = lookup->table + tile * lookup->rows * row_bytes(lookup);
     int16_t sums[OST_LOOKUP_TILE];
     for (int32_t k = 0; k < OST_LOOKUP_TILE; k += 4) {
         sums[k] = offset[k];
@@ -23,8 +25,8 @@ OST_PHASE_FUNCTION static void ost_reuse_lookup_tile(const ost_lookup *lookup, c
         sums[k + 2] = offset[k + 1];
         sums[k + 3] = offset[k + 3];
     }
-    for (int32_t r = 0; r < lookup->rows; r++, table += row_bytes) {
-        const int8_t *from = table + entry(lookup, ids, r);
+    for (int32_t r = 0; r < lookup->rows; r++, table += row_bytes(lookup)) {
+        const int8_t *from = table + (narrow ? ((const uint8_t *)ids)[r] : ((const uint16_t *)ids)[r]);
         for (int32_t k = 0; k < OST_LOOKUP_TILE; k++) {
             sums[k] = (int16_t)(sums[k] + from[k]);
         }
@@ -33,17 +35,53 @@ OST_PHASE_FUNCTION static void ost_reuse_lookup_tile(const ost_lookup *lookup, c
         out[k] = ost_saturate_s8(sums[k] >> lookup->fraction_bits);
     }
 }
+
+#if OST_HAS_DSP
+static const ost_lookup_function functions[][2] = {
+    {ost_reuse_lookup_rows_3, ost_reuse_lookup_pairs_3}, {ost_reuse_lookup_rows_4, ost_reuse_lookup_pairs_4},
+    {ost_reuse_lookup_rows_5, ost_reuse_lookup_pairs_5}, {ost_reuse_lookup_rows_6, ost_reuse_lookup_pairs_6},
+    {ost_reuse_lookup_rows_7, ost_reuse_lookup_pairs_7}, {ost_reuse_lookup_rows_8, ost_reuse_lookup_pairs_8},
+};
+#define FIRST_HASHES 3
+#define LAST_HASHES 8
+
+OST_INLINE void add_tiles(const ost_lookup *lookup, const void *ids, int32_t tile, int32_t count, int8_t *out)
+{
+    if (lookup->hashes < FIRST_HASHES || lookup->hashes > LAST_HASHES) {
+        for (int32_t t = 0; t < count; t++) {
+            ost_reuse_lookup_tile(lookup, ids, tile + t, out + t * OST_LOOKUP_TILE);
+        }
+        return;
+    }
+    const ost_lookup_rows rows = {ids,
+                                  lookup->rows,
+                                  lookup->table + tile * lookup->rows * row_bytes(lookup),
+                                  lookup->offset + tile * OST_LOOKUP_TILE,
+                                  out,
+                                  count,
+                                  lookup->fraction_bits};
+    functions[lookup->hashes - FIRST_HASHES][lookup->paired[tile] != 0](&rows);
+}
+#else
+OST_INLINE void add_tiles(const ost_lookup *lookup, const void *ids, int32_t tile, int32_t count, int8_t *out)
+{
+    for (int32_t t = 0; t < count; t++) {
+        ost_reuse_lookup_tile(lookup, ids, tile + t, out + t * OST_LOOKUP_TILE);
+    }
+}
 #endif
 
 OST_PHASE_FUNCTION void ost_reuse_lookup(const ost_lookup *lookup, const void *ids, int8_t *out)
 {
     const int32_t full = lookup->channels / OST_LOOKUP_TILE;
-    for (int32_t tile = 0; tile < full; tile++) {
-        ost_reuse_lookup_tile(lookup, ids, tile, out + tile * OST_LOOKUP_TILE);
+    for (int32_t tile = 0, count; tile < full; tile += count) {
+        for (count = 1; tile + count < full && lookup->paired[tile + count] == lookup->paired[tile]; count++) {
+        }
+        add_tiles(lookup, ids, tile, count, out + tile * OST_LOOKUP_TILE);
     }
     if (full < lookup->tiles) {
         int8_t buffer[OST_LOOKUP_TILE];
-        ost_reuse_lookup_tile(lookup, ids, full, buffer);
+        add_tiles(lookup, ids, full, 1, buffer);
         ost_copy_bytes(out + full * OST_LOOKUP_TILE, buffer, lookup->channels % OST_LOOKUP_TILE);
     }
 }
