@@ -195,7 +195,9 @@ def test_flip_kernel_has_unit_area_over_a_bit():
     one, zero = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
     assignment = assign(columns, one, zero, Reuse(pattern))
     state = Clustered(columns.view(-1, 1), assignment, torch.zeros(2, 1).double(), lambda q: columns[0, q], 1)
-    for kernel in (estimators._flip_kernel(state, pattern), estimators._window_kernel(state, pattern)):
+    everything = torch.arange(len(columns[0]))
+    for smoothing in (estimators._flip_kernel, estimators._window_kernel):
+        kernel = smoothing(state, everything, pattern)
         assert float(kernel.sum() * 2 / 4000) == pytest.approx(1.0, rel=0.01)
         assert float(kernel[assignment.projections.abs() > 0.5].sum()) == 0
 
@@ -206,15 +208,16 @@ def test_sampling_is_deterministic_and_unbiased_in_scale(gradient):
     state, _ = clustered(5, pattern, rows=4000)
     active, full = projection_gradient(state, pattern)
     few = with_fields(pattern, gradient_rows=2000)
+    drawn = estimators._sample(state, few)
     sample, part = projection_gradient(state, few)
     again, part_again = projection_gradient(state, few)
-    assert len(sample) == 2000 < len(active)
+    assert 1000 < len(drawn) <= 2000 < len(active)
+    assert set(sample.tolist()) <= set(drawn.tolist())
     assert torch.equal(sample, again)
     assert torch.equal(part, part_again)
     lookup = {int(a): row for a, row in zip(active, full, strict=True)}
-    scale = len(active) / 2000
     for a, row in list(zip(sample, part, strict=True))[:50]:
-        torch.testing.assert_close(row, lookup[int(a)] * scale)
+        torch.testing.assert_close(row, lookup[int(a)] * len(state.rows) / len(drawn))
 
 
 @pytest.mark.parametrize("gradient", ["flip", "straight-through", "trec"])

@@ -45,13 +45,13 @@ def projection_gradient(state: Clustered, pattern: Pattern) -> tuple[Tensor, Ten
     """dLoss/dprojection under `pattern.gradient`: indices (A,) of the vectors that have one, and it, (A, H)."""
     if pattern.gradient == "trec":
         return _trec(state, pattern)
-    smoothing = _flip_kernel if pattern.gradient == "flip" else _window_kernel
-    kernel = smoothing(state, pattern)
-    candidates = kernel.amax(1).nonzero().squeeze(1)
-    active = _sample(candidates, pattern)
-    scale = len(candidates) / max(1, len(active))  # the sample stands for all
-    change = _flip_changes(state, active, kernel[active], moves_centroids=pattern.gradient == "flip")
-    return active, change * kernel[active] * scale
+    moves_centroids = pattern.gradient == "flip"
+    drawn = _sample(state, pattern)
+    kernel = (_flip_kernel if moves_centroids else _window_kernel)(state, drawn, pattern)
+    near = kernel.amax(1).nonzero().squeeze(1)
+    active, kernel = drawn[near], kernel[near]
+    scale = len(state.rows) / len(drawn)  # the sample stands for all
+    return active, _flip_changes(state, active, kernel, moves_centroids) * kernel * scale
 
 
 def _trec(state: Clustered, pattern: Pattern) -> tuple[Tensor, Tensor]:
@@ -106,35 +106,35 @@ def _find(occurring: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
     return position, occurring[position] == keys
 
 
-def _deviation(state: Clustered) -> Tensor:
-    """(R or 1, H) standard deviations of each hash's projections, by which smoothing kernels scale."""
+def _deviation(state: Clustered, rows: Tensor) -> Tensor:
+    """(A, H) standard deviations of the projections in the groups of `rows`, by which smoothing kernels scale."""
     projections = state.assignment.projections
     grouped = projections.view(-1, state.groups, projections.shape[1])
     deviation = grouped.std(0, unbiased=False).clamp_min(torch.finfo(projections.dtype).tiny ** 0.25)
-    return deviation.repeat(len(grouped), 1) if state.groups > 1 else deviation
+    return deviation[rows % state.groups]
 
 
-def _flip_kernel(state: Clustered, pattern: Pattern) -> Tensor:
-    """(R, H) a·S·(1 − S) with a = flip_slope/deviation: how dense the vectors are near each hyperplane."""
-    slope = pattern.flip_slope / _deviation(state)
-    tail = torch.sigmoid(-(slope * state.assignment.projections).abs())
+def _flip_kernel(state: Clustered, rows: Tensor, pattern: Pattern) -> Tensor:
+    """(A, H) a·S·(1 − S) with a = flip_slope/deviation: how dense the vectors are near each hyperplane."""
+    slope = pattern.flip_slope / _deviation(state, rows)
+    tail = torch.sigmoid(-(slope * state.assignment.projections[rows]).abs())
     return torch.where(tail > 2e-3, slope * tail * (1 - tail), torch.zeros_like(tail))
 
 
-def _window_kernel(state: Clustered, pattern: Pattern) -> Tensor:
-    """(R, H) box of unit area around each hyperplane: the clipped straight-through derivative of a bit."""
-    width = pattern.window * _deviation(state)
-    inside = state.assignment.projections.abs() <= width
+def _window_kernel(state: Clustered, rows: Tensor, pattern: Pattern) -> Tensor:
+    """(A, H) box of unit area around each hyperplane: the clipped straight-through derivative of a bit."""
+    width = pattern.window * _deviation(state, rows)
+    inside = state.assignment.projections[rows].abs() <= width
     return inside.to(width.dtype) / (2 * width)
 
 
-def _sample(active: Tensor, pattern: Pattern) -> Tensor:
-    """At most `gradient_rows` of `active`, the same ones for the same number of candidates and seed."""
-    if len(active) <= pattern.gradient_rows:
-        return active
+def _sample(state: Clustered, pattern: Pattern) -> Tensor:
+    """At most `gradient_rows` vectors, the same ones for the same number of vectors and seed."""
+    total, device = len(state.rows), state.rows.device
+    if total <= pattern.gradient_rows:
+        return torch.arange(total, device=device)
     generator = torch.Generator().manual_seed(pattern.seed)
-    chosen = torch.randperm(len(active), generator=generator)[: pattern.gradient_rows]
-    return active[chosen.to(active.device)]
+    return torch.randint(total, (pattern.gradient_rows,), generator=generator).unique().to(device)
 
 
 def _flip_changes(state: Clustered, active: Tensor, kernel: Tensor, moves_centroids: bool) -> Tensor:

@@ -47,7 +47,7 @@ class Pattern:
         flip_slope: slope of the bit's smoothing kernel times the projections' standard deviation (`flip`).
         window: half width, in standard deviations of the projections, in which a bit has a gradient
             (`straight-through`).
-        gradient_rows: at most so many vectors are sampled for the hash gradient (`flip`, `straight-through`).
+        gradient_rows: at most so many vectors are drawn for the hash gradient (`flip`, `straight-through`).
         momentum: weight of a new batch in the running centroids (`compiled`), as in BatchNorm.
         seed: of the initialisation and of the sampling above.
 
@@ -65,9 +65,9 @@ class Pattern:
     slope: float = 10_000.0
     centre: float = 0.001
     k: float = 5.0
-    flip_slope: float = 40.0
+    flip_slope: float = 20.0
     window: float = 0.5
-    gradient_rows: int = 20_000
+    gradient_rows: int = 50_000
     momentum: float = 0.1
     seed: int = 0
 
