@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ostinato.kernels.binding import Binding
@@ -81,6 +83,20 @@ def make_conv(rng: np.random.Generator, dims: ConvDims, *, wide: bool = False) -
         shift=shift,
         activation_min=low,
         activation_max=high,
+    )
+
+
+def narrow_conv(channels: int, multiplier: int, shift: int, zero_point: int) -> QConv2d:
+    """A 1×1 convolution of up to 8 channels with small and large accumulators of both signs, ties among them."""
+    op = make_conv(np.random.default_rng(0), ConvDims((16, 16, 1), (16, 16, channels), (1, 1)))
+    return replace(
+        op,
+        input=tensor("x", op.dims.input, 0),
+        output=tensor("y", op.dims.output, zero_point),
+        weight=np.array([1, -1, 2, -2, 1, -1, 127, -127], np.int8)[:channels].reshape(-1, 1, 1, 1),
+        bias=np.array([0, 0, 1, 1, -1, 1, 3, -3], np.int32)[:channels],
+        multiplier=np.full(channels, multiplier, np.int32),
+        shift=np.full(channels, shift, np.int32),
     )
 
 

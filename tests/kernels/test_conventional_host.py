@@ -11,6 +11,7 @@ from conventional_samples import (
     make_conv,
     make_linear,
     make_pool,
+    narrow_conv,
     random_conv,
     random_input,
     random_linear,
@@ -21,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
-from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QMaxPool2d
+from ostinato.quant.ops import ConvDims, QAvgPool2d, QMaxPool2d
 from ostinato.quant.reference import execute_op
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -94,6 +95,16 @@ def test_every_rest_of_columns(host, kernel, columns):
 
 
 @pytest.mark.parametrize("kernel", ["cmsis", "dense"])
+@pytest.mark.parametrize("channels", range(1, 14))
+def test_every_length_of_a_row_of_columns(host, kernel, channels):
+    """Short runs to gather, in an input that ends right behind them."""
+    rng = np.random.default_rng(channels)
+    for kernel_width in (1, 2):
+        op = make_conv(rng, ConvDims((4, kernel_width, channels), (2, 1, 4), (3, kernel_width)))
+        check(host, op, bind_conv(op, kernel), random_input(rng, op.input.shape))
+
+
+@pytest.mark.parametrize("kernel", ["cmsis", "dense"])
 @pytest.mark.parametrize("extreme", [-128, 127])
 def test_extreme_inputs_and_weights(host, kernel, extreme):
     """The largest sums that int8 gives, at both ends of the zero point."""
@@ -105,27 +116,13 @@ def test_extreme_inputs_and_weights(host, kernel, extreme):
         check(host, loaded, bind_conv(loaded, kernel), np.full(op.dims.input, extreme, np.int8))
 
 
-def narrow_conv(multiplier: int, shift: int, zero_point: int) -> QConv2d:
-    """A 1×1 convolution whose accumulators are 127·q + bias: every residue of every small rounding."""
-    op = make_conv(np.random.default_rng(0), ConvDims((16, 16, 1), (16, 16, 8), (1, 1)))
-    return replace(
-        op,
-        input=tensor("x", op.dims.input, 0),
-        output=tensor("y", op.dims.output, zero_point),
-        weight=np.array([1, -1, 2, -2, 1, -1, 127, -127], np.int8).reshape(8, 1, 1, 1),
-        bias=np.array([0, 0, 1, 1, -1, 1, 3, -3], np.int32),
-        multiplier=np.full(8, multiplier, np.int32),
-        shift=np.full(8, shift, np.int32),
-    )
-
-
 @pytest.mark.parametrize("multiplier", [1 << 30, (1 << 30) + 1, 3 << 29, (1 << 31) - 1])
 @pytest.mark.parametrize("shift", [-1, -2, -3, -7, -22])
 def test_short_requantisation_rounds_like_the_long_one(host, multiplier, shift):
     """Ties and signs: both kernels agree with the reference on every small accumulator."""
     x = np.arange(-128, 128).astype(np.int8).reshape(16, 16, 1)
     for zero_point in (-128, 0, 127):
-        op = narrow_conv(multiplier, shift, zero_point)
+        op = narrow_conv(8, multiplier, shift, zero_point)
         binding = bind_conv(op, "dense")
         assert binding.arrays["narrow"].size
         check(host, op, binding, x)

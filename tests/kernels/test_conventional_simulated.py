@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conventional_samples import SOURCES, make_conv, random_bindings, random_input
+from conventional_samples import SOURCES, make_conv, narrow_conv, random_bindings, random_input
 
 from ostinato.kernels.conventional import bind_conv
 from ostinato.quant.ops import ConvDims
@@ -52,6 +52,18 @@ def test_every_rest_of_columns(dsp, columns):
         )
 
 
+@pytest.mark.parametrize("multiplier", [1 << 30, (1 << 30) + 1, (1 << 31) - 1])
+@pytest.mark.parametrize("channels", [6, 8])
+def test_short_requantisation_rounds_like_the_reference(dsp, channels, multiplier):
+    """In the dense product (8 channels) and behind it (6)."""
+    x = np.arange(-128, 128).astype(np.int8).reshape(16, 16, 1)
+    for shift in (-1, -2, -7, -22):
+        op = narrow_conv(channels, multiplier, shift, 5)
+        binding = bind_conv(op, "dense")
+        assert binding.arrays["narrow"].size
+        np.testing.assert_array_equal(dsp.run(binding, x, op.output.size).output, execute_op(op, x).ravel())
+
+
 def test_every_cycle_has_a_phase(dsp):
     """Only the kernel's own frame is outside its phase functions: no helper of the compiler takes part."""
     for op, binding in random_bindings(np.random.default_rng(1)):
@@ -69,5 +81,5 @@ def test_baselines_are_no_straw_men(dsp, layer):
     calls = {kernel: dsp.run(bind_conv(op, kernel), x, op.output.size) for kernel in ("cmsis", "dense")}
     cost = {kernel: call.profile.total.cycles / multiplications for kernel, call in calls.items()}
     assert 1.9 <= cost["cmsis"] <= 3.2
-    assert cost["dense"] <= {"conv1": 1.45, "conv2": 1.15}[layer]
+    assert cost["dense"] <= {"conv1": 1.4, "conv2": 1.15}[layer]
     np.testing.assert_array_equal(calls["cmsis"].output, calls["dense"].output)

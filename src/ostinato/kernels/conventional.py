@@ -69,7 +69,10 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
     largest = largest_accumulators(op)
     flat = op.weight.reshape(len(op.weight), -1)
     columns, channels = round_up(op.dims.columns, BLOCK), round_up(len(flat), CHANNELS)
-    narrow = narrow_stage(op) if has_narrow_stage(op, largest) else np.zeros(0, np.int32)  # empty: a null pointer
+    none = np.zeros(0, np.int32)  # an empty array is a null pointer
+    stage = {"multiplier": op.multiplier, "shift": op.shift, "narrow": none}
+    if has_narrow_stage(op, largest):
+        stage = {"multiplier": none, "shift": none, "narrow": narrow_stage(op)}
     return Binding(
         kernel="conv_s8_dense",
         params_type="ost_conv_s8_dense_params",
@@ -83,8 +86,8 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
         },
         arrays={
             "weights": interleave(sxtb16_order(pad(flat, columns - flat.shape[1], 0))).astype(np.int16),
-            **_channel_arrays(op, folded_bias(op)),
-            "narrow": narrow,
+            "bias": folded_bias(op).astype(np.int32),
+            **{name: array.astype(np.int32) for name, array in stage.items()},
         },
         scratch_bytes=columns * 2 * 2 + channels * 2 * 4 + columns,
         sources=tuple(f"{_DIR}/ost_conv_s8_dense{part}" for part in (".c", "_gemm.S", "_gemm_plain.c")),

@@ -44,8 +44,9 @@ typedef struct {
     const int16_t *weights; /* packed: ceil(M/4) x ceil(K/16) x 4 x 16 */
     const int32_t *bias;    /* ceil(M/4) x 4, minus input_zero_point * sum of weights */
     ost_output_stage output;
-    /* M x {multiplier, right shift, 2^(right-1) + zero_point * 2^right}, or null. Present where it is proven that
-     * |accumulator| < 2^30, 1 <= right <= 22 and there is no clamp but int8's: half the instructions. */
+    /* M x {multiplier, right shift, 2^(right-1) + zero_point * 2^right}, or null. Given, in place of the output stage's
+     * arrays, where it is proven that |accumulator| < 2^30, 1 <= right <= 22 and that only int8 itself clamps: half
+     * the instructions. */
     const int32_t *narrow;
 } ost_conv_s8_dense_params;
 

@@ -57,10 +57,15 @@ OST_INLINE void gather_inside(const ost_window *w, const int8_t *from, int8_t *t
 {
     const int32_t run = w->kernel.width * w->input.channels;
     const int32_t step = w->dilation.height * w->input.width * w->input.channels;
-    for (int32_t kh = 1; kh < w->kernel.height; kh++, from += step, to += run) {
-        ost_copy_words(to, from, run); /* up to 3 bytes more: there is a next row to read from, and to overwrite them */
+    int32_t kh = 1;
+    if (run >= 8) { /* up to 7 bytes too many: there is a next row to read them from, and it overwrites them */
+        for (; kh < w->kernel.height; kh++, from += step, to += run) {
+            ost_copy_eights(to, from, run);
+        }
     }
-    ost_copy_bytes(to, from, run);
+    for (; kh <= w->kernel.height; kh++, from += step, to += run) {
+        ost_copy_bytes(to, from, run);
+    }
 }
 
 /* One pixel's K columns as int8; outside the input they hold the zero point. */
@@ -115,24 +120,22 @@ OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_
     widen_blocks(to, s->gather, padded);
 }
 
-/* The sums of one or two pixels to int8. */
+/* The sums of one or two pixels to int8, where the product has not done it. */
 OST_PHASE_FUNCTION static void ost_conv_s8_dense_requantize(const ost_conv_s8_dense_params *params,
                                                             const int32_t *sums, int8_t *out0, int8_t *out1)
 {
+    const ost_output_stage output = params->output; /* a copy: int8 stores may alias the original */
     const int32_t channels = params->window.output.channels;
     const int32_t *narrow = params->narrow;
-    if (narrow) {
-        for (int32_t m = 0; m < channels; m++, narrow += 3, sums += 2) {
-            const int32_t multiplier = narrow[0], right = narrow[1], rounding = narrow[2];
-            const int32_t sum0 = sums[0], sum1 = sums[1];
-            *out0++ = ost_finish_narrow(sum0, multiplier, right, rounding);
-            *out1++ = ost_finish_narrow(sum1, multiplier, right, rounding);
-        }
-    } else {
-        const ost_output_stage output = params->output; /* a copy: int8 stores may alias the original */
-        for (int32_t m = 0; m < channels; m++) {
-            out0[m] = ost_finish(&output, m, sums[2 * m]);
-            out1[m] = ost_finish(&output, m, sums[2 * m + 1]);
+    for (int32_t m = 0; m < channels; m++, sums += 2) {
+        const int32_t sum0 = sums[0], sum1 = sums[1];
+        if (narrow) {
+            const int32_t multiplier = narrow[3 * m], right = narrow[3 * m + 1], rounding = narrow[3 * m + 2];
+            out0[m] = ost_finish_narrow(sum0, multiplier, right, rounding);
+            out1[m] = ost_finish_narrow(sum1, multiplier, right, rounding);
+        } else {
+            out0[m] = ost_finish(&output, m, sum0);
+            out1[m] = ost_finish(&output, m, sum1);
         }
     }
 }
@@ -146,8 +149,9 @@ int32_t ost_conv_s8_dense_scratch_bytes(const ost_conv_s8_dense_params *params)
 
 OST_INLINE int arguments_are_valid(const ost_conv_s8_dense_params *params, const int8_t *in, const int8_t *out)
 {
-    return params && in && out && params->weights && params->bias && params->output.multiplier &&
-           params->output.shift && ost_window_is_valid(&params->window);
+    return params && in && out && params->weights && params->bias &&
+           (params->narrow || (params->output.multiplier && params->output.shift)) &&
+           ost_window_is_valid(&params->window);
 }
 
 ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_scratch *scratch, const int8_t *in,
@@ -167,13 +171,17 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
     s.sums = (int32_t *)(void *)(s.rows + 2 * columns);
     s.gather = (int8_t *)(s.sums + 2 * padded_channels(w));
     /* Of a group of four padded columns, pairs (0, 2) and (1, 3): three in front leave the first pair empty too. */
-    const ost_dense_product product = {s.rows,
-                                       params->weights,
-                                       params->bias,
-                                       s.sums,
-                                       padded_channels(w) / 4,
-                                       columns / OST_DENSE_BLOCK,
-                                       front / 4 * 2 + (front % 4 == 3)};
+    ost_dense_product product = {
+        .rows = s.rows,
+        .weights = params->weights,
+        .bias = params->bias,
+        .sums = s.sums,
+        .groups = padded_channels(w) / 4,
+        .blocks = columns / OST_DENSE_BLOCK,
+        /* Of four columns, (0, 2) and (1, 3) are pairs: three in front leave the first pair empty too. */
+        .skip = front / 4 * 2 + (front % 4 == 3),
+        .narrow = channels % 4 == 0 ? params->narrow : NULL,
+    };
     ost_fill_bytes(s.gather, 0, front);
     const int32_t positions = w->output.height * w->output.width;
     int32_t oy = 0, ox = 0;
@@ -187,8 +195,12 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
                 ox = 0, oy++;
             }
         }
+        product.out0 = out;
+        product.out1 = pixels == 2 ? out + channels : out;
         ost_conv_s8_dense_gemm(&product);
-        ost_conv_s8_dense_requantize(params, s.sums, out, pixels == 2 ? out + channels : out);
+        if (!product.narrow) {
+            ost_conv_s8_dense_requantize(params, s.sums, product.out0, product.out1);
+        }
         if (++ox == w->output.width) {
             ox = 0, oy++;
         }

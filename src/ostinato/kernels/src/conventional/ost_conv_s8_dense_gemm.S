@@ -1,4 +1,5 @@
-/* void ost_conv_s8_dense_gemm(const ost_dense_product *product): sums = bias + weights * rows, 4 channels x 2 pixels.
+/* void ost_conv_s8_dense_gemm(const ost_dense_product *product): bias + weights * rows, 4 channels x 2 pixels at a time,
+ * as sums or requantised to int8.
  *
  * Layouts: ost_conv_s8_dense_gemm.h. A pair of columns is 6 loads and 8 SMLAD, 16 modelled cycles for 16
  * multiplications; no register is left over, so the loop's end lives on the stack. One pass covers 16 pairs (two
@@ -31,6 +32,21 @@
 
     .equ    PAIR_BYTES, 14 * 4
 
+/* One channel's two sums to int8 in place (ost_finish_narrow); r0 walks through the narrow stage. */
+    .macro finish sum0, sum1
+    ldmia   r0!, {r10-r12}          /* multiplier, right, rounding */
+    lsl     lr, \sum0, #1
+    smmlar  lr, lr, r10, r12
+    add     \sum0, lr, \sum0, asr #31
+    lsl     lr, \sum1, #1
+    smmlar  lr, lr, r10, r12
+    add     \sum1, lr, \sum1, asr #31
+    asr     \sum0, \sum0, r11
+    asr     \sum1, \sum1, r11
+    ssat    \sum0, #8, \sum0
+    ssat    \sum1, #8, \sum1
+    .endm
+
 /* ost_dense_product */
     .equ    P_ROWS, 0
     .equ    P_WEIGHTS, 4
@@ -39,6 +55,9 @@
     .equ    P_GROUPS, 16
     .equ    P_BLOCKS, 20
     .equ    P_SKIP, 24
+    .equ    P_NARROW, 28
+    .equ    P_OUT0, 32
+    .equ    P_OUT1, 36
 
 /* The stack frame. */
     .equ    F_ROWS_END, 0
@@ -48,7 +67,10 @@
     .equ    F_BIAS, 16
     .equ    F_SUMS, 20
     .equ    F_GROUPS, 24
-    .equ    F_BYTES, 32
+    .equ    F_NARROW, 28
+    .equ    F_OUT0, 32
+    .equ    F_OUT1, 36
+    .equ    F_BYTES, 40
 
     .section .text.ost_conv_s8_dense_gemm, "ax", %progbits
     .global ost_conv_s8_dense_gemm
@@ -68,6 +90,12 @@ ost_conv_s8_dense_gemm:
     str     r2, [sp, #F_BIAS]
     str     r3, [sp, #F_SUMS]
     str     r4, [sp, #F_GROUPS]
+    ldr     r2, [r0, #P_NARROW]
+    ldr     r3, [r0, #P_OUT0]
+    ldr     r4, [r0, #P_OUT1]
+    str     r2, [sp, #F_NARROW]
+    str     r3, [sp, #F_OUT0]
+    str     r4, [sp, #F_OUT1]
     and     r8, r5, #1              /* an odd number of blocks starts at pass's second one */
     add     r6, r6, r8, lsl #3
     movs    r9, #PAIR_BYTES
@@ -120,10 +148,36 @@ ost_conv_s8_dense_gemm:
     cmp     r0, r10
     bne.w   .Lpass
 
+    ldr     r0, [sp, #F_NARROW]
+    cmp     r0, #0
+    beq     .Lsums
+
+    finish  r2, r3
+    finish  r4, r5
+    finish  r6, r7
+    finish  r8, r9
+    ldr     r10, [sp, #F_OUT0]
+    ldr     r11, [sp, #F_OUT1]
+    str     r0, [sp, #F_NARROW]
+    strb    r4, [r10, #1]
+    strb    r6, [r10, #2]
+    strb    r8, [r10, #3]
+    strb    r2, [r10], #4
+    strb    r5, [r11, #1]
+    strb    r7, [r11, #2]
+    strb    r9, [r11, #3]
+    strb    r3, [r11], #4
+    str     r10, [sp, #F_OUT0]
+    str     r11, [sp, #F_OUT1]
+    b       .Lnext
+
+.Lsums:
     ldr     r12, [sp, #F_SUMS]
-    ldr     r11, [sp, #F_GROUPS]
     stmia   r12!, {r2-r9}
     str     r12, [sp, #F_SUMS]
+
+.Lnext:
+    ldr     r11, [sp, #F_GROUPS]
     subs    r11, r11, #1
     str     r11, [sp, #F_GROUPS]
     bne.w   .Lgroup

@@ -20,6 +20,11 @@ typedef struct {
     int32_t groups; /* ceil(M/4) */
     int32_t blocks; /* ceil(K/16) */
     int32_t skip;   /* leading pairs of columns that are padding only, 0..7 */
+    /* ost_conv_s8_dense_params.narrow, or null. Where it is given (M is a multiple of 4), the sums do not go to memory:
+     * their int8 results go to out0 and out1, one byte per channel. */
+    const int32_t *narrow;
+    int8_t *out0;
+    int8_t *out1;
 } ost_dense_product;
 
 void ost_conv_s8_dense_gemm(const ost_dense_product *product);

@@ -58,11 +58,13 @@ OST_INLINE ost_range ost_valid_positions(int32_t start, int32_t kernel, int32_t 
 #define OST_KEEP_LOOP() ((void)0)
 #endif
 
-/* Copies count bytes rounded up to whole words. */
-OST_INLINE void ost_copy_words(int8_t *to, const int8_t *from, int32_t count)
+/* Copies count bytes rounded up to a multiple of eight. */
+OST_INLINE void ost_copy_eights(int8_t *to, const int8_t *from, int32_t count)
 {
-    for (; count > 0; count -= 4, to += 4, from += 4) {
-        ost_store_u32(to, ost_load_u32(from));
+    for (; count > 0; count -= 8, to += 8, from += 8) {
+        const uint32_t first = ost_load_u32(from), second = ost_load_u32(from + 4);
+        ost_store_u32(to, first);
+        ost_store_u32(to + 4, second);
         OST_KEEP_LOOP();
     }
 }
