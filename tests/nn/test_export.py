@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from ostinato.errors import ModelError
 from ostinato.nn import calibrate, convert
 from ostinato.reuse import Pattern
 
@@ -46,6 +47,11 @@ def test_export_without_gradients_is_the_same():
     with torch.no_grad():
         program = torch.export.export(model, (X,))
     assert sum(n.target is torch.ops.ostinato.reuse_conv2d.default for n in program.graph.nodes) == 2
+
+
+def test_export_in_training_mode_is_refused():
+    with pytest.raises(ModelError, match=r"'conv1'.*model\.eval"):
+        torch.export.export(reuse_model(PATTERNS[0]).train(), (X,))
 
 
 def test_the_batch_may_be_dynamic():

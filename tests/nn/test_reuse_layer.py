@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ostinato.errors import ConversionError, ModelError, PatternError
-from ostinato.nn import ReuseConv2d, measure_reuse
+from ostinato.nn import ReuseConv2d, calibrate, measure_reuse
 from ostinato.reuse import ConvGeometry, Pattern, reuse_conv2d
 
 PATTERNS = [
@@ -135,6 +135,17 @@ def test_compiled_evaluation_before_any_training_is_refused():
     layer = ReuseConv2d.from_conv(conv().eval(), Pattern(5, 3, scope="compiled"), "conv2")
     with pytest.raises(ModelError, match=r"'conv2'.*no centroids yet.*calibrate"):
         layer(images())
+
+
+def test_a_fitted_initialisation_that_was_never_fitted_warns_once(recwarn):
+    layer = ReuseConv2d.from_conv(conv(), Pattern(5, 3, init="pca"), "conv2")
+    with pytest.warns(UserWarning, match=r"'conv2' runs with random hashes.*calibrate"):
+        layer(images())
+    recwarn.clear()
+    layer(images())
+    calibrate(fitted := ReuseConv2d.from_conv(conv(), Pattern(5, 3, init="pca")), images())
+    fitted(images())
+    assert not recwarn.list
 
 
 def test_training_updates_running_centroids_and_evaluation_does_not():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -88,6 +89,7 @@ class ReuseConv2d(nn.Module):
         self.register_buffer("centroid_counts", torch.zeros(groups, pattern.ids) if compiled else None)
         self.recorder: ReuseStats | None = None  # set by `measure_reuse`
         self._needs_filling = False
+        self._ran = False
         self.register_load_state_dict_post_hook(_fill_after_load)  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -137,11 +139,14 @@ class ReuseConv2d(nn.Module):
         """(B, C, H, W) to (B, M, OH, OW).
 
         Raises:
-            ModelError: for an empty or non-finite input, and in evaluation of a compiled layer without centroids.
+            ModelError: for an empty or non-finite input, in evaluation of a compiled layer without centroids, and
+                when exported in training mode.
         """
-        exporting = torch.compiler.is_compiling()
-        if not self.training and not exporting:
-            self._prepare_evaluation()
+        exporting = torch.compiler.is_exporting()
+        if exporting and self.training:
+            raise ModelError(f"layer '{self.layer_name}' cannot be exported in training mode; call model.eval() first")
+        if not exporting:
+            self._prepare()
         gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
         if exporting or not (self.training or gradient or self.recorder is not None):
             return reuse_conv2d_op(
@@ -199,12 +204,19 @@ class ReuseConv2d(nn.Module):
             self.centroids.copy_(filled)
         self._needs_filling = False
 
-    def _prepare_evaluation(self) -> None:
-        if self.pattern.scope != "compiled":
-            return
-        assert self.centroid_counts is not None
-        if self._needs_filling or not bool(self.centroid_counts.any()):
-            self.fill_centroids()
+    def _prepare(self) -> None:
+        """What must hold before a forward pass: hashes fitted if they are to be, centroids of all ids in evaluation."""
+        if not self._ran and self.pattern.init != "random" and not bool(self.thresholds.any()):
+            warnings.warn(
+                f"layer '{self.layer_name}' runs with random hashes: init={self.pattern.init!r} is fitted to images by "
+                "ostinato.calibrate, which was not called",
+                stacklevel=3,
+            )
+        self._ran = True
+        if self.pattern.scope == "compiled" and not self.training:
+            assert self.centroid_counts is not None
+            if self._needs_filling or not bool(self.centroid_counts.any()):
+                self.fill_centroids()
 
     def train(self, mode: bool = True) -> ReuseConv2d:
         """Training forms clusters and updates centroids; evaluation looks centroids up (as BatchNorm)."""

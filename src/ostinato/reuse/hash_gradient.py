@@ -134,7 +134,8 @@ def _sample(state: Clustered, pattern: Pattern) -> Tensor:
     if total <= pattern.gradient_rows:
         return torch.arange(total, device=device)
     generator = torch.Generator().manual_seed(pattern.seed)
-    return torch.randint(total, (pattern.gradient_rows,), generator=generator).unique().to(device)
+    drawn: Tensor = torch.unique(torch.randint(total, (pattern.gradient_rows,), generator=generator))  # type: ignore[no-untyped-call]
+    return drawn.to(device)
 
 
 def _flip_changes(state: Clustered, active: Tensor, kernel: Tensor, moves_centroids: bool) -> Tensor:
