@@ -134,7 +134,7 @@ def _sample(state: Clustered, pattern: Pattern) -> Tensor:
     if total <= pattern.gradient_rows:
         return torch.arange(total, device=device)
     generator = torch.Generator().manual_seed(pattern.seed)
-    drawn: Tensor = torch.unique(torch.randint(total, (pattern.gradient_rows,), generator=generator))  # type: ignore[no-untyped-call]
+    drawn: Tensor = torch.unique(torch.randint(total, (pattern.gradient_rows,), generator=generator))
     return drawn.to(device)
 
 
