@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
@@ -14,6 +15,14 @@ from ostinato.kernels.binding import Phase
 from ostinato.quant.arithmetic import Int8Array
 
 PHASES: tuple[Phase, ...] = ("transformation", "clustering", "gemm", "recovering", "other")
+
+_TITLES = {
+    "transformation": "transf",
+    "clustering": "cluster",
+    "gemm": "GEMM",
+    "recovering": "recover",
+    "other": "other",
+}
 
 
 @dataclass(frozen=True)
@@ -71,20 +80,23 @@ class SimulationReport:
 def _table(report: SimulationReport) -> Table:
     used = [phase for phase in PHASES if any(layer.phases.get(phase) for layer in report.layers)]
     images = f", mean of {report.images} images" if report.images > 1 else ""
-    table = Table(title=f"{report.network} on {report.board} ({report.code}{images})", title_justify="left")
-    table.add_column("layer")
-    table.add_column("kernel")
-    for title in ("cycles", "share", "instructions", *used):
-        table.add_column(title, justify="right")
+    table = Table(
+        title=f"{report.network} on {report.board} ({report.code}{images})", title_justify="left", box=SIMPLE_HEAD
+    )
+    table.add_column("layer", overflow="fold")
+    table.add_column("kernel", overflow="fold")
+    for title in ("cycles", "share", "instructions", *(_TITLES[phase] for phase in used)):
+        table.add_column(title, justify="right", no_wrap=True)
     for layer in report.layers:
         share = layer.cycles / report.cycles if report.cycles else 0.0
-        phases = [_count(layer.phases.get(phase, 0)) for phase in used]
+        phases = [_percent(layer.phases.get(phase, 0), layer.cycles) for phase in used]
         table.add_row(layer.name, layer.kernel, f"{layer.cycles:,}", f"{share:.1%}", f"{layer.instructions:,}", *phases)
     table.add_section()
-    sums = [_count(sum(layer.phases.get(phase, 0) for layer in report.layers)) for phase in used]
-    table.add_row("total", "", f"{report.cycles:,}", "100%", f"{report.instructions:,}", *sums)
+    sums = [_percent(sum(layer.phases.get(phase, 0) for layer in report.layers), report.cycles) for phase in used]
+    table.add_row("total", "", f"{report.cycles:,}", "100.0%", f"{report.instructions:,}", *sums)
     return table
 
 
-def _count(value: int) -> str:
-    return f"{value:,}" if value else "-"
+def _percent(cycles: int, of: int) -> str:
+    """The share of a phase in its layer."""
+    return f"{cycles / of:.1%}" if cycles else "-"
