@@ -30,8 +30,8 @@ from ostinato.quant.reference import hash_ids
 MOST_HASHES = 12
 _NARROW_HASHES = 4
 """Up to this H, an id times 16 is a byte."""
-_SLACK = 8
-"""Bytes behind an output's ids that the look-up may read."""
+_SLACK = 16
+"""Bytes behind ids that the kernel may read or write."""
 
 SOURCES = (
     *SHARED_SOURCES,
@@ -45,7 +45,8 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_map_ids": "clustering",
     "ost_reuse_row_ids": "clustering",
     "ost_reuse_window_ids": "recovering",
-    "recover_windows": "recovering",
+    "ost_reuse_recover_windows": "recovering",
+    "ost_reuse_recover_runs": "recovering",
     "ost_reuse_lookup": "recovering",
     "ost_reuse_lookup_tile": "recovering",
     **{f"ost_reuse_lookup_{form}_{h}": "recovering" for form in ("rows", "pairs") for h in range(3, 9)},
@@ -170,7 +171,8 @@ def _scratch_bytes(op: QReuseCompiled, slices: Slices | None) -> int:
     if slices is None:
         pixels = (op.dims.input[0] + 2 * op.dims.padding[0]) * (op.dims.input[1] + 2 * op.dims.padding[1])
         blocks = op.dims.input[2] // op.length
-        return scratch_size(pixels * blocks * id_bytes, one, round_up(op.length, 4) if op.length % 4 else 0)
+        tail = round_up(op.length, 4) if op.length % 4 else 0
+        return scratch_size(pixels * blocks * id_bytes + _SLACK, one, tail)
     return scratch_size(
         (run_length(op.dims) - 1) * op.rows * id_bytes + one, slices.padded_bytes, slices.gather_bytes
     )

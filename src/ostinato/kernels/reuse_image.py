@@ -28,31 +28,32 @@ MOST_HASHES = 8
 _EXACT_ROWS = 256
 _MOST_POSITIONS = (1 << 16) - 1
 _CENTROID_REACH = 128 * 255
-_SLICES_OF_A_PASS = 4
-"""Tables held at a time where not all are: accumulators then are loaded and stored once for four slices."""
+_SLICES_OF_A_PASS = 5
+"""Tables held at a time where not all are: accumulators then are loaded and stored once for five slices."""
 _SMALL_TABLES = 8192
-"""... unless the four need more bytes than this."""
+"""... unless they need more bytes than this."""
 
 SOURCES = (
     *SHARED_SOURCES,
     *(
         f"reuse/ost_reuse_{name}"
         for name in (
-            "image_s8.c", "clusters.c", "gemm.c", "gemm_pairs.S", "recover.c", "recover_rows.S", "recover_rows_plain.c",
+            "image_s8.c", "clusters.c", "sum_runs.S", "gemm.c", "gemm_pairs.S", "recover.c", "recover_rows.S", "recover_rows_plain.c",
         )
     ),
 )  # fmt: skip
 
 PHASES: dict[str, Phase] = {
     **SHARED_PHASES,
-    "cluster_slice": "clustering",
+    "ost_reuse_cluster_slice": "clustering",
     "ost_reuse_clear_clusters": "clustering",
     "ost_reuse_flush_sums": "clustering",
     "ost_reuse_sum_clusters": "clustering",
-    "ost_reuse_add_run": "clustering",
+    "ost_reuse_find_runs": "clustering",
+    **{f"ost_reuse_sum_runs_{n}": "clustering" for n in range(1, 5)},
     "ost_reuse_list_clusters": "clustering",
     "ost_reuse_centroids": "clustering",
-    "fill_table": "gemm",
+    "ost_reuse_fill_table": "gemm",
     "ost_reuse_gemm": "gemm",
     **{f"ost_reuse_gemm_pairs_{n}": "gemm" for n in range(1, 5)},
     "ost_reuse_add_offset": "gemm",

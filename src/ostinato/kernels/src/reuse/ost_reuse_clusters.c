@@ -2,6 +2,8 @@
 #include "ost_reuse_clusters.h"
 
 #include "../support/ost_window.h"
+#include "ost_reuse_slices.h"
+#include "ost_reuse_sum_runs.h"
 
 OST_PHASE_FUNCTION void ost_reuse_clear_clusters(ost_clusters *clusters)
 {
@@ -24,66 +26,76 @@ OST_PHASE_FUNCTION static void ost_reuse_flush_sums(ost_clusters *clusters)
     clusters->rows = 0;
 }
 
-OST_INLINE void add_vector(int16_t *sum, const int8_t *x, int32_t words)
-{
-    for (int32_t w = 0; w < words; w++, sum += 4, x += 4) {
 #if OST_HAS_DSP
-        const uint32_t v = ost_load_u32(x), a = ost_load_u32(sum), b = ost_load_u32(sum + 2);
-        ost_store_u32(sum, ost_sxtab16(a, v));
-        ost_store_u32(sum + 2, ost_sxtab16_ror8(b, v));
-#else
-        sum[0] = (int16_t)(sum[0] + x[0]);
-        sum[1] = (int16_t)(sum[1] + x[2]);
-        sum[2] = (int16_t)(sum[2] + x[1]);
-        sum[3] = (int16_t)(sum[3] + x[3]);
-#endif
+/* Runs of equal ids and their number; counts the vectors. */
+OST_PHASE_FUNCTION static const ost_id_run *ost_reuse_find_runs(uint16_t *counts, const uint8_t *ids, int32_t id_step,
+                                                                int32_t count, ost_id_run *runs)
+{
+    while (count > 0) {
+        const uint8_t id = *ids;
+        int32_t length = 0;
+        do {
+            ids += id_step;
+            length++;
+        } while (length < count && *ids == id);
+        runs->id = id;
+        runs->length = (uint8_t)length;
+        runs++;
+        counts[id] = (uint16_t)(counts[id] + length);
+        count -= length;
     }
+    return runs;
 }
 
-#if OST_HAS_DSP
-/* Neighbours often share their cluster: its sums are then loaded and stored once for both. */
-OST_INLINE void add_two_vectors(int16_t *sum, const int8_t *x, const int8_t *y, int32_t words)
+OST_INLINE void add_run(const ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
+                        const uint8_t *ids, int32_t id_step)
 {
-    for (int32_t w = 0; w < words; w++, sum += 4, x += 4, y += 4) {
-        const uint32_t v = ost_load_u32(x), u = ost_load_u32(y), a = ost_load_u32(sum), b = ost_load_u32(sum + 2);
-        ost_store_u32(sum, ost_sxtab16(ost_sxtab16(a, v), u));
-        ost_store_u32(sum + 2, ost_sxtab16_ror8(ost_sxtab16_ror8(b, v), u));
-    }
-}
-#endif
-
-OST_PHASE_FUNCTION static void ost_reuse_add_run(const ost_clusters *clusters, const int8_t *vectors, int32_t step,
-                                                 int32_t count, const uint8_t *ids, int32_t id_step)
-{
-    const int32_t words = clusters->words;
-    int32_t n = 0;
-#if OST_HAS_DSP
-    for (; n + 2 <= count; n += 2, vectors += 2 * step, ids += 2 * id_step) {
-        const int32_t a = ids[0], b = ids[id_step];
-        clusters->counts[a]++;
-        clusters->counts[b]++;
-        if (a == b) {
-            add_two_vectors(clusters->sums + a * words * 4, vectors, vectors + step, words);
-        } else {
-            add_vector(clusters->sums + a * words * 4, vectors, words);
-            add_vector(clusters->sums + b * words * 4, vectors + step, words);
+    ost_id_run runs[OST_REUSE_RUN];
+    ost_sum_runs sum = {vectors, step, runs, ost_reuse_find_runs(clusters->counts, ids, id_step, count, runs),
+                        clusters->sums, clusters->words * 4 * (int32_t)sizeof(int16_t)};
+    for (int32_t left = clusters->words; left > 0; left -= 4, sum.vectors += 16, sum.sums += 16) {
+        switch (left) {
+        case 1:
+            ost_reuse_sum_runs_1(&sum);
+            break;
+        case 2:
+            ost_reuse_sum_runs_2(&sum);
+            break;
+        case 3:
+            ost_reuse_sum_runs_3(&sum);
+            break;
+        default:
+            ost_reuse_sum_runs_4(&sum);
+            break;
         }
     }
-#endif
-    for (; n < count; n++, vectors += step, ids += id_step) {
+}
+#else
+OST_INLINE void add_run(const ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
+                        const uint8_t *ids, int32_t id_step)
+{
+    for (int32_t n = 0; n < count; n++, vectors += step, ids += id_step) {
+        int16_t *sum = clusters->sums + *ids * clusters->words * 4;
+        const int8_t *x = vectors;
         clusters->counts[*ids]++;
-        add_vector(clusters->sums + *ids * words * 4, vectors, words);
+        for (int32_t w = 0; w < clusters->words; w++, sum += 4, x += 4) {
+            sum[0] = (int16_t)(sum[0] + x[0]);
+            sum[1] = (int16_t)(sum[1] + x[2]);
+            sum[2] = (int16_t)(sum[2] + x[1]);
+            sum[3] = (int16_t)(sum[3] + x[3]);
+        }
     }
 }
+#endif
 
-void ost_reuse_sum_clusters(ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
+OST_PHASE_FUNCTION void ost_reuse_sum_clusters(ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
                             const uint8_t *ids, int32_t id_step)
 {
     if (clusters->rows + count > OST_REUSE_EXACT_ROWS) {
         ost_reuse_flush_sums(clusters);
     }
     clusters->rows += count;
-    ost_reuse_add_run(clusters, vectors, step, count, ids, id_step);
+    add_run(clusters, vectors, step, count, ids, id_step);
 }
 
 OST_PHASE_FUNCTION int32_t ost_reuse_list_clusters(ost_clusters *clusters, uint8_t *occurring)

@@ -21,7 +21,7 @@ typedef struct {
 /* Forgets everything. */
 void ost_reuse_clear_clusters(ost_clusters *clusters);
 
-/* Adds a run of vectors, at most OST_REUSE_EXACT_ROWS; the ids are id_step bytes apart. */
+/* Adds at most OST_REUSE_RUN vectors; the ids are id_step bytes apart. */
 void ost_reuse_sum_clusters(ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
                             const uint8_t *ids, int32_t id_step);
 

@@ -10,8 +10,8 @@
 
 /* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
 typedef struct {
-    uint8_t *map;   /* pixel-aligned: PH x PW x C / L ids; otherwise the ids of one run of outputs */
-    uint8_t *ids;   /* pixel-aligned: the ids of one window */
+    uint8_t *map;   /* pixel-aligned: PH x PW x C / L ids; otherwise the ids of one run of outputs; and slack */
+    uint8_t *ids;   /* pixel-aligned: the ids of one window, and slack */
     int8_t *tail;   /* pixel-aligned, L not a multiple of 4: the last vector */
     int8_t *padded; /* otherwise: the input with its padding, if it has any */
     int8_t *gather; /* otherwise: one run of gathered vectors, if any slice is gathered */
@@ -33,7 +33,7 @@ OST_INLINE compiled_scratch lay_out(const ost_reuse_compiled_s8_params *p, void 
     if (p->pixel_aligned) {
         const int32_t pixels =
             (w->input.height + 2 * w->padding.height) * (w->input.width + 2 * w->padding.width);
-        s.map = (uint8_t *)take(base, &s.bytes, pixels * (w->input.channels / p->length) * id_bytes);
+        s.map = (uint8_t *)take(base, &s.bytes, pixels * (w->input.channels / p->length) * id_bytes + OST_LOOKUP_SLACK);
         s.ids = (uint8_t *)take(base, &s.bytes, one);
         s.tail = (int8_t *)take(base, &s.bytes, p->length % 4 != 0 ? p->hash.words * 4 : 0);
     } else {
@@ -59,7 +59,7 @@ OST_INLINE int arguments_are_valid(const ost_reuse_compiled_s8_params *p, const 
 }
 
 /* Every output's window of the id map. */
-static void recover_windows(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup,
+OST_PHASE_FUNCTION static void ost_reuse_recover_windows(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup,
                             const compiled_scratch *m, int8_t *out)
 {
     const ost_window *w = &p->window;
@@ -72,7 +72,7 @@ static void recover_windows(const ost_reuse_compiled_s8_params *p, const ost_loo
 }
 
 /* Runs of outputs: their ids first, then their sums. */
-static void recover_runs(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup, const compiled_scratch *m,
+OST_PHASE_FUNCTION static void ost_reuse_recover_runs(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup, const compiled_scratch *m,
                          const int8_t *x, int8_t *out)
 {
     const ost_window *w = &p->window;
@@ -110,7 +110,7 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
                                p->paired,      p->fraction_bits};
     if (p->pixel_aligned) {
         ost_reuse_map_ids(p, in, m.tail, m.map);
-        recover_windows(p, &lookup, &m, out);
+        ost_reuse_recover_windows(p, &lookup, &m, out);
         return OST_OK;
     }
     const int8_t *x = in;
@@ -118,6 +118,6 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
     }
-    recover_runs(p, &lookup, &m, x, out);
+    ost_reuse_recover_runs(p, &lookup, &m, x, out);
     return OST_OK;
 }

@@ -42,48 +42,71 @@ OST_PHASE_FUNCTION static void ost_reuse_pad_ids(const ost_reuse_compiled_s8_par
     write_padding(p, map, edge);
 }
 
-OST_PHASE_FUNCTION static const int8_t *ost_reuse_copy_tail(const int8_t *from, int32_t length, int32_t padded,
-                                                            int8_t *tail)
+OST_PHASE_FUNCTION static void ost_reuse_copy_tail(const int8_t *from, int32_t length, int32_t padded, int8_t *tail)
 {
     ost_copy_bytes(tail, from, length);
     ost_fill_bytes(tail + length, 0, padded - length);
-    return tail;
 }
 
-void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p, const int8_t *in, int8_t *tail, uint8_t *map)
+/* One channel block of `count` pixels in a row; map is the first pixel's place in the map. */
+OST_INLINE void hash_pixels(const ost_reuse_compiled_s8_params *p, int32_t block, const int8_t *vectors,
+                            int32_t count, uint8_t *map)
+{
+    const int32_t id_bytes = ost_lookup_id_bytes(p->hash.hashes);
+    const ost_hash_run run = {vectors,
+                              p->window.input.channels,
+                              count,
+                              map + block * id_bytes,
+                              blocks_of(p) * id_bytes,
+                              id_bytes,
+                              ID_SHIFT};
+    ost_reuse_hash_run(&p->hash, block, &run);
+}
+
+OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p, const int8_t *in, int8_t *tail,
+                                          uint8_t *map)
 {
     const ost_window *w = &p->window;
-    const int32_t channels = w->input.channels, width = w->input.width, height = w->input.height;
-    const int32_t blocks = blocks_of(p), id_bytes = ost_lookup_id_bytes(p->hash.hashes);
-    const int32_t pixel_bytes = blocks * id_bytes, padded_width = width + 2 * w->padding.width;
-    const int32_t last = height * width - 1; /* the pixel whose last block ends the tensor */
+    const int32_t channels = w->input.channels, blocks = blocks_of(p);
+    const int32_t pixel_bytes = blocks * ost_lookup_id_bytes(p->hash.hashes);
+    const int32_t padded_width = w->input.width + 2 * w->padding.width;
+    /* Without padding at the sides, all rows are one. */
+    const int32_t height = w->padding.width > 0 ? w->input.height : 1;
+    const int32_t width = w->padding.width > 0 ? w->input.width : w->input.height * w->input.width;
+    uint8_t *first = map + (w->padding.height * padded_width + w->padding.width) * pixel_bytes;
     if (ost_reuse_is_padded(w)) {
         ost_reuse_pad_ids(p, map);
     }
-    map += (w->padding.height * padded_width + w->padding.width) * pixel_bytes;
     for (int32_t b = 0; b < blocks; b++) {
-        const int whole = (b * p->length + p->hash.words * 4) <= channels;
-        for (int32_t y = 0; y < height; y++) {
-            const ost_hash_run run = {in + y * width * channels + b * p->length,
-                                      channels,
-                                      y + 1 < height || whole ? width : width - 1,
-                                      map + y * padded_width * pixel_bytes + b * id_bytes,
-                                      pixel_bytes,
-                                      id_bytes,
-                                      ID_SHIFT};
-            ost_reuse_hash_run(&p->hash, b, &run);
+        const int whole = b * p->length + p->hash.words * 4 <= channels;
+        const int8_t *row = in;
+        uint8_t *to = first;
+        for (int32_t y = 0; y + 1 < height; y++, row += width * channels, to += padded_width * pixel_bytes) {
+            hash_pixels(p, b, row + b * p->length, width, to);
         }
-        if (!whole) {
-            const int8_t *from = in + last * channels + b * p->length;
-            const ost_hash_run run = {ost_reuse_copy_tail(from, p->length, p->hash.words * 4, tail),
-                                      0,
-                                      1,
-                                      map + ((height - 1) * padded_width + width - 1) * pixel_bytes + b * id_bytes,
-                                      pixel_bytes,
-                                      id_bytes,
-                                      ID_SHIFT};
-            ost_reuse_hash_run(&p->hash, b, &run);
+        if (whole) {
+            hash_pixels(p, b, row + b * p->length, width, to);
+        } else { /* whole words would reach beyond the input's last pixel */
+            const int8_t *last = row + (width - 1) * channels + b * p->length;
+            hash_pixels(p, b, row + b * p->length, width - 1, to);
+            ost_reuse_copy_tail(last, p->length, p->hash.words * 4, tail);
+            hash_pixels(p, b, tail, 1, to + (width - 1) * pixel_bytes);
         }
+    }
+}
+
+/* In whole blocks of 16 bytes, for this is done for every output: what is written too far is the next copy's place or
+ * slack, what is read too far is the map's slack. */
+OST_INLINE void copy_ids(uint8_t *to, const uint8_t *from, int32_t bytes)
+{
+    for (; bytes > 0; bytes -= 16, to += 16, from += 16) {
+        const uint32_t a = ost_load_u32(from), b = ost_load_u32(from + 4);
+        const uint32_t c = ost_load_u32(from + 8), d = ost_load_u32(from + 12);
+        ost_store_u32(to, a);
+        ost_store_u32(to + 4, b);
+        ost_store_u32(to + 8, c);
+        ost_store_u32(to + 12, d);
+        OST_KEEP_LOOP();
     }
 }
 
@@ -98,12 +121,12 @@ OST_PHASE_FUNCTION void ost_reuse_window_ids(const ost_reuse_compiled_s8_params 
     const uint8_t *row = map + (oy * w->stride.height * width + ox * w->stride.width) * pixel_bytes;
     for (int32_t kh = 0; kh < w->kernel.height; kh++, row += w->dilation.height * width * pixel_bytes) {
         for (int32_t kw = 0; kw < w->kernel.width; kw += together, ids += bytes) {
-            ost_copy_bytes((int8_t *)ids, (const int8_t *)row + kw * w->dilation.width * pixel_bytes, bytes);
+            copy_ids(ids, row + kw * w->dilation.width * pixel_bytes, bytes);
         }
     }
 }
 
-void ost_reuse_row_ids(const ost_reuse_compiled_s8_params *p, const int8_t *x, int32_t oy, int32_t ox, int32_t count,
+OST_PHASE_FUNCTION void ost_reuse_row_ids(const ost_reuse_compiled_s8_params *p, const int8_t *x, int32_t oy, int32_t ox, int32_t count,
                        int8_t *gather, uint8_t *ids)
 {
     const int32_t id_bytes = ost_lookup_id_bytes(p->hash.hashes), words = p->hash.words;

@@ -53,7 +53,7 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
 }
 
 /* Ids and sums of slice s; slot is its place in this pass. */
-static void cluster_slice(const ost_reuse_image_s8_params *p, const image_scratch *m, ost_clusters *clusters,
+OST_PHASE_FUNCTION static void ost_reuse_cluster_slice(const ost_reuse_image_s8_params *p, const image_scratch *m, ost_clusters *clusters,
                           const int8_t *x, int32_t s, int32_t slot)
 {
     const ost_window *w = &p->window;
@@ -74,7 +74,7 @@ static void cluster_slice(const ost_reuse_image_s8_params *p, const image_scratc
 }
 
 /* The table of slice s: four of the centroids that occur at a time. */
-static void fill_table(const ost_reuse_image_s8_params *p, const image_scratch *m, ost_clusters *clusters, int32_t s,
+OST_PHASE_FUNCTION static void ost_reuse_fill_table(const ost_reuse_image_s8_params *p, const image_scratch *m, ost_clusters *clusters, int32_t s,
                        int16_t *table)
 {
     const int32_t channels = ost_round_up(p->window.output.channels, 4);
@@ -140,8 +140,8 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
         const int32_t left = p->slices.count - first;
         pass.slices = left < p->slices_per_pass ? left : p->slices_per_pass;
         for (int32_t slot = 0; slot < pass.slices; slot++) {
-            cluster_slice(p, &m, &clusters, x, first + slot, slot);
-            fill_table(p, &m, &clusters, first + slot, m.table + slot * ost_reuse_tiles(channels) * tile_values);
+            ost_reuse_cluster_slice(p, &m, &clusters, x, first + slot, slot);
+            ost_reuse_fill_table(p, &m, &clusters, first + slot, m.table + slot * ost_reuse_tiles(channels) * tile_values);
         }
         if (p->slices_per_pass < p->slices.count) {
             ost_reuse_accumulate(&pass, first == 0, m.rest);

@@ -25,8 +25,10 @@ typedef struct {
     int32_t fraction_bits;
 } ost_lookup;
 
-/* All channels of one output position. Up to OST_LOOKUP_SLACK bytes behind the ids are read. */
-#define OST_LOOKUP_SLACK 8
+/* Bytes behind ids (of a map, of a window, of a run of outputs) that may be read or written. */
+#define OST_LOOKUP_SLACK 16
+
+/* All channels of one output position. */
 void ost_reuse_lookup(const ost_lookup *lookup, const void *ids, int8_t *out);
 
 #endif /* OST_REUSE_LOOKUP_H */

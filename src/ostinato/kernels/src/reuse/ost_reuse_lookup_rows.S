@@ -3,8 +3,8 @@
  *
  * The ids of two rows are one load; UXTAB (UXTAH) makes addresses of them. `pairs` adds the two rows by SADD8 before
  * they are widened: 27 cycles for two rows (32 channels), 31 without. The last load of a pair fetches the next ids, so
- * up to 4 bytes behind the ids are read. Eight pairs are unrolled (four of wide ids), the first pass enters behind the
- * pairs it does not have, and an odd last row follows them. */
+ * up to 4 bytes behind the ids are read. 4, 8 or 16 pairs are unrolled, the first pass enters behind the pairs it does
+ * not have, and an odd last row follows them. */
 
 #if defined(__ARM_FEATURE_DSP) && (__ARM_FEATURE_DSP == 1) && !defined(OST_PLAIN_C)
 
@@ -70,8 +70,8 @@
 
 /* Rows at r2 + \first and r3 + \second; afterwards r1 has advanced by \advance and r2, r3 are the next ones. */
     .macro  pair_of_rows first, second, advance, narrow, paired
-    ldr.w   r12, [r2, #(\first)]
     ldr.w   lr, [r3, #(\second)]
+    ldr.w   r12, [r2, #(\first)]
     add_words r4, r5, \paired
     ldr.w   r12, [r2, #(\first + 4)]
     ldr.w   lr, [r3, #(\second + 4)]
@@ -89,8 +89,9 @@
     addresses \narrow
     .endm
 
-/* Up to H = 5 a block's rows are within reach of immediate offsets and r1 advances once a block; above, every pair. */
-    .macro  block_of_pairs hashes, count, narrow, paired
+/* Up to H = 5 the rows of `reach` pairs are within immediate offsets, and r1 advances behind the last of them; above,
+ * it advances with every pair. */
+    .macro  block_of_pairs hashes, count, reach, narrow, paired
     .set    stride, 16 << \hashes
     .set    row, 0
     .rept   \count
@@ -100,8 +101,9 @@
     add.w   r3, r3, #4096
     .endif
     .else
-    .if row == 2 * \count - 2
-    pair_of_rows (row * stride), (row * stride + stride), (2 * \count * stride), \narrow, \paired
+    .if row == 2 * \reach - 2
+    pair_of_rows (row * stride), (row * stride + stride), (2 * \reach * stride), \narrow, \paired
+    .set    row, -2
     .else
     pair_of_rows (row * stride), (row * stride + stride), 0, \narrow, \paired
     .endif
@@ -110,8 +112,8 @@
     .endr
     .endm
 
-/* count: pairs in a block, a power of two. */
-    .macro  lookup_rows name, hashes, count, narrow, paired
+/* count: pairs in a block; reach: see above, less than count only if it is 8; both are powers of two. */
+    .macro  lookup_rows name, hashes, count, reach, narrow, paired
     .set    stride, 16 << \hashes
     .set    pair_bytes, 4 * (27 - 4 * \paired)
     .if \hashes > 5
@@ -148,12 +150,17 @@
     subs    r2, r2, #1
     and     r2, r2, #(\count - 1)
     rsb     r2, r2, #(\count - 1)       /* pairs that the first pass skips */
-    .if \hashes <= 5
-    lsl     r9, r2, #(5 + \hashes)
-    .endif
     movs    r7, #pair_bytes
     adr.w   r11, 2f
     mla     r11, r2, r7, r11
+    .if \hashes <= 5
+    and     r9, r2, #(\reach - 1)
+    lsl     r9, r9, #(5 + \hashes)
+    .if \count > \reach
+    bic     r2, r2, #(\reach - 1)
+    add     r11, r11, r2, lsr #1        /* r1 advances once among 8 pairs that are skipped */
+    .endif
+    .endif
 0:  str.w   r9, [sp, #F_EARLY]
     orr     r11, r11, #1                /* Thumb */
     str.w   r11, [sp, #F_ENTRY]
@@ -175,7 +182,7 @@
     bx      r12
 
     .p2align 2
-2:  block_of_pairs \hashes, \count, \narrow, \paired
+2:  block_of_pairs \hashes, \count, \reach, \narrow, \paired
     ldr.w   r12, [sp, #F_END]
     cmp     r0, r12
     bne.w   2b
@@ -219,18 +226,18 @@
     .size   \name, . - \name
     .endm
 
-    lookup_rows ost_reuse_lookup_rows_3, 3, 8, 1, 0
-    lookup_rows ost_reuse_lookup_rows_4, 4, 8, 1, 0
-    lookup_rows ost_reuse_lookup_rows_5, 5, 4, 0, 0
-    lookup_rows ost_reuse_lookup_rows_6, 6, 4, 0, 0
-    lookup_rows ost_reuse_lookup_rows_7, 7, 4, 0, 0
-    lookup_rows ost_reuse_lookup_rows_8, 8, 4, 0, 0
-    lookup_rows ost_reuse_lookup_pairs_3, 3, 8, 1, 1
-    lookup_rows ost_reuse_lookup_pairs_4, 4, 8, 1, 1
-    lookup_rows ost_reuse_lookup_pairs_5, 5, 4, 0, 1
-    lookup_rows ost_reuse_lookup_pairs_6, 6, 4, 0, 1
-    lookup_rows ost_reuse_lookup_pairs_7, 7, 4, 0, 1
-    lookup_rows ost_reuse_lookup_pairs_8, 8, 4, 0, 1
+    lookup_rows ost_reuse_lookup_rows_3, 3, 8, 8, 1, 0
+    lookup_rows ost_reuse_lookup_rows_4, 4, 16, 8, 1, 0
+    lookup_rows ost_reuse_lookup_rows_5, 5, 4, 4, 0, 0
+    lookup_rows ost_reuse_lookup_rows_6, 6, 4, 4, 0, 0
+    lookup_rows ost_reuse_lookup_rows_7, 7, 4, 4, 0, 0
+    lookup_rows ost_reuse_lookup_rows_8, 8, 4, 4, 0, 0
+    lookup_rows ost_reuse_lookup_pairs_3, 3, 8, 8, 1, 1
+    lookup_rows ost_reuse_lookup_pairs_4, 4, 16, 8, 1, 1
+    lookup_rows ost_reuse_lookup_pairs_5, 5, 4, 4, 0, 1
+    lookup_rows ost_reuse_lookup_pairs_6, 6, 4, 4, 0, 1
+    lookup_rows ost_reuse_lookup_pairs_7, 7, 4, 4, 0, 1
+    lookup_rows ost_reuse_lookup_pairs_8, 8, 4, 4, 0, 1
 
 #endif
 

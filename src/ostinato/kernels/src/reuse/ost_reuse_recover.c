@@ -38,7 +38,7 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_ragged(const ost_reuse_recovery
     }
 }
 
-void ost_reuse_recover(const ost_reuse_recovery *pass)
+OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
 {
     const int32_t full = pass->channels / OST_REUSE_TILE;
     for (int32_t tile = 0; tile < full; tile++) {
@@ -50,7 +50,7 @@ void ost_reuse_recover(const ost_reuse_recovery *pass)
     }
 }
 
-void ost_reuse_accumulate(const ost_reuse_recovery *pass, int first, int16_t *rest)
+OST_PHASE_FUNCTION void ost_reuse_accumulate(const ost_reuse_recovery *pass, int first, int16_t *rest)
 {
     const int32_t tiles = ost_reuse_tiles(pass->channels);
     const int32_t tile_bytes = OST_REUSE_TILE * (int32_t)sizeof(int16_t);
@@ -75,35 +75,43 @@ void ost_reuse_accumulate(const ost_reuse_recovery *pass, int first, int16_t *re
     }
 }
 
-/* Four channels, from the order 0 2 1 3. */
-OST_INLINE void finish_four(int8_t *to, const void *from, int32_t bits, int32_t count)
+/* Up to four channels, from the order 0 2 1 3. */
+OST_INLINE void finish_some(int8_t *to, const int8_t *from, int32_t bits, int32_t count)
 {
-    int16_t sums[4];
-    memcpy(sums, from, sizeof sums);
-    const int32_t order[4] = {0, 2, 1, 3};
+    const uint32_t even = ost_load_u32(from), odd = ost_load_u32(from + 4);
+    const uint32_t halves[4] = {even, odd, even >> 16, odd >> 16};
     for (int32_t k = 0; k < count; k++) {
-        to[k] = ost_saturate_s8(sums[order[k]] >> bits);
+        to[k] = ost_saturate_s8((int16_t)halves[k] >> bits);
     }
 }
 
 OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass, const int16_t *rest)
 {
-    const int32_t padded = OST_REUSE_TILE * ost_reuse_tiles(pass->channels);
-    const int32_t in_out = ost_reuse_positions_in_out(pass->positions, pass->channels);
+    const int32_t channels = pass->channels, bits = pass->fraction_bits;
+    const int32_t row = OST_REUSE_TILE * ost_reuse_tiles(channels) * (int32_t)sizeof(int16_t);
+    const int32_t in_out = ost_reuse_positions_in_out(pass->positions, channels);
     const int8_t *from = pass->out;
     int8_t *out = pass->out;
-    for (int32_t n = 0; n < pass->positions; n++, from += 2 * padded) {
+    for (int32_t n = 0; n < pass->positions; n++, from += row, out += channels) {
         if (n == in_out) {
             from = (const int8_t *)rest;
         }
-        for (int32_t m = 0; m < pass->channels; m += 4, out += 4) {
-            const int32_t left = pass->channels - m;
-            if (left < 4) {
-                finish_four(out, from + 2 * m, pass->fraction_bits, left);
-                out += left - 4;
-            } else {
-                finish_four(out, from + 2 * m, pass->fraction_bits, 4);
+        int32_t m = 0;
+        for (; m + 4 <= channels; m += 4) {
+#if OST_HAS_DSP
+            /* Doubling with saturation until the result is the high byte: the same as shift and saturate. */
+            uint32_t even = ost_load_u32(from + 2 * m), odd = ost_load_u32(from + 2 * m + 4);
+            for (int32_t k = bits; k < 8; k++) {
+                even = ost_qadd16(even, even);
+                odd = ost_qadd16(odd, odd);
             }
+            ost_store_u32(out + m, (even >> 8 & 0x00ff00ffu) | (odd & 0xff00ff00u));
+#else
+            finish_some(out + m, from + 2 * m, bits, 4);
+#endif
+        }
+        if (m < channels) {
+            finish_some(out + m, from + 2 * m, bits, channels - m);
         }
     }
 }

@@ -51,7 +51,7 @@ OST_PHASE_FUNCTION static void ost_reuse_gather_run(const int8_t *corner, int32_
     }
 }
 
-ost_slice_run ost_reuse_slice_run(const ost_window *w, const ost_reuse_slices *slices, int32_t words, int32_t s,
+OST_PHASE_FUNCTION ost_slice_run ost_reuse_slice_run(const ost_window *w, const ost_reuse_slices *slices, int32_t words, int32_t s,
                                   const int8_t *x, int32_t oy, int32_t ox, int32_t count, int8_t *buffer)
 {
     const int32_t channels = w->input.channels, width = w->input.width + 2 * w->padding.width;
