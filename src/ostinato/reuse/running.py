@@ -49,9 +49,9 @@ class RunningCentroids:
         """(G, 2^H, L) centroids where an id that was never seen has the count-weighted mean of the seen ids at the
         smallest Hamming distance (zeros in a group that has seen nothing).
 
-        Ids are corners of a hypercube, searched breadth first from the seen ones. A corner at distance d adds up the
-        sums of its neighbours at distance d − 1, in which each seen id at distance d turns up d times, once for
-        each order's last bit; there is no search over pairs of ids.
+        Ids are corners of a hypercube, searched breadth first from the seen ones: a corner at distance d adds up its
+        neighbours at distance d − 1. Each seen id at distance d turns up d! times, which cancels in the mean. There
+        is no search over pairs of ids.
         """
         filled = self.centroids.clone()
         missing = self.counts <= 0
@@ -60,10 +60,10 @@ class RunningCentroids:
         frontier = torch.cat([self.centroids.double() * weights, weights], 2)
         frontier[missing] = 0
         hashes = self.counts.shape[1].bit_length() - 1
-        for distance in range(1, hashes + 1):
+        for _ in range(hashes):
             if not bool(missing.any()):
                 break
-            sums = _neighbour_sums(frontier, hashes) / distance
+            sums = _neighbour_sums(frontier, hashes)
             found = missing & (sums[..., -1] > 0)
             filled[found] = (sums[..., :-1] / sums[..., -1:])[found].to(filled.dtype)
             frontier = torch.where(found.unsqueeze(2), sums, torch.zeros_like(sums))
