@@ -25,6 +25,7 @@ CONFIGS = st.builds(
     fine_tune_epochs=COUNT,
     calibration_images=st.integers(1, 10**6),
     train_limit=COUNT,
+    precision=st.sampled_from(["float32", "bfloat16"]),
     seed=st.integers(0, 2**31),
 )
 
@@ -52,6 +53,7 @@ def test_another_configuration_is_refused_by_its_field(tmp_path: Path) -> None:
         ("colour = 3", "unknown field 'colour'"),
         ('seed = "one"', "seed is 'one', expected int"),
         ("epochs = 0", "epochs is 0; it must be at least 1"),
+        ('precision = "int8"', "precision is 'int8'"),
     ],
 )
 def test_unreadable_configurations(tmp_path: Path, text: str, complaint: str) -> None:

@@ -29,6 +29,9 @@ CalibrationImages = Annotated[
 TrainLimit = Annotated[
     int | None, typer.Option("--train-limit", help="Train on that many images only, for a quick look.", min=1)
 ]
+Precision = Annotated[
+    str, typer.Option("--precision", help="Training in float32, or in bfloat16: twice as fast where the CPU has it.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the split, the weights, the hashes and the order of images.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

@@ -29,6 +29,7 @@ def run(
     fine_tune_epochs: options.FineTuneEpochs = None,
     calibration_images: options.CalibrationImages = 500,
     train_limit: options.TrainLimit = None,
+    precision: options.Precision = "float32",
     seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -51,6 +52,7 @@ def run(
         fine_tune_epochs=fine_tune_epochs,
         calibration_images=calibration_images,
         train_limit=train_limit,
+        precision=precision,
         seed=seed,
     )
     errors = Console(stderr=True, highlight=False)

@@ -49,6 +49,7 @@ def train(
     download: options.Download = False,
     epochs: options.Epochs = None,
     train_limit: options.TrainLimit = None,
+    precision: options.Precision = "float32",
     seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -59,7 +60,7 @@ def train(
 
       ostinato train --model cifarnet --data digits --out runs/net
     """
-    config = RunConfig(model=model, data=data, epochs=epochs, train_limit=train_limit, seed=seed)
+    config = RunConfig(model=model, data=data, epochs=epochs, train_limit=train_limit, precision=precision, seed=seed)
     dataset = datasets.load(data, data_dir=data_dir, download=download, seed=seed)
     network = train_conventional(config, dataset, out, progress=not quiet)
     _print(_accuracies(network, dataset, out), json)
@@ -80,6 +81,7 @@ def convert(
     fine_tune_epochs: options.FineTuneEpochs = None,
     calibration_images: options.CalibrationImages = 500,
     train_limit: options.TrainLimit = None,
+    precision: options.Precision = "float32",
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -97,6 +99,7 @@ def convert(
         fine_tune_epochs=fine_tune_epochs,
         calibration_images=calibration_images,
         train_limit=train_limit,
+        precision=precision,
         seed=int(meta["seed"]),
     )
     reuse = convert_model(conventional, chosen)

@@ -38,7 +38,8 @@ class RunConfig:
 
     `epochs` and `fine_tune_epochs` of None take the data set's default (`SCHEDULES`). `calibration_images` training
     images, unlabelled, initialise hashes, refit weights and set activation ranges. `train_limit` trains on that many
-    images only (for quick looks; the report says so).
+    images only (for quick looks; the report says so). `precision` is `float32` or `bfloat16`, which trains about twice
+    as fast on processors that have it; evaluation is float32 always.
     """
 
     model: str = "cifarnet"
@@ -50,6 +51,7 @@ class RunConfig:
     fine_tune_epochs: int | None = None
     calibration_images: int = 500
     train_limit: int | None = None
+    precision: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,6 +59,8 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise OstinatoError(f"{name} is {value}; it must be at least {least}.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise OstinatoError(f"precision is {self.precision!r}; known: float32, bfloat16.")
         if self.seed < 0:
             raise OstinatoError(f"seed is {self.seed}; it must be 0 or more.")
 

@@ -71,6 +71,7 @@ def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *
         run_dir=folder,
         progress=progress,
         train_limit=config.train_limit,
+        precision=config.precision,  # type: ignore[arg-type]  # checked by RunConfig
         meta={"model": config.model, "kwargs": kwargs},
     )
     return _finished(result, network)
@@ -132,6 +133,7 @@ def fine_tune(
         progress=progress,
         teacher=teacher.eval(),
         train_limit=min([*limits, len(dataset.train)]),
+        precision=config.precision,  # type: ignore[arg-type]  # checked by RunConfig
         meta=meta,
     )
     return _finished(result, network)
