@@ -68,14 +68,16 @@ def random_window(rng: np.random.Generator, channels: int, outputs: int, most_co
 
 
 def random_hash(rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int) -> QHash:
-    """Hyperplanes through the middle of the data, some of them far away from it."""
-    vectors = rng.integers(-127, 128, (groups, hashes, length)).astype(np.int8)
-    vectors[rng.random((groups, hashes)) < 0.05] = 0
+    """Hyperplanes through the middle of the data, some of them far away from it; a tree of them now and then."""
+    tree = bool(hashes <= 8 and rng.random() < 0.4)
+    planes = (1 << hashes) - 1 if tree else hashes
+    vectors = rng.integers(-127, 128, (groups, planes, length)).astype(np.int8)
+    vectors[rng.random((groups, planes)) < 0.05] = 0
     centre = vectors.astype(np.int64) @ np.full(length, (zero_point + rng.integers(-128, 128)) // 2)
-    offset = -centre + rng.normal(0, 1500 * np.sqrt(length), (groups, hashes)).astype(np.int64)
-    far = rng.random((groups, hashes)) < 0.03
+    offset = -centre + rng.normal(0, 1500 * np.sqrt(length), (groups, planes)).astype(np.int64)
+    far = rng.random((groups, planes)) < 0.03
     offset[far] = rng.choice([-(1 << 30), 1 << 30], int(far.sum()))
-    return QHash(vectors=vectors, offset=offset.astype(np.int32))
+    return QHash(vectors=vectors, offset=offset.astype(np.int32), tree=tree)
 
 
 def make_image(

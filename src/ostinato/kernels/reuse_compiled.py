@@ -35,7 +35,7 @@ _SLACK = 16
 
 SOURCES = (
     *SHARED_SOURCES,
-    *(f"reuse/ost_reuse_{name}" for name in ("compiled_s8.c", "ids.c", "lookup.c", "lookup_rows.S")),
+    *(f"reuse/ost_reuse_{name}" for name in ("compiled_s8.c", "ids.c", "window_ids.S", "lookup.c", "lookup_rows.S")),
 )
 
 PHASES: dict[str, Phase] = {
@@ -44,6 +44,7 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_copy_tail": "transformation",
     "ost_reuse_map_ids": "clustering",
     "ost_reuse_row_ids": "clustering",
+    "ost_reuse_id_window": "recovering",
     "ost_reuse_window_ids": "recovering",
     "ost_reuse_recover_windows": "recovering",
     "ost_reuse_recover_runs": "recovering",
@@ -104,6 +105,7 @@ def _params(op: QReuseCompiled, slices: Slices | None) -> dict[str, Any]:
         "length": int(op.length),
         "hash": {
             "hashes": op.hash.hashes,
+            "tree": int(op.hash.tree),
             "words": words(op.length),
             "offsets": ArrayRef("hash_offsets"),
             "vectors": ArrayRef("hash_vectors"),

@@ -91,6 +91,7 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
             "input_zero_point": int(op.input.zero_point),
             "hash": {
                 "hashes": op.hash.hashes,
+                "tree": int(op.hash.tree),
                 "words": words(op.length),
                 "offsets": ArrayRef("hash_offsets"),
                 "vectors": ArrayRef("hash_vectors"),

@@ -20,13 +20,14 @@ _LONGEST_RUN = 128
 _INT32 = 1 << 31
 
 SHARED_SOURCES = tuple(
-    f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c")
+    f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "tree.c")
 )
 SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_pad_input": "transformation",
     "ost_reuse_slice_run": "transformation",
     "ost_reuse_gather_run": "transformation",
     "ost_reuse_hash_run": "clustering",
+    "ost_reuse_tree_run": "clustering",
     **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, _PART + 1)},
 }  # fmt: skip
 
@@ -104,7 +105,7 @@ def place_columns(values: IntArray, leading: int, lanes: int) -> IntArray:
 
 
 def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int, ...]) -> dict[str, IntArray]:
-    """`hash_offsets` (int32) and `hash_vectors` (int16) as ost_reuse_hash.h lays them out.
+    """`hash_offsets` (int32) and `hash_vectors` (int16) as ost_reuse_hash.h and ost_reuse_tree.h lay them out.
 
     Args:
         name: the layer's, for messages.
@@ -127,7 +128,7 @@ def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int,
             )
         # Beyond the reach of the projection an offset alone decides, however large it is.
         offset = -np.clip(hashing.offset[group].astype(np.int64), -reach - 1, reach + 1)
-        for part in np.array_split(np.arange(hashing.hashes), -(-hashing.hashes // _PART)):
+        for part in _parts(hashing):
             pairs = v[part].reshape(len(part), -1, 4)[:, :, list(CHANNEL_ORDER)].reshape(len(part), -1, 2, 2)
             offsets.append(offset[part])
             vectors.append(pairs.transpose(1, 2, 0, 3).reshape(-1))
@@ -135,6 +136,12 @@ def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int,
         "hash_offsets": np.concatenate(offsets).astype(np.int32),
         "hash_vectors": np.concatenate(vectors).astype(np.int16),
     }
+
+
+def _parts(hashing: QHash) -> list[IntArray]:
+    """Planes that lie side by side: up to 4 hashes that one pass computes; the planes of a tree each by itself."""
+    planes = hashing.vectors.shape[1]
+    return np.array_split(np.arange(planes), planes if hashing.tree else -(-planes // _PART))
 
 
 def to_channel_order(values: IntArray, multiple: int) -> IntArray:

@@ -110,19 +110,24 @@ class QAvgPool2d(QOp):
 
 @dataclass(frozen=True, kw_only=True)
 class QHash:
-    """Integer LSH: bit h of group g = [ Σ_l vectors[g, h, l] · q_l + offset[g, h] > 0 ], most significant bit first.
+    """Integer hashing: plane p of group g answers the bit [ Σ_l vectors[g, p, l] · q_l + offset[g, p] > 0 ].
+
+    LSH: one plane a bit, P = H, the id is all bits, most significant first. Tree: P = 2^H − 1 planes in heap order; at
+    level h the plane 2^h − 1 + prefix is asked, its bit is appended to the prefix, and the id is the last prefix.
 
     `offset` folds the input's zero point and the threshold: −(zp_in · Σ_l v_l + θ / (scale_in · scale_v)), rounded.
     The rows of a ragged last slice are zero-padded to `length`.
     """
 
-    vectors: Int8Array  # (G, H, L)
-    offset: Int32Array  # (G, H)
+    vectors: Int8Array  # (G, P, L)
+    offset: Int32Array  # (G, P)
+    tree: bool = False
 
     @property
     def hashes(self) -> int:
-        """H."""
-        return int(self.vectors.shape[1])
+        """H, bits of an id."""
+        planes = int(self.vectors.shape[1])
+        return planes.bit_length() if self.tree else planes
 
 
 @dataclass(frozen=True, kw_only=True)

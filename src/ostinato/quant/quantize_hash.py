@@ -29,7 +29,7 @@ def quantize_hash(op: FloatReuse, source: QTensor, groups: int) -> QHash:
             f"layer '{op.name}': hashing slices of length {length} can overflow int32; the longest is "
             f"{(_OFFSET_LIMIT - 1) // (INT8_MAX * 128)}"
         )
-    real = np.swapaxes(op.hash_vectors.numpy(), 1, 2)  # (G, H, L)
+    real = np.swapaxes(op.hash_vectors.numpy(), 1, 2)  # (G, P, L)
     index = np.arange(groups) % len(real)
     real, thresholds = real[index].copy(), op.thresholds.numpy()[index]
     ragged = op.geometry.K % length

@@ -63,9 +63,11 @@ def im2col(x: Int8Array, dims: ConvDims, columns: np.ndarray[Any, Any], pad_valu
 def hash_ids(vectors: Int64Array, hashing: QHash, group: int) -> Int64Array:
     """Cluster ids of (N, ≤L) integer vectors by hash group `group`."""
     length = vectors.shape[1]
-    projected = vectors @ hashing.vectors[group, :, :length].astype(np.int64).T + hashing.offset[group]
-    weights = 1 << np.arange(hashing.hashes - 1, -1, -1, dtype=np.int64)
-    ids: Int64Array = (projected > 0) @ weights
+    bits = vectors @ hashing.vectors[group, :, :length].astype(np.int64).T + hashing.offset[group] > 0  # (N, P)
+    ids: Int64Array = np.zeros(len(vectors), np.int64)
+    for level in range(hashing.hashes):
+        plane = (1 << level) - 1 + ids if hashing.tree else np.full_like(ids, level)
+        ids = 2 * ids + bits[np.arange(len(ids)), plane]
     return ids
 
 

@@ -5,7 +5,8 @@
  * multiplied by the weights. In compiled scope the products are tables that were computed at export.
  *
  * Arrays that are called packed are laid out by the Python package's kernels/reuse_image.py and reuse_compiled.py, and
- * described beside the code that reads them: hashes in src/reuse/ost_reuse_hash.h, slices in ost_reuse_slices.h.
+ * described beside the code that reads them: hashes in src/reuse/ost_reuse_hash.h
+ * and ost_reuse_tree.h, slices in ost_reuse_slices.h.
  * L is padded to words of 4 columns whose hash components and weights are zero; vectors are never read beyond the
  * input tensor.
  */
@@ -20,7 +21,8 @@ extern "C" {
 
 /* Hyperplanes of all groups; a group is what one vector is hashed by. */
 typedef struct {
-    int32_t hashes;         /* H */
+    int32_t hashes;         /* H, bits of an id */
+    int32_t tree;           /* 1: the 2^H - 1 planes of a tree, of which H are asked; 0: H planes, one for each bit */
     int32_t words;          /* ceil(L / 4) */
     const int32_t *offsets; /* packed, negated: a bit is the sign of offset - v.x */
     const int16_t *vectors; /* packed, negated */

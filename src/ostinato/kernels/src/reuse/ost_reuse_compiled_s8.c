@@ -59,21 +59,24 @@ OST_INLINE int arguments_are_valid(const ost_reuse_compiled_s8_params *p, const 
 }
 
 /* Every output's window of the id map. */
-OST_PHASE_FUNCTION static void ost_reuse_recover_windows(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup,
-                            const compiled_scratch *m, int8_t *out)
+OST_PHASE_FUNCTION static void ost_reuse_recover_windows(const ost_reuse_compiled_s8_params *p,
+                                                         const ost_lookup *lookup, const compiled_scratch *m,
+                                                         int8_t *out)
 {
-    const ost_window *w = &p->window;
-    for (int32_t oy = 0; oy < w->output.height; oy++) {
-        for (int32_t ox = 0; ox < w->output.width; ox++, out += w->output.channels) {
-            ost_reuse_window_ids(p, m->map, oy, ox, m->ids);
+    const ost_id_window window = ost_reuse_id_window(p);
+    const ost_shape size = p->window.output;
+    for (int32_t oy = 0; oy < size.height; oy++) {
+        const uint8_t *corner = m->map + oy * window.step_y;
+        for (int32_t ox = 0; ox < size.width; ox++, corner += window.step_x, out += size.channels) {
+            ost_reuse_window_ids(&window, corner, m->ids);
             ost_reuse_lookup(lookup, m->ids, out);
         }
     }
 }
 
 /* Runs of outputs: their ids first, then their sums. */
-OST_PHASE_FUNCTION static void ost_reuse_recover_runs(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup, const compiled_scratch *m,
-                         const int8_t *x, int8_t *out)
+OST_PHASE_FUNCTION static void ost_reuse_recover_runs(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup,
+                                                      const compiled_scratch *m, const int8_t *x, int8_t *out)
 {
     const ost_window *w = &p->window;
     const int32_t longest = ost_reuse_run_length(w), step = p->rows * ost_lookup_id_bytes(p->hash.hashes);

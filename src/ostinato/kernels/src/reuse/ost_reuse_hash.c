@@ -2,6 +2,7 @@
 #include "ost_reuse_hash.h"
 
 #include "ost_reuse_hash_pairs.h"
+#include "ost_reuse_tree.h"
 
 /* How many hashes the next part has when `left` hashes are to be split into `parts`. */
 OST_INLINE int32_t part_size(int32_t left, int32_t parts)
@@ -82,6 +83,10 @@ OST_INLINE void hash_all(const ost_hash_run *run, const int32_t *offsets, const 
 
 OST_PHASE_FUNCTION void ost_reuse_hash_run(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run)
 {
+    if (hash->tree) {
+        ost_reuse_tree_run(hash, group, run);
+        return;
+    }
     const int32_t *offsets = hash->offsets + group * hash->hashes;
     const int16_t *vectors = hash->vectors + group * hash->hashes * hash->words * 4;
     int32_t left = hash->hashes;

@@ -95,36 +95,34 @@ OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p,
     }
 }
 
-/* In whole blocks of 16 bytes, for this is done for every output: what is written too far is the next copy's place or
- * slack, what is read too far is the map's slack. */
-OST_INLINE void copy_ids(uint8_t *to, const uint8_t *from, int32_t bytes)
-{
-    for (; bytes > 0; bytes -= 16, to += 16, from += 16) {
-        const uint32_t a = ost_load_u32(from), b = ost_load_u32(from + 4);
-        const uint32_t c = ost_load_u32(from + 8), d = ost_load_u32(from + 12);
-        ost_store_u32(to, a);
-        ost_store_u32(to + 4, b);
-        ost_store_u32(to + 8, c);
-        ost_store_u32(to + 12, d);
-        OST_KEEP_LOOP();
-    }
-}
-
-OST_PHASE_FUNCTION void ost_reuse_window_ids(const ost_reuse_compiled_s8_params *p, const uint8_t *map, int32_t oy,
-                                             int32_t ox, uint8_t *ids)
+ost_id_window ost_reuse_id_window(const ost_reuse_compiled_s8_params *p)
 {
     const ost_window *w = &p->window;
     const int32_t pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
-    const int32_t width = w->input.width + 2 * w->padding.width;
+    const int32_t row = (w->input.width + 2 * w->padding.width) * pixel_bytes;
     const int32_t together = w->dilation.width == 1 ? w->kernel.width : 1; /* taps that lie side by side */
-    const int32_t bytes = together * pixel_bytes;
-    const uint8_t *row = map + (oy * w->stride.height * width + ox * w->stride.width) * pixel_bytes;
-    for (int32_t kh = 0; kh < w->kernel.height; kh++, row += w->dilation.height * width * pixel_bytes) {
-        for (int32_t kw = 0; kw < w->kernel.width; kw += together, ids += bytes) {
-            copy_ids(ids, row + kw * w->dilation.width * pixel_bytes, bytes);
+    ost_id_window window;
+    window.rows = w->kernel.height;
+    window.row_step = w->dilation.height * row;
+    window.parts = w->kernel.width / together;
+    window.part_step = w->dilation.width * pixel_bytes;
+    window.part_bytes = together * pixel_bytes;
+    window.step_y = w->stride.height * row;
+    window.step_x = w->stride.width * pixel_bytes;
+    return window;
+}
+
+#if !OST_HAS_DSP
+OST_PHASE_FUNCTION void ost_reuse_window_ids(const ost_id_window *window, const uint8_t *corner, uint8_t *ids)
+{
+    for (int32_t row = 0; row < window->rows; row++, corner += window->row_step) {
+        const uint8_t *from = corner;
+        for (int32_t part = 0; part < window->parts; part++, from += window->part_step, ids += window->part_bytes) {
+            ost_copy_bytes((int8_t *)ids, (const int8_t *)from, window->part_bytes);
         }
     }
 }
+#endif
 
 OST_PHASE_FUNCTION void ost_reuse_row_ids(const ost_reuse_compiled_s8_params *p, const int8_t *x, int32_t oy, int32_t ox, int32_t count,
                        int8_t *gather, uint8_t *ids)

@@ -9,9 +9,23 @@
  * bytes: the last block of the last pixel is hashed from there where whole words would reach beyond the input. */
 void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *params, const int8_t *in, int8_t *tail, uint8_t *map);
 
-/* Pixel-aligned: the ids of one window, one behind the other. */
-void ost_reuse_window_ids(const ost_reuse_compiled_s8_params *params, const uint8_t *map, int32_t oy, int32_t ox,
-                          uint8_t *ids);
+/* A window of the id map, in bytes: rows of the kernel, of which each is one part (dilation 1) or a part for each tap.
+ * The assembly knows the order of the first five fields. */
+typedef struct {
+    int32_t rows;
+    int32_t row_step;
+    int32_t parts;
+    int32_t part_step;
+    int32_t part_bytes;
+    int32_t step_y; /* from one output to the next */
+    int32_t step_x;
+} ost_id_window;
+
+ost_id_window ost_reuse_id_window(const ost_reuse_compiled_s8_params *params);
+
+/* Pixel-aligned: the ids of the window at `corner`, one behind the other; OST_LOOKUP_SLACK bytes behind both `ids` and
+ * the map may be touched. */
+void ost_reuse_window_ids(const ost_id_window *window, const uint8_t *corner, uint8_t *ids);
 
 /* Otherwise: the ids (count x S) of outputs (oy, ox) to (oy, ox + count - 1); x is the padded input. */
 void ost_reuse_row_ids(const ost_reuse_compiled_s8_params *params, const int8_t *x, int32_t oy, int32_t ox,
