@@ -1,4 +1,4 @@
-"""Whole networks and single layers: integers stay close to floats, proofs hold, and what cannot be proven is refused."""
+"""Whole networks and single layers: integers stay close to floats, proofs hold, the unprovable is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ NETWORKS = {
         nn.Flatten(), nn.Dropout(), nn.Linear(8 * 2 * 6, 5),
     ),
     "signed activations": lambda: nn.Sequential(
-        nn.Conv2d(3, 12, 3), nn.MaxPool2d(2), nn.Conv2d(12, 8, 3), nn.Hardtanh(-0.2, 0.3), nn.Flatten(), nn.Linear(72, 4),
+        nn.Conv2d(3, 12, 3), nn.MaxPool2d(2), nn.Conv2d(12, 8, 3), nn.Hardtanh(-0.2, 0.3), nn.Flatten(),
+        nn.Linear(72, 4),
     ),
     "padded pooling, averages": lambda: nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
