@@ -67,9 +67,12 @@ def random_window(rng: np.random.Generator, channels: int, outputs: int, most_co
     )
 
 
-def random_hash(rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int) -> QHash:
+def random_hash(
+    rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int, tree: bool | None
+) -> QHash:
     """Hyperplanes through the middle of the data, some of them far away from it; a tree of them now and then."""
-    tree = bool(hashes <= 8 and rng.random() < 0.4)
+    if tree is None:
+        tree = bool(hashes <= 8 and rng.random() < 0.4)
     planes = (1 << hashes) - 1 if tree else hashes
     vectors = rng.integers(-127, 128, (groups, planes, length)).astype(np.int8)
     vectors[rng.random((groups, planes)) < 0.05] = 0
@@ -81,7 +84,14 @@ def random_hash(rng: np.random.Generator, groups: int, hashes: int, length: int,
 
 
 def make_image(
-    rng: np.random.Generator, dims: ConvDims, length: int, hashes: int, order: Order, *, gain: float = 1.0
+    rng: np.random.Generator,
+    dims: ConvDims,
+    length: int,
+    hashes: int,
+    order: Order,
+    *,
+    gain: float = 1.0,
+    tree: bool | None = None,
 ) -> QReuseImage:
     """Outputs spread over int8 at gain 1; a large gain saturates the int16 tables and sums."""
     channels, columns = dims.output[2], dims.columns
@@ -99,7 +109,7 @@ def make_image(
         dims=dims,
         length=length,
         columns=column_order(dims, order),
-        hash=random_hash(rng, slices, hashes, length, zero),
+        hash=random_hash(rng, slices, hashes, length, zero, tree),
         weight=weight,
         multiplier=np.clip(multiplier, 1, (1 << 31) - 1).astype(np.int32),
         offset=offset.astype(np.int32),
@@ -141,6 +151,7 @@ def make_compiled(
     pixel_aligned: bool,
     largest: int = 127,
     bits: int | None = None,
+    tree: bool | None = None,
 ) -> QReuseCompiled:
     """`largest` bounds the table's entries: up to 63 all rows can be added in pairs."""
     zero = int(rng.integers(-128, 128))
@@ -158,7 +169,7 @@ def make_compiled(
         length=length,
         columns=column_order(dims, order),
         pixel_aligned=pixel_aligned,
-        hash=random_hash(rng, groups, hashes, length, zero),
+        hash=random_hash(rng, groups, hashes, length, zero, tree),
         table=table,
         offset=offset.astype(np.int32),
         fraction_bits=bits,

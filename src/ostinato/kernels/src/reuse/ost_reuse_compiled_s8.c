@@ -108,9 +108,10 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
         return OST_NO_SCRATCH;
     }
     const int32_t channels = p->window.output.channels;
-    const ost_lookup lookup = {p->hash.hashes, p->rows,   (channels + OST_LOOKUP_TILE - 1) / OST_LOOKUP_TILE,
-                               channels,       p->table,  p->offset,
-                               p->paired,      p->fraction_bits};
+    ost_lookup lookup = {p->hash.hashes, p->rows,  (channels + OST_LOOKUP_TILE - 1) / OST_LOOKUP_TILE,
+                         channels,       p->table, p->offset,
+                         p->paired,      p->fraction_bits, 0};
+    lookup.alike = ost_lookup_alike(&lookup, 0);
     if (p->pixel_aligned) {
         ost_reuse_map_ids(p, in, m.tail, m.map);
         ost_reuse_recover_windows(p, &lookup, &m, out);

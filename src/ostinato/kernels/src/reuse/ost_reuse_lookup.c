@@ -74,8 +74,10 @@ OST_INLINE void add_tiles(const ost_lookup *lookup, const void *ids, int32_t til
 OST_PHASE_FUNCTION void ost_reuse_lookup(const ost_lookup *lookup, const void *ids, int8_t *out)
 {
     const int32_t full = lookup->channels / OST_LOOKUP_TILE;
-    for (int32_t tile = 0, count; tile < full; tile += count) {
-        for (count = 1; tile + count < full && lookup->paired[tile + count] == lookup->paired[tile]; count++) {
+    int32_t count = lookup->alike;
+    for (int32_t tile = 0; tile < full; tile += count) {
+        if (tile > 0) {
+            count = ost_lookup_alike(lookup, tile);
         }
         add_tiles(lookup, ids, tile, count, out + tile * OST_LOOKUP_TILE);
     }

@@ -23,7 +23,19 @@ typedef struct {
     const int16_t *offset; /* tiles x 16, channels in the order 0 2 1 3 of every 4 */
     const uint8_t *paired; /* tiles */
     int32_t fraction_bits;
+    int32_t alike; /* ost_lookup_alike of tile 0 */
 } ost_lookup;
+
+/* Full tiles from `tile` on that are all paired or all not: they are one call of the look-up. */
+OST_INLINE int32_t ost_lookup_alike(const ost_lookup *lookup, int32_t tile)
+{
+    int32_t count = 1;
+    while ((tile + count + 1) * OST_LOOKUP_TILE <= lookup->channels &&
+           lookup->paired[tile + count] == lookup->paired[tile]) {
+        count++;
+    }
+    return count;
+}
 
 /* Bytes behind ids (of a map, of a window, of a run of outputs) that may be read or written. */
 #define OST_LOOKUP_SLACK 16

@@ -2,7 +2,7 @@
  * channels added to 8 int16 x 2 accumulators.
  *
  * The ids of two rows are one load; UXTAB (UXTAH) makes addresses of them. `pairs` adds the two rows by SADD8 before
- * they are widened: 27 cycles for two rows (32 channels), 31 without. The last load of a pair fetches the next ids, so
+ * they are widened: 27 cycles for two rows (32 results), 30 without. The last load of a pair fetches the next ids, so
  * up to 4 bytes behind the ids are read. 4, 8 or 16 pairs are unrolled, the first pass enters behind the pairs it does
  * not have, and an odd last row follows them. */
 
@@ -30,7 +30,7 @@
     .equ    F_OFFSET, 16
     .equ    F_OUT, 20
     .equ    F_TILES, 24
-    .equ    F_ODD, 28
+    .equ    F_AFTER, 28         /* where the loop is left to: an odd last row, or saturation */
     .equ    F_BITS, 32
     .equ    F_SATURATE, 36
     .equ    F_BYTES, 48
@@ -54,38 +54,59 @@
     .endif
     .endm
 
-/* One word of both rows, to two accumulators. */
-    .macro  add_words even, odd, paired
-    .if \paired
-    sadd8   r12, r12, lr
-    sxtab16 \even, \even, r12
-    sxtab16 \odd, \odd, r12, ror #8
-    .else
-    sxtab16 \even, \even, r12
-    sxtab16 \odd, \odd, r12, ror #8
-    sxtab16 \even, \even, lr
-    sxtab16 \odd, \odd, lr, ror #8
-    .endif
+/* One word of a row to two accumulators. */
+    .macro  add_word even, odd, word
+    sxtab16 \even, \even, \word
+    sxtab16 \odd, \odd, \word, ror #8
     .endm
 
-/* Rows at r2 + \first and r3 + \second; afterwards r1 has advanced by \advance and r2, r3 are the next ones. */
+    .macro  add_words even, odd
+    sadd8   r12, r12, lr
+    add_word \even, \odd, r12
+    .endm
+
+/* Rows at r2 + \first and r3 + \second; afterwards r1 has advanced by \advance and r2, r3 are the next ones. r3 was
+ * computed first, so it is used first; a row's last word takes the place of its address. */
     .macro  pair_of_rows first, second, advance, narrow, paired
+    .if \paired
     ldr.w   lr, [r3, #(\second)]
     ldr.w   r12, [r2, #(\first)]
-    add_words r4, r5, \paired
+    add_words r4, r5
     ldr.w   r12, [r2, #(\first + 4)]
     ldr.w   lr, [r3, #(\second + 4)]
-    add_words r6, r7, \paired
+    add_words r6, r7
     ldr.w   r12, [r2, #(\first + 8)]
     ldr.w   lr, [r3, #(\second + 8)]
-    add_words r8, r9, \paired
+    add_words r8, r9
     ldr.w   r12, [r2, #(\first + 12)]
     ldr.w   lr, [r3, #(\second + 12)]
     next_ids \narrow
     .if \advance
     add.w   r1, r1, #(\advance)
     .endif
-    add_words r10, r11, \paired
+    add_words r10, r11
+    .else
+    ldr.w   r12, [r3, #(\second)]
+    ldr.w   lr, [r3, #(\second + 4)]
+    add_word r4, r5, r12
+    add_word r6, r7, lr
+    ldr.w   r12, [r3, #(\second + 8)]
+    ldr.w   r3, [r3, #(\second + 12)]
+    ldr.w   lr, [r2, #(\first)]
+    add_word r8, r9, r12
+    add_word r10, r11, r3
+    add_word r4, r5, lr
+    ldr.w   r12, [r2, #(\first + 4)]
+    ldr.w   lr, [r2, #(\first + 8)]
+    ldr.w   r3, [r2, #(\first + 12)]
+    next_ids \narrow
+    .if \advance
+    add.w   r1, r1, #(\advance)
+    .endif
+    add_word r6, r7, r12
+    add_word r8, r9, lr
+    add_word r10, r11, r3
+    .endif
     addresses \narrow
     .endm
 
@@ -138,9 +159,12 @@
     str     r7, [sp, #F_BITS]
     saturate_entry r11, r7, r12, 5f
     str.w   r11, [sp, #F_SATURATE]
-    and     r8, r2, #1
-    str.w   r8, [sp, #F_ODD]
+    adr.w   r12, 4f
+    orr     r12, r12, #1                /* Thumb */
     lsrs    r2, r2, #1                  /* pairs */
+    it      cs
+    movcs   r11, r12
+    str.w   r11, [sp, #F_AFTER]
     add.w   r1, r1, r2, lsl #(2 - \narrow)
     add.w   r1, r1, #(4 - 2 * \narrow)  /* the loop is one load ahead */
     str     r1, [sp, #F_END]
@@ -188,26 +212,24 @@
     bne.w   2b
 
     .p2align 2
-3:  ldr     r3, [sp, #F_ODD]
-    cbz     r3, 4f
-    ldr.w   r12, [r2]
+3:  ldr     r3, [sp, #F_BITS]
+    ldr     r0, [sp, #F_OUT]
+    ldr.w   r12, [sp, #F_AFTER]
+    bx      r12
+
+    .p2align 2
+4:  ldr.w   r12, [r2]                   /* an odd last row */
     ldr.w   lr, [r2, #4]
-    sxtab16 r4, r4, r12
-    sxtab16 r5, r5, r12, ror #8
-    sxtab16 r6, r6, lr
-    sxtab16 r7, r7, lr, ror #8
+    add_word r4, r5, r12
+    add_word r6, r7, lr
     ldr.w   r12, [r2, #8]
     ldr.w   lr, [r2, #12]
-    sxtab16 r8, r8, r12
-    sxtab16 r9, r9, r12, ror #8
-    sxtab16 r10, r10, lr
-    sxtab16 r11, r11, lr, ror #8
-    add.w   r1, r1, #stride
-
-4:  ldr     r3, [sp, #F_BITS]
-    ldr     r0, [sp, #F_OUT]
+    add_word r8, r9, r12
+    add_word r10, r11, lr
     ldr.w   r12, [sp, #F_SATURATE]
+    add.w   r1, r1, #stride
     bx      r12
+
     .p2align 2
 5:  saturate_table 6f
 6:  pack_tile r3, r12

@@ -38,21 +38,22 @@
     saturate_row 7, \done
     .endm
 
-    .macro  pack_word to, even, odd, bits, mask
+/* Even channels come to bytes 0 and 2, odd ones to 1 and 3; SEL takes either, by the flags of the addition. */
+    .macro  pack_word to, even, odd, bits, rest
     lsr     \even, \even, \bits
-    lsr     \odd, \odd, \bits
-    and     \even, \even, \mask
-    and     \odd, \odd, \mask
-    orr     \to, \even, \odd, lsl #8
+    lsl     \odd, \odd, \rest
+    sel     \to, \even, \odd
     .endm
 
-/* After the jump; \mask is overwritten. */
-    .macro  pack_tile bits, mask
-    mov     \mask, #0x00ff00ff
-    pack_word r4, r4, r5, \bits, \mask
-    pack_word r5, r6, r7, \bits, \mask
-    pack_word r6, r8, r9, \bits, \mask
-    pack_word r7, r10, r11, \bits, \mask
+/* After the jump; \rest is overwritten. */
+    .macro  pack_tile bits, rest
+    mov     \rest, #0x00ff00ff
+    uadd8   \rest, \rest, \rest
+    rsb     \rest, \bits, #8
+    pack_word r4, r4, r5, \bits, \rest
+    pack_word r5, r6, r7, \bits, \rest
+    pack_word r6, r8, r9, \bits, \rest
+    pack_word r7, r10, r11, \bits, \rest
     .endm
 
 #endif /* OST_REUSE_PACK_ASM_H */
