@@ -147,6 +147,27 @@ def bits(vector: list[int], hashing: QHash, group: int) -> int:
     return result
 
 
+@given(st.integers(1, 4), st.integers(0, 10**6))
+def test_a_tree_asks_one_plane_a_level(hashes: int, seed: int) -> None:
+    """Walking children 2p + 1 (bit 0) and 2p + 2 (bit 1) from the root; leaves are numbered from left to right."""
+    rng = np.random.default_rng(seed)
+    planes = 2**hashes - 1
+    hashing = QHash(
+        vectors=rng.integers(-127, 128, (2, planes, 5)).astype(np.int8),
+        offset=rng.integers(-9000, 9000, (2, planes)).astype(np.int32),
+        tree=True,
+    )
+    assert hashing.hashes == hashes
+    rows = rng.integers(-128, 128, (6, 5))
+    for row_values, made in zip(rows.tolist(), reference.hash_ids(rows, hashing, 1), strict=True):
+        plane = 0
+        for _ in range(hashes):
+            total = int(hashing.offset[1, plane])
+            total += sum(int(v) * q for v, q in zip(hashing.vectors[1, plane], row_values, strict=True))
+            plane = 2 * plane + 1 + (total > 0)
+        assert made == plane - planes
+
+
 def sat16(value: int) -> int:
     return clamp(value, -(2**15), 2**15 - 1)
 
