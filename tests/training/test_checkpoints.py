@@ -3,11 +3,12 @@ import json
 import pytest
 import torch
 
+from ostinato import files as files_module
 from ostinato import models
 from ostinato.errors import CheckpointError, ModelError
-from ostinato.training import files as files_module
+from ostinato.files import write_atomically
 from ostinato.training import load_checkpoint, load_model_state, save_model
-from ostinato.training.files import digest, write_atomically
+from ostinato.training.files import digest
 
 META = {"classes": ["dark", "grey", "light"], "dataset": "tiny", "seed": 3, "patterns": {"conv": {"length": 9}}}
 

@@ -56,9 +56,14 @@ def assemble_row(
     simulation: SimulationReport,
     dataset: ImageDataset,
 ) -> Row:
-    """The row from its measurements."""
+    """The row from its measurements.
+
+    r_t counts the clusters whose results are computed during inference. In compiled scope there are none: every result
+    is in the table, so r_t is 1, and what it costs is flash.
+    """
     patterns = {name: layer.pattern for name, layer in reuse_layers(network).items()}
-    vectors, clusters = sum(s.vectors for s in reuse.values()), sum(s.clusters for s in reuse.values())
+    computed = {name: 0 if patterns[name].scope == "compiled" else stats.clusters for name, stats in reuse.items()}
+    vectors = sum(stats.vectors for stats in reuse.values())
     layers = tuple(
         Layer(
             name=layer.name,
@@ -67,7 +72,7 @@ def assemble_row(
             instructions=layer.instructions,
             phases=Phases(**layer.phases),
             pattern=str(patterns[layer.name]) if layer.name in patterns else None,
-            redundancy_ratio=reuse[layer.name].r_t if layer.name in reuse else None,
+            redundancy_ratio=1.0 - computed[layer.name] / reuse[layer.name].vectors if layer.name in reuse else None,
         )
         for layer in simulation.layers
     )
@@ -77,7 +82,7 @@ def assemble_row(
         kernel=method.kernel,
         top1_float=top1_float,
         top1_int8=top1_int8,
-        redundancy_ratio=1.0 - clusters / vectors if vectors else None,
+        redundancy_ratio=1.0 - sum(computed.values()) / vectors if vectors else None,
         flops_remaining=flops_remaining(network, reuse, to_input(dataset.test.images[:1])),
         instructions=simulation.instructions,
         cycles=simulation.cycles,

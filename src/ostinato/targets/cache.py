@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from ostinato.errors import ToolchainError
+from ostinato.files import write_atomically
 
 CACHE_VARIABLE = "OSTINATO_CACHE_DIR"
 
@@ -68,18 +68,5 @@ def content_key(parts: Iterable[str | bytes]) -> str:
 
 def copy_atomically(source: Path, destination: Path) -> None:
     """Copy a file so that `destination` is either the old file or the whole new one."""
-    write_atomically(source.read_bytes(), destination)
+    write_atomically(destination, source.read_bytes())
     destination.chmod(0o755)
-
-
-def write_atomically(data: bytes, destination: Path) -> None:
-    """Write a file so that `destination` is either the old file or the whole new one."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        temporary.replace(destination)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ostinato.errors import ToolchainError
+from ostinato.files import write_atomically
 from ostinato.targets.boards import MIB, Board
-from ostinato.targets.cache import BuildCache, content_key, copy_atomically, write_atomically
+from ostinato.targets.cache import BuildCache, content_key, copy_atomically
 from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolchain
 from ostinato.targets.cores import Core, get_core
 from ostinato.targets.objects import OBJECT_FOLDER, Defines, compile_objects, link
@@ -119,7 +120,7 @@ def compile_firmware(
 
     script_text = linker_script(place, keep_unused=keep_unused)
     script = cache.path("ld", content_key([script_text]), ".ld")
-    write_atomically(script_text.encode(), script)  # another process may be linking with it
+    write_atomically(script, script_text.encode())  # another process may be linking with it
     flags = (*target, "-static", "-Wl,-e,Reset_Handler", "-Wl,--gc-sections", "-T", str(script))
     elf = _link_firmware(tools, objects, flags, script_text, cache)
     copy_atomically(elf, Path(out))

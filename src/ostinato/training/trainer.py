@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.data import Augmentation, Split
+from ostinato.files import write_atomically
 from ostinato.training.batches import EpochPlan
 from ostinato.training.checkpoints import save_state
 from ostinato.training.display import Display
 from ostinato.training.evaluation import evaluate, evaluating
-from ostinato.training.files import write_atomically
 from ostinato.training.interrupts import StopRequest, stop_on_interrupt
 from ostinato.training.optimisation import (
     clip_gradients,
@@ -153,11 +153,7 @@ class Trainer:
         best: Mapping[str, Any] = {"epoch": self.state.best_epoch, "valid_top1": self.state.best_top1}
         save_state(self.run_dir / "model.pt", self.state.best_weights, meta={**self.meta, **best})
         lines = "".join(json.dumps(record) + "\n" for record in self.state.history)
-        write_atomically(self.run_dir / "metrics.jsonl", lambda file: _write(file, lines))
-
-
-def _write(file: Any, text: str) -> None:
-    file.write(text.encode())
+        write_atomically(self.run_dir / "metrics.jsonl", lines.encode())
 
 
 @contextmanager
