@@ -24,6 +24,8 @@ PATTERNS = [
     Pattern(7, 3, "c.kh.kw", "batch", "layer"),
     Pattern(5, 3, scope="compiled"),
     Pattern(4, 3, scope="compiled", sharing="block", init="itq"),
+    Pattern(4, 2, scope="compiled", sharing="block", clustering="tree", init="pca", gradient="frozen"),
+    Pattern(7, 2, clustering="tree", init="pca", gradient="frozen"),
 ]
 
 
@@ -72,7 +74,7 @@ def test_the_operator_meets_torchs_own_checks(pattern):
         (
             inputs, layer.weight.detach(), None, layer.hash_vectors.detach(), layer.thresholds.detach(),
             layer.centroids, layer.centroid_counts, pattern.length, pattern.hashes, pattern.order, pattern.scope,
-            pattern.sharing, list(g.stride), list(g.padding), list(g.dilation), "conv2",
+            pattern.sharing, pattern.clustering, list(g.stride), list(g.padding), list(g.dilation), "conv2",
         ),
         test_utils=("test_schema", "test_faketensor"),
     )  # fmt: skip

@@ -106,9 +106,7 @@ def test_itq_quantises_better_than_pca_where_variances_are_unequal():
     z = corners[torch.randint(0, 4, (2000,), generator=generator)] + 0.02 * torch.randn(2000, 2, generator=generator)
     errors = {}
     for init in ("pca", "itq"):
-        vectors, thresholds = initial_hash(
-            ConvGeometry(2, 1, 1), Pattern(2, 2, sharing="layer", init=init), z[:, None]
-        )
+        vectors, thresholds = initial_hash(ConvGeometry(2, 1, 1), Pattern(2, 2, sharing="layer", init=init), z[:, None])
         clusters = compact(bindec(project(z, vectors, thresholds)), 4)
         errors[init] = (z - cluster_means(z, clusters)[clusters.index]).square().sum().item()
     assert errors["itq"] < 0.1 * errors["pca"]

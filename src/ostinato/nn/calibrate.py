@@ -86,7 +86,8 @@ def _calibrate_layer(
 ) -> None:
     inputs = [_capture(model, layer, batch)[0] for batch in batches]
     if layer.pattern.init != "random":
-        vectors, thresholds = initial_hash(layer.geometry, layer.pattern, _sample_vectors(inputs, layer), name)
+        sample = _sample_vectors(inputs, layer)
+        vectors, thresholds = initial_hash(layer.geometry, layer.pattern, sample, name, layer.weight)
         layer.hash_vectors.copy_(vectors)
         layer.thresholds.copy_(thresholds)
     if layer.pattern.scope == "compiled":

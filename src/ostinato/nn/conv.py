@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ostinato.errors import ConversionError, ModelError
 from ostinato.nn.op import reuse_conv2d_op
-from ostinato.reuse import ConvGeometry, Pattern, ReuseStats, RunningCentroids, initial_hash, reuse_conv2d
+from ostinato.reuse import ConvGeometry, Pattern, ReuseStats, RunningCentroids, random_hash, reuse_conv2d
 from ostinato.reuse.functional import cluster_ids
 
 
@@ -47,9 +47,9 @@ def geometry_of(conv: nn.Conv2d) -> ConvGeometry:
 class ReuseConv2d(nn.Module):
     """A convolution under a reuse pattern.
 
-    Parameters: `weight` (M, C, KH, KW), `bias` (M,) or None, `hash_vectors` (G, L, H), `thresholds` (G, H), with
-    G = slices, blocks or 1 as `pattern.sharing` says; a bit is v·x − θ > 0. Rows of hash vectors beyond a ragged
-    last slice are zero and stay zero.
+    Parameters: `weight` (M, C, KH, KW), `bias` (M,) or None, `hash_vectors` (G, L, P), `thresholds` (G, P), with
+    P = `pattern.planes` and G = slices, blocks or 1 as `pattern.sharing` says; a bit is v·x − θ > 0. Rows of hash
+    vectors beyond a ragged last slice are zero and stay zero.
 
     Buffers in compiled scope: `centroids` (slices or blocks, 2^H, L) and `centroid_counts` (slices or blocks, 2^H);
     None in the other scopes. In evaluation, centroids of ids never seen (count zero) hold their nearest seen
@@ -78,8 +78,7 @@ class ReuseConv2d(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         self.bias = nn.Parameter(torch.zeros(geometry.out_channels)) if bias else None
         # Fitted initialisations start from the random one until `calibrate` has shown them data.
-        start = pattern if pattern.init == "random" else _with_random_init(pattern)
-        vectors, thresholds = initial_hash(geometry, start)
+        vectors, thresholds = random_hash(geometry, pattern)
         learns = pattern.gradient != "frozen"
         self.hash_vectors = nn.Parameter(vectors, requires_grad=learns)
         self.thresholds = nn.Parameter(thresholds, requires_grad=learns)
@@ -190,7 +189,7 @@ class ReuseConv2d(nn.Module):
                 f"layer '{self.layer_name}' has compiled scope but no centroids yet: train it, or call "
                 "ostinato.calibrate with some images"
             )
-        return running.filled()
+        return running.filled(self.pattern.clustering)
 
     def cluster_ids(self, x: Tensor) -> Tensor:
         """Ids (B, positions, slices) int64: of output pixels and slices, or of padded input pixels and blocks."""
@@ -206,7 +205,8 @@ class ReuseConv2d(nn.Module):
 
     def _prepare(self) -> None:
         """What must hold before a forward pass: hashes fitted if they are to be, centroids of all ids in evaluation."""
-        if not self._ran and self.pattern.init != "random" and not bool(self.thresholds.any()):
+        unfitted = bool(self.hash_vectors.any()) and not bool(self.thresholds.any())  # a tree may be all zeros
+        if not self._ran and self.pattern.init != "random" and unfitted:
             warnings.warn(
                 f"layer '{self.layer_name}' runs with random hashes: init={self.pattern.init!r} is fitted to images by "
                 "ostinato.calibrate, which was not called",
@@ -232,10 +232,6 @@ class ReuseConv2d(nn.Module):
             f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, padding={g.padding}, "
             f"dilation={g.dilation}, bias={self.bias is not None}, {self.pattern}"
         )
-
-
-def _with_random_init(pattern: Pattern) -> Pattern:
-    return Pattern.from_dict({**pattern.to_dict(), "init": "random"})
 
 
 def _fill_after_load(module: nn.Module, _: Any) -> None:

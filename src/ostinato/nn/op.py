@@ -1,8 +1,8 @@
 """`torch.ops.ostinato.reuse_conv2d`: evaluation of a reuse layer as one operator, so that export sees one node.
 
 Arguments, in order: x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, length, hashes, order,
-scope, sharing, stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation needs, and
-the node's `nn_module_stack` names the module.
+scope, sharing, clustering, stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation
+needs, and the node's `nn_module_stack` names the module.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def _op(
     order: str,
     scope: str,
     sharing: str,
+    clustering: str,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
@@ -36,7 +37,7 @@ def _op(
 ) -> Tensor:
     return reuse_conv2d(
         x, weight, bias, hash_vectors, thresholds,
-        Pattern(length, hashes, order, scope, sharing, gradient="frozen"),
+        Pattern(length, hashes, order, scope, sharing, clustering, init="pca", gradient="frozen"),
         stride=(stride[0], stride[1]), padding=(padding[0], padding[1]), dilation=(dilation[0], dilation[1]),
         centroids=centroids, counts=centroid_counts, layer_name=layer_name,
     ).contiguous()  # fmt: skip
@@ -56,6 +57,7 @@ def _(
     order: str,
     scope: str,
     sharing: str,
+    clustering: str,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
@@ -76,7 +78,7 @@ def reuse_conv2d_op(
     """`reuse_conv2d` in evaluation through the operator; arguments as there, centroids filled."""
     y: Tensor = torch.ops.ostinato.reuse_conv2d(
         x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts,
-        pattern.length, pattern.hashes, pattern.order, pattern.scope, pattern.sharing,
+        pattern.length, pattern.hashes, pattern.order, pattern.scope, pattern.sharing, pattern.clustering,
         list(geometry.stride), list(geometry.padding), list(geometry.dilation), layer_name,
     )  # fmt: skip
     return y

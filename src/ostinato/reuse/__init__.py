@@ -7,8 +7,8 @@ from ostinato.reuse.assignment import ReuseStats
 from ostinato.reuse.cost import LayerCost, layer_cost
 from ostinato.reuse.functional import cluster_ids, hashed_vectors, quantised_columns, reuse_conv2d
 from ostinato.reuse.geometry import ConvGeometry
-from ostinato.reuse.hashing import bindec, project
-from ostinato.reuse.initialise import initial_hash
+from ostinato.reuse.hashing import bindec, project, tree_ids
+from ostinato.reuse.initialise import initial_hash, random_hash
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.refit import LeastSquares
 from ostinato.reuse.running import RunningCentroids
@@ -31,7 +31,9 @@ __all__ = [
     "layer_cost",
     "project",
     "quantised_columns",
+    "random_hash",
     "reuse_conv2d",
+    "tree_ids",
     "weight_from_matrix",
     "weight_matrix",
 ]

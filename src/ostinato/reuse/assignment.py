@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse.clustering import Clusters, cluster_means, compact, flat_keys
-from ostinato.reuse.hashing import bindec, project
+from ostinato.reuse.hashing import hash_rows
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.running import RunningCentroids
 
@@ -68,7 +68,7 @@ class Assignment:
     """The clusters of all vectors, and what led to them.
 
     Attributes:
-        projections: (R, H), v_h·x − θ_h.
+        projections: (R, H), v_h·x − θ_h; (R, 0) for a tree, which does not learn.
         keys: (R,), panel << H | id.
         clusters: of the keys.
         centroids: (C, L).
@@ -83,12 +83,12 @@ class Assignment:
 def assign(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Assignment:
     """Cluster the vectors of `columns` (B, P, S·L) by their ids; updates running centroids and statistics."""
     batch, _, width = columns.shape
-    _, length, hashes = hash_vectors.shape
+    length, hashes = hash_vectors.shape[1], reuse.pattern.hashes
     slices = width // length
     rows = columns.reshape(-1, length)
-    projections = project(rows, hash_vectors, thresholds)
+    ids, projections = hash_rows(rows, hash_vectors, thresholds, reuse.pattern.clustering)
     per_image = reuse.pattern.scope == "image"
-    keys = flat_keys(bindec(projections), batch, slices, hashes, per_image)
+    keys = flat_keys(ids, batch, slices, hashes, per_image)
     clusters = compact(keys, (slices * (batch if per_image else 1)) << hashes)
     unseen = 0
     if reuse.fixed:

@@ -70,7 +70,7 @@ class ReuseMatmul(torch.autograd.Function):
     ) -> Tensor:
         """Cluster, multiply each centroid once, sum the products that each row reuses."""
         batch, positions, width = columns.shape
-        _, length, hashes = hash_vectors.shape
+        length, hashes = hash_vectors.shape[1], reuse.pattern.hashes
         slices = width // length
         assignment = assign(columns, hash_vectors, thresholds, reuse)
         clusters, centroids = assignment.clusters, assignment.centroids
@@ -99,9 +99,7 @@ class ReuseMatmul(torch.autograd.Function):
             weight_gradient[panel] = assignment.centroids[start:end].t() @ summed
         through = _input_gradient(ctx, assignment, centroid_gradients)
         lookup = _row_gradients(outer, weights, slices, length)
-        state = Clustered(
-            columns.reshape(-1, length), assignment, centroid_gradients, lookup, hash_vectors.shape[0]
-        )
+        state = Clustered(columns.reshape(-1, length), assignment, centroid_gradients, lookup, hash_vectors.shape[0])
         vectors, thresholds = _hash_gradients(ctx, state, hash_vectors, through)
         return None if through is None else through.view_as(columns), weight_gradient, vectors, thresholds, None
 

@@ -15,7 +15,8 @@ class LayerCost:
 
     Attributes:
         conventional: 2·N·K·M.
-        hashing: 2·H·L for each vector hashed: TREC's N·K·H, less where ids exist once per input pixel and block.
+        hashing: 2·H·L for each vector hashed (a vector meets H of a tree's planes): TREC's N·K·H, less where ids
+            exist once per input pixel and block.
         gathering: additions that form centroids, one per element of X; none in compiled scope.
         gemm: 2·N_c·L·M summed over slices, r_c of the conventional; none in compiled scope, where tables hold it.
         recovery: additions of M results per output pixel and slice but the first.

@@ -10,7 +10,7 @@ from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats
 from ostinato.reuse.autograd import QuantiseVectors, ReuseMatmul
 from ostinato.reuse.geometry import ConvGeometry, Pair
-from ostinato.reuse.hashing import bindec, project
+from ostinato.reuse.hashing import hash_rows
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.views import im2col, pad_input, weight_matrix, whole_slices
@@ -42,9 +42,10 @@ def reuse_conv2d(
         x: (B, C, H, W), finite.
         weight: (M, C, KH, KW).
         bias: (M,) or None.
-        hash_vectors: (G, L, H); slice s uses matrix s mod G. Rows beyond a ragged last slice are ignored.
-        thresholds: (G, H).
-        pattern: L, H, order, scope, sharing and gradient.
+        hash_vectors: (G, L, P), P = `pattern.planes`; slice s uses matrix s mod G. Rows beyond a ragged last slice
+            are ignored.
+        thresholds: (G, P).
+        pattern: L, H, order, scope, sharing, clustering and gradient.
         stride, padding, dilation: as in torch's conv2d, padding with zeros.
         centroids: (S or blocks, 2^H, L), compiled scope only: looked up in evaluation, updated in place in training.
         counts: (S or blocks, 2^H), with `centroids`.
@@ -120,7 +121,7 @@ def cluster_ids(
 ) -> Tensor:
     """Ids (B, P, S) int64 of the `hashed_vectors` of `x`."""
     vectors = hashed_vectors(x, geometry, pattern)
-    ids = bindec(project(vectors.reshape(-1, pattern.length), hash_vectors, thresholds))
+    ids, _ = hash_rows(vectors.reshape(-1, pattern.length), hash_vectors, thresholds, pattern.clustering)
     return ids.view(vectors.shape[0], vectors.shape[1], -1)
 
 
@@ -177,7 +178,7 @@ def check_hash(
     """Refuse hash tensors whose shapes are not the pattern's."""
     pattern.validate_for(geometry, layer_name)
     groups = pattern.hash_groups(geometry)
-    expected = (groups, pattern.length, pattern.hashes), (groups, pattern.hashes)
+    expected = (groups, pattern.length, pattern.planes), (groups, pattern.planes)
     found = tuple(hash_vectors.shape), tuple(thresholds.shape)
     if found != expected:
         raise PatternError(

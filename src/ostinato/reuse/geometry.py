@@ -13,9 +13,7 @@ def _pair(value: int | Pair, field: str, minimum: int) -> Pair:
     """`value` as (vertical, horizontal), refusing anything that is not two integers of at least `minimum`."""
     pair = (value, value) if isinstance(value, int) else tuple(value)
     if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, int) or v < minimum for v in pair):
-        raise PatternError(
-            f"{field} of a convolution must be one or two integers of at least {minimum}, not {value!r}"
-        )
+        raise PatternError(f"{field} of a convolution must be one or two integers of at least {minimum}, not {value!r}")
     return pair
 
 

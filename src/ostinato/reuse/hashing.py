@@ -1,9 +1,11 @@
-"""Locality-sensitive hashing: sign bits of projections, packed into ids (TREC §3.1, Eq. 3.1)."""
+"""Ids of vectors: sign bits of projections (TREC §3.1, Eq. 3.1), of H hyperplanes or along a path through a tree."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+_PROJECTED_LEVELS = 6  # to here one product with all planes is faster than picking each vector's own
 
 
 def project(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
@@ -11,11 +13,11 @@ def project(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
 
     Args:
         rows: (R, L) vectors; row r belongs to hash group r mod G.
-        hash_vectors: (G, L, H).
-        thresholds: (G, H).
+        hash_vectors: (G, L, P).
+        thresholds: (G, P).
 
     Returns:
-        (R, H) projections.
+        (R, P) projections.
     """
     groups, length, hashes = hash_vectors.shape
     if groups == 1:
@@ -34,3 +36,38 @@ def bindec(projections: Tensor) -> Tensor:
     """Ids (R,) int64 of projections (R, H): a bit is 1 where the projection is above zero."""
     bits = (projections > 0).to(projections.dtype)
     return (bits @ bit_values(projections.shape[-1], projections)).long()  # exact: at most 16 bits
+
+
+def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
+    """Ids (R,) int64 of `rows` (R, L) by trees of hyperplanes (DESIGN §5.5).
+
+    Nodes are in heap order: at level h a vector whose bits so far are `prefix` meets plane 2^h − 1 + prefix, and its
+    next bit is v·x − θ > 0. The root's bit is the most significant. Arguments as in `project`, with P = 2^H − 1. A
+    plane of zeros gives bit 0.
+    """
+    groups, length, planes = hash_vectors.shape
+    hashes = (planes + 1).bit_length() - 1
+    projected = min(hashes, _PROJECTED_LEVELS)
+    grouped = rows.view(-1, groups, length).transpose(0, 1)
+    upper = slice(0, (1 << projected) - 1)
+    bits = torch.bmm(grouped, hash_vectors[:, :, upper]) - thresholds[:, None, upper] > 0
+    prefix = torch.zeros(groups, bits.shape[1], 1, dtype=torch.long, device=rows.device)
+    for level in range(projected):
+        prefix = 2 * prefix + bits.gather(2, prefix + ((1 << level) - 1))
+    ids = prefix.squeeze(2).t().reshape(-1)
+    if projected == hashes:
+        return ids
+    vectors, offsets = hash_vectors.transpose(1, 2).reshape(-1, length), thresholds.reshape(-1)
+    tree = torch.arange(len(rows), device=rows.device) % groups * planes
+    for level in range(projected, hashes):
+        node = tree + ids + ((1 << level) - 1)
+        ids = 2 * ids + ((rows * vectors[node]).sum(1) - offsets[node] > 0)
+    return ids
+
+
+def hash_rows(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, clustering: str) -> tuple[Tensor, Tensor]:
+    """Ids (R,) int64 of `rows` (R, L), and the projections (R, H) that a learning hash needs: a tree's are (R, 0)."""
+    if clustering == "tree":
+        return tree_ids(rows, hash_vectors, thresholds), rows.new_empty(len(rows), 0)
+    projections = project(rows, hash_vectors, thresholds)
+    return bindec(projections), projections

@@ -8,15 +8,30 @@ from torch import Tensor
 from ostinato.errors import PatternError
 from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.tree import fit_tree, output_gram
 
 _ITQ_ROUNDS = 25
 _NEGLIGIBLE = 1e-9  # an axis with less than this share of the largest variance carries nothing
 
 
+def random_hash(geometry: ConvGeometry, pattern: Pattern) -> tuple[Tensor, Tensor]:
+    """Hash vectors (G, L, P) drawn from N(0, 1), P = `pattern.planes`, and zero thresholds (G, P) (TREC §5, DR §III).
+
+    Rows beyond a ragged last slice are zero. The same for the same seed; `pattern.init` is not looked at.
+    """
+    return _random_directions(geometry, pattern, torch.Generator().manual_seed(pattern.seed)), torch.zeros(
+        pattern.hash_groups(geometry), pattern.planes
+    )
+
+
 def initial_hash(
-    geometry: ConvGeometry, pattern: Pattern, vectors: Tensor | None = None, layer_name: str = "layer"
+    geometry: ConvGeometry,
+    pattern: Pattern,
+    vectors: Tensor | None = None,
+    layer_name: str = "layer",
+    weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Hash vectors (G, L, H) and thresholds (G, H) under `pattern.init`, the same for the same seed and vectors.
+    """Hash vectors (G, L, P) and thresholds (G, P) under `pattern.init`, the same for the same seed and vectors.
 
     `random` draws N(0, 1) and zero thresholds and needs no data (TREC §5, DR §III). The fitted ones choose
     hyperplanes through the vectors of each group and scale them so that projections have unit deviation:
@@ -25,27 +40,33 @@ def initial_hash(
     * `pca`: principal axes, most variance first, thresholds at the medians;
     * `itq`: principal axes rotated to make bits and projections agree (iterative quantisation).
 
+    A tree's plane is the principal axis of its node's vectors, measured by what they do to the layer's outputs, and
+    cuts halfway between the two means along it; see `fit_tree`.
+
     Args:
         geometry: of the layer.
-        pattern: L, H, sharing, init, seed.
+        pattern: L, H, sharing, clustering, init, seed.
         vectors: (n, G, L) calibration vectors of each hash group.
         layer_name: for error messages.
+        weight: (M, C, KH, KW) of the layer, for a tree only; without it a tree takes all outputs as alike.
 
     Raises:
         PatternError: if a fitted initialisation gets no vectors.
     """
-    groups, length, hashes = pattern.hash_groups(geometry), pattern.length, pattern.hashes
-    generator = torch.Generator().manual_seed(pattern.seed)
-    directions = torch.randn(groups, length, hashes, generator=generator) * _valid_rows(geometry, pattern)
     if pattern.init == "random":
-        return directions, torch.zeros(groups, hashes)
+        return random_hash(geometry, pattern)
     if vectors is None or vectors.shape[0] == 0:
         raise PatternError(
             f"layer '{layer_name}': hashes with init={pattern.init!r} are fitted to data; calibrate with images, or "
             "use init='random'"
         )
     z = vectors.detach().double().transpose(0, 1).cpu()  # (G, n, L)
-    directions = directions.double()
+    if pattern.clustering == "tree":
+        gram = None if weight is None else output_gram(weight.detach().double().cpu(), geometry, pattern)
+        planes, thresholds = fit_tree(z, pattern.hashes, gram)
+        return planes.float() * _valid_rows(geometry, pattern), thresholds.float()
+    generator = torch.Generator().manual_seed(pattern.seed)
+    directions = _random_directions(geometry, pattern, generator).double()
     if pattern.init != "median":
         directions = _principal(z, directions)
     if pattern.init == "itq":
@@ -56,6 +77,11 @@ def initial_hash(
     # ITQ's rotation balances bits around the mean; elsewhere the median halves the vectors.
     centre = projections.mean(1) if pattern.init == "itq" else projections.median(1).values
     return (directions / scale.unsqueeze(1)).float(), (centre / scale).float()
+
+
+def _random_directions(geometry: ConvGeometry, pattern: Pattern, generator: torch.Generator) -> Tensor:
+    shape = pattern.hash_groups(geometry), pattern.length, pattern.planes
+    return torch.randn(*shape, generator=generator) * _valid_rows(geometry, pattern)
 
 
 def _valid_rows(geometry: ConvGeometry, pattern: Pattern) -> Tensor:

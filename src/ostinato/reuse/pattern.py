@@ -13,12 +13,14 @@ from ostinato.errors import PatternError
 from ostinato.reuse.geometry import ConvGeometry
 
 MAX_HASHES = 16
+MAX_TREE_HASHES = 10  # a tree has 2^H − 1 hyperplanes, each with its share of the vectors to fit it to
 _MAX_CENTROID_NUMBERS = 2**28  # one GiB of float32: beyond it a compiled table is a mistake, not a choice
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "order": ("kh.kw.c", "c.kh.kw"),
     "scope": ("image", "batch", "compiled"),
     "sharing": ("slice", "block", "layer"),
+    "clustering": ("lsh", "tree"),
     "init": ("random", "median", "pca", "itq"),
     "gradient": ("flip", "trec", "straight-through", "frozen"),
 }
@@ -30,7 +32,7 @@ class Pattern:
 
     Attributes:
         length: L, columns of X in a neuron vector.
-        hashes: H, sign bits of an id, 1 to 16.
+        hashes: H, sign bits of an id, 1 to 16 (`tree`: 1 to 10).
         order: column order of X: `kh.kw.c` (a slice runs through the channels of a pixel) or `c.kh.kw` (a slice
             runs inside a channel, as in the papers).
         scope: whose vectors share clusters: those of one `image`, of the `batch`, or `compiled`: centroids
@@ -38,6 +40,9 @@ class Pattern:
         sharing: which slices share hash vectors: none (`slice`: one hash matrix for each), the slices of one channel
             `block` at all kernel positions (ids then exist once per input pixel; needs order `kh.kw.c` and L
             dividing the channels), or all (`layer`, as in the TREC artifact).
+        clustering: where an id's bits come from. `lsh`: H hyperplanes, a bit each. `tree`: 2^H − 1 hyperplanes in a
+            binary tree, of which a vector meets H, the bits so far choosing the next. A tree is fitted to calibration
+            vectors and does not learn: it needs init `pca` (of each node's vectors) and gradient `frozen`.
         init: first hash vectors: `random` (N(0, 1), zero thresholds, the papers'), random with `median`
             thresholds, principal axes (`pca`) or `itq` of calibration vectors.
         gradient: how the hash learns; `docs/method.md` compares them. `flip` is ours, `trec` is TREC §3.2.
@@ -60,6 +65,7 @@ class Pattern:
     order: str = "kh.kw.c"
     scope: str = "image"
     sharing: str = "slice"
+    clustering: str = "lsh"
     init: str = "random"
     gradient: str = "flip"
     slope: float = 10_000.0
@@ -94,6 +100,21 @@ class Pattern:
                 "a block of one pixel's channels"
             )
 
+        if self.clustering == "tree":
+            self._check_tree()
+
+    def _check_tree(self) -> None:
+        if self.init != "pca" or self.gradient != "frozen":
+            raise PatternError(
+                "a tree of hyperplanes is fitted to images and does not learn: write clustering='tree', init='pca', "
+                f"gradient='frozen' (not init={self.init!r}, gradient={self.gradient!r})"
+            )
+        if self.hashes > MAX_TREE_HASHES:
+            raise PatternError(
+                f"a tree of hyperplanes has at most {MAX_TREE_HASHES} hashes (levels), not {self.hashes}: it needs "
+                "2^H − 1 hyperplanes; use fewer, or clustering='lsh'"
+            )
+
     def _check_integer(self, field: str, minimum: int, maximum: int | None = None) -> None:
         value = getattr(self, field)
         bad = isinstance(value, bool) or not isinstance(value, int) or value < minimum
@@ -112,6 +133,11 @@ class Pattern:
     def ids(self) -> int:
         """2^H: how many ids a vector can have."""
         return 1 << self.hashes
+
+    @property
+    def planes(self) -> int:
+        """Hyperplanes of a hash matrix: H, or the 2^H − 1 of a tree."""
+        return self.hashes if self.clustering == "lsh" else self.ids - 1
 
     @property
     def pixelwise(self) -> bool:
@@ -183,7 +209,5 @@ class Pattern:
         return cls(**fields)
 
     def __str__(self) -> str:
-        return (
-            f"L={self.length} H={self.hashes} {self.order}, {self.scope} scope, hashes per {self.sharing} "
-            f"({self.init}, {self.gradient})"
-        )
+        how = f"{self.init}, {self.gradient}" if self.clustering == "lsh" else self.clustering
+        return f"L={self.length} H={self.hashes} {self.order}, {self.scope} scope, hashes per {self.sharing} ({how})"

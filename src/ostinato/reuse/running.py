@@ -45,30 +45,54 @@ class RunningCentroids:
         centroids[keys] += share.unsqueeze(1) * (means.to(centroids.dtype) - centroids[keys])
 
     @torch.no_grad()
-    def filled(self) -> Tensor:
-        """(G, 2^H, L) centroids where an id that was never seen has the count-weighted mean of the seen ids at the
-        smallest Hamming distance (zeros in a group that has seen nothing).
+    def filled(self, clustering: str = "lsh") -> Tensor:
+        """(G, 2^H, L) centroids where an id that was never seen has the count-weighted mean of its nearest seen ids.
 
-        Ids are corners of a hypercube, searched breadth first from the seen ones: a corner at distance d adds up its
-        neighbours at distance d − 1. Each seen id at distance d turns up d! times, which cancels in the mean. There
-        is no search over pairs of ids.
+        Nearest are those at the smallest Hamming distance; in a tree, those below the lowest common ancestor with any
+        (there, later bits of different branches have nothing to do with each other). A group that has seen nothing
+        has zeros.
         """
-        filled = self.centroids.clone()
         missing = self.counts <= 0
-        filled[missing] = 0
         weights = self.counts.double().unsqueeze(2)
-        frontier = torch.cat([self.centroids.double() * weights, weights], 2)
-        frontier[missing] = 0
+        weighted = torch.cat([self.centroids.double() * weights, weights], 2)
+        weighted[missing] = 0
+        filled = self.centroids.clone()
+        filled[missing] = 0
         hashes = self.counts.shape[1].bit_length() - 1
-        for _ in range(hashes):
-            if not bool(missing.any()):
-                break
-            sums = _neighbour_sums(frontier, hashes)
-            found = missing & (sums[..., -1] > 0)
-            filled[found] = (sums[..., :-1] / sums[..., -1:])[found].to(filled.dtype)
-            frontier = torch.where(found.unsqueeze(2), sums, torch.zeros_like(sums))
-            missing = missing & ~found
+        spread = _fill_from_relatives if clustering == "tree" else _fill_from_neighbours
+        spread(filled, weighted, missing, hashes)
         return filled
+
+
+def _fill_from_relatives(filled: Tensor, weighted: Tensor, missing: Tensor, hashes: int) -> None:
+    """Fill `missing` ids (G, 2^H) from `weighted` sums (G, 2^H, L + 1), the last one counts, up the tree."""
+    sums = weighted
+    for height in range(1, hashes + 1):
+        if not bool(missing.any()):
+            return
+        sums = sums[:, 0::2] + sums[:, 1::2]  # of the nodes `height` levels above the ids
+        relatives = sums.repeat_interleave(1 << height, 1)
+        found = missing & (relatives[..., -1] > 0)
+        filled[found] = (relatives[..., :-1] / relatives[..., -1:])[found].to(filled.dtype)
+        missing = missing & ~found
+
+
+def _fill_from_neighbours(filled: Tensor, weighted: Tensor, missing: Tensor, hashes: int) -> None:
+    """Fill `missing` ids (G, 2^H) from `weighted` sums (G, 2^H, L + 1), the last one counts, by Hamming distance.
+
+    Ids are corners of a hypercube, searched breadth first from the seen ones: a corner at distance d adds up its
+    neighbours at distance d − 1. Each seen id at distance d turns up d! times, which cancels in the mean. There
+    is no search over pairs of ids.
+    """
+    frontier = weighted
+    for _ in range(hashes):
+        if not bool(missing.any()):
+            return
+        sums = _neighbour_sums(frontier, hashes)
+        found = missing & (sums[..., -1] > 0)
+        filled[found] = (sums[..., :-1] / sums[..., -1:])[found].to(filled.dtype)
+        frontier = torch.where(found.unsqueeze(2), sums, torch.zeros_like(sums))
+        missing = missing & ~found
 
 
 def _neighbour_sums(values: Tensor, hashes: int) -> Tensor:

@@ -1,0 +1,100 @@
+"""Trees of hyperplanes fitted to calibration vectors, in the metric of a layer's outputs (DESIGN §5.5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.views import weight_matrix, whole_slices
+
+_FEWEST = 8  # vectors below which a node is not split
+_NEGLIGIBLE = 1e-9  # nor with less than this share of the root's variance
+_LLOYD_ROUNDS = 8
+
+
+def output_gram(weight: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:
+    """(G, L, L) Σ W_s·W_sᵀ over the slices s that a hash group serves.
+
+    eᵀ·gram·e is what an error e of one of its vectors does to the outputs, squared and summed over them.
+    """
+    groups, length = pattern.hash_groups(geometry), pattern.length
+    slices = whole_slices(weight_matrix(weight, pattern.order), length, 0).reshape(-1, groups, length, len(weight))
+    return torch.einsum("sgim,sgjm->gij", slices, slices)
+
+
+def fit_tree(vectors: Tensor, hashes: int, gram: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Hyperplanes that cut each node's vectors where it lowers the output error most, one axis at a time.
+
+    With R = gram^½, a node's plane is v = R·u for the first principal axis u of its vectors times R, scaled to
+    projections of unit deviation, and θ the midpoint of the two means that Lloyd's iteration finds along it. A node
+    with hardly any vectors, or whose vectors hardly differ in the outputs, has v = 0, θ = 0: all of them have bit 0.
+
+    Args:
+        vectors: (G, n, L), float64.
+        hashes: H.
+        gram: (G, L, L) from `output_gram`; None: the identity.
+
+    Returns:
+        Hash vectors (G, L, 2^H − 1) and thresholds (G, 2^H − 1), nodes in the heap order of `tree_ids`.
+    """
+    trees = []
+    for g, z in enumerate(vectors):
+        root = torch.eye(z.shape[1], dtype=z.dtype) if gram is None else _square_root(gram[g])
+        trees.append(_grow(z, root, hashes))
+    return torch.stack([planes.t() for planes, _ in trees]), torch.stack([thresholds for _, thresholds in trees])
+
+
+def _grow(z: Tensor, root: Tensor, hashes: int) -> tuple[Tensor, Tensor]:
+    """Planes (2^H − 1, L) and thresholds (2^H − 1,) of one tree for `z` (n, L)."""
+    levels = []
+    prefix = torch.zeros(len(z), dtype=torch.long)
+    least = 0.0
+    for level in range(hashes):
+        sizes = torch.bincount(prefix, minlength=1 << level)
+        members = torch.split(z[torch.argsort(prefix, stable=True)], sizes.tolist())
+        axes = [_principal_axis(node, root, least) for node in members]
+        planes = torch.stack([plane for plane, _ in axes])
+        if level == 0:
+            least = _NEGLIGIBLE * axes[0][1]
+        projections = (z * planes[prefix]).sum(1)
+        thresholds = _midpoints(projections, prefix, sizes)
+        levels.append((planes, thresholds))
+        prefix = 2 * prefix + (projections > thresholds[prefix])
+    return torch.cat([planes for planes, _ in levels]), torch.cat([thresholds for _, thresholds in levels])
+
+
+def _principal_axis(z: Tensor, root: Tensor, least: float) -> tuple[Tensor, float]:
+    """Plane v (L,) with projections of unit deviation, and the variance along it before; zero if it is ≤ `least`."""
+    if len(z) < _FEWEST:
+        return z.new_zeros(z.shape[1]), 0.0
+    shifted = (z - z.mean(0)) @ root
+    variances, axes = torch.linalg.eigh(shifted.t() @ shifted / len(z))
+    variance = float(variances[-1])
+    if variance <= max(least, torch.finfo(z.dtype).tiny):
+        return z.new_zeros(z.shape[1]), 0.0
+    plane = root @ axes[:, -1] / variance**0.5
+    return plane * plane[plane.abs().argmax()].sign(), variance  # an axis has no sign: make the largest entry positive
+
+
+def _midpoints(projections: Tensor, node: Tensor, sizes: Tensor) -> Tensor:
+    """Thresholds (nodes,) halfway between two means of each node's `projections` (n,); Lloyd's from the mean."""
+    nodes = len(sizes)
+    total = torch.bincount(node, projections, nodes)
+    thresholds = total / sizes.clamp_min(1)
+    for _ in range(_LLOYD_ROUNDS):
+        above = (projections > thresholds[node]).to(projections.dtype)
+        count, upper = torch.bincount(node, above, nodes), torch.bincount(node, above * projections, nodes)
+        rest = sizes - count
+        split = (count > 0) & (rest > 0)
+        middle = (upper / count.clamp_min(1) + (total - upper) / rest.clamp_min(1)) / 2
+        thresholds = torch.where(split, middle, thresholds)
+    return thresholds
+
+
+def _square_root(gram: Tensor) -> Tensor:
+    """The symmetric R with R·R = gram."""
+    values, axes = torch.linalg.eigh(gram)
+    root: Tensor = (axes * values.clamp_min(0).sqrt()) @ axes.t()
+    return root
