@@ -6,6 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from ostinato.kernels import reuse_compiled, reuse_image
+from ostinato.kernels.binding import Binding
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
+from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
 
@@ -30,10 +34,12 @@ def smooth_input(rng: np.random.Generator, shape: tuple[int, ...], zero_point: i
     y, x = np.mgrid[0:height, 0:width]
     waves = np.zeros(shape)
     for _ in range(4):
-        fy, fx, phase = rng.uniform(0, 1.5 / height, channels), rng.uniform(0, 1.5 / width, channels), rng.random(channels)
-        waves += rng.normal(size=channels) * np.cos(
-            2 * np.pi * (fy * y[..., None] + fx * x[..., None] + phase)
+        fy, fx, phase = (
+            rng.uniform(0, 1.5 / height, channels),
+            rng.uniform(0, 1.5 / width, channels),
+            rng.random(channels),
         )
+        waves += rng.normal(size=channels) * np.cos(2 * np.pi * (fy * y[..., None] + fx * x[..., None] + phase))
     waves += rng.normal(0, 0.05, shape)
     real = np.maximum(waves, 0) / max(np.abs(waves).max(), 1e-9)
     return np.clip(np.rint(real * 250) + zero_point, -128, 127).astype(np.int8)
@@ -192,6 +198,37 @@ def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
         aligned = False
     if dims.columns // length << hashes > 20000:  # keep the table small
         hashes = 4
-    return make_compiled(
-        rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits
-    )
+    return make_compiled(rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits)
+
+
+SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))
+
+
+def bind(op: QReuseImage | QReuseCompiled) -> Binding:
+    return bind_reuse_image(op) if isinstance(op, QReuseImage) else bind_reuse_compiled(op)
+
+
+def corner_cases() -> list[QReuseImage | QReuseCompiled]:
+    """What random layers seldom are: as small as can be, wider than a run, every rest of rows, words and channels."""
+    rng = np.random.default_rng(99)
+    ops: list[QReuseImage | QReuseCompiled] = []
+    smallest = ConvDims((1, 1, 1), (1, 1, 1), (1, 1))
+    wide = ConvDims((3, 300, 2), (2, 299, 5), (2, 2))
+    tall = ConvDims((24, 24, 3), (22, 22, 20), (3, 3))  # more than 256 rows: sums are flushed
+    for dims in (smallest, wide, tall):
+        for length in (1, dims.columns):
+            ops.append(make_image(rng, dims, length, 2, "kh.kw.c", tree=False))
+            ops.append(make_compiled(rng, dims, length, 3, "c.kh.kw", pixel_aligned=False, tree=False))
+        ops.append(make_compiled(rng, dims, dims.input[2], 4, "kh.kw.c", pixel_aligned=True, tree=False))
+    for hashes in range(1, 9):
+        for length in (*range(1, 10), 31, 32, 33, 37, 65):  # every entry into the unrolled products
+            dims = ConvDims((1, 4, length), (1, 4, 18), (1, 1))
+            ops.append(make_image(rng, dims, length, hashes, "kh.kw.c", tree=False))
+    for hashes in range(1, 13):
+        for taps in range(1, 36 if hashes <= 4 else 19):  # every entry into the unrolled look-up
+            dims = ConvDims((1, taps + 1, 2), (1, 2, 33), (1, taps))
+            largest = (63, 127)[taps % 2]
+            ops.append(
+                make_compiled(rng, dims, 2, hashes, "kh.kw.c", pixel_aligned=True, largest=largest, tree=hashes == 5)
+            )
+    return ops

@@ -150,7 +150,8 @@ def _tiles(op: QReuseCompiled) -> IntArray:
 
 
 def _pack_table(op: QReuseCompiled) -> IntArray:
-    return np.ascontiguousarray(_tiles(op)).astype(np.int8)
+    packed: IntArray = np.ascontiguousarray(_tiles(op)).astype(np.int8)
+    return packed
 
 
 def paired_tiles(op: QReuseCompiled) -> IntArray:
@@ -163,7 +164,8 @@ def paired_tiles(op: QReuseCompiled) -> IntArray:
     highest = even.max(axis=2) + odd.max(axis=2)
     lowest = even.min(axis=2) + odd.min(axis=2)
     safe = (highest <= INT8_MAX) & (lowest >= INT8_MIN)
-    return safe.reshape(len(tiles), -1).all(axis=1).astype(np.uint8)
+    paired: IntArray = safe.reshape(len(tiles), -1).all(axis=1).astype(np.uint8)
+    return paired
 
 
 def _scratch_bytes(op: QReuseCompiled, slices: Slices | None) -> int:
@@ -175,6 +177,4 @@ def _scratch_bytes(op: QReuseCompiled, slices: Slices | None) -> int:
         blocks = op.dims.input[2] // op.length
         tail = round_up(op.length, 4) if op.length % 4 else 0
         return scratch_size(pixels * blocks * id_bytes + _SLACK, one, tail)
-    return scratch_size(
-        (run_length(op.dims) - 1) * op.rows * id_bytes + one, slices.padded_bytes, slices.gather_bytes
-    )
+    return scratch_size((run_length(op.dims) - 1) * op.rows * id_bytes + one, slices.padded_bytes, slices.gather_bytes)

@@ -33,15 +33,11 @@ _SLICES_OF_A_PASS = 5
 _SMALL_TABLES = 8192
 """... unless they need more bytes than this."""
 
-SOURCES = (
-    *SHARED_SOURCES,
-    *(
-        f"reuse/ost_reuse_{name}"
-        for name in (
-            "image_s8.c", "clusters.c", "sum_runs.S", "gemm.c", "gemm_pairs.S", "recover.c", "recover_rows.S", "recover_rows_plain.c",
-        )
-    ),
+_FILES = (
+    "image_s8.c", "clusters.c", "sum_runs.S", "gemm.c", "gemm_pairs.S", "recover.c", "recover_rows.S",
+    "recover_rows_plain.c",
 )  # fmt: skip
+SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 
 PHASES: dict[str, Phase] = {
     **SHARED_PHASES,

@@ -19,11 +19,11 @@ _PART = 4
 _LONGEST_RUN = 128
 _INT32 = 1 << 31
 
-SHARED_SOURCES = tuple(
-    f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "tree.c")
-)
+SHARED_SOURCES = tuple(f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "tree.c"))
 SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_pad_input": "transformation",
+    "ost_reuse_padded_bytes": "transformation",
+    "ost_reuse_gather_bytes": "transformation",
     "ost_reuse_slice_run": "transformation",
     "ost_reuse_gather_run": "transformation",
     "ost_reuse_hash_run": "clustering",
@@ -73,7 +73,9 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
     address = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
     corner = ((dims.output[0] - 1) * dims.stride[0] * width + (dims.output[1] - 1) * dims.stride[1]) * channels
     lanes, total = 4 * words(length), height * width * channels
-    starts, gather, leading = [], [], []
+    starts: list[int] = []
+    gather: list[IntArray] = []
+    leading: list[int] = []
     for first in range(0, len(address), length):
         part = address[first : first + length]
         beyond = max(0, int(corner + part[0] + lanes - total))

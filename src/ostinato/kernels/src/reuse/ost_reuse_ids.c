@@ -63,6 +63,14 @@ OST_INLINE void hash_pixels(const ost_reuse_compiled_s8_params *p, int32_t block
     ost_reuse_hash_run(&p->hash, block, &run);
 }
 
+/* Pixels, of `count` from `left` elements before the input's end, whose whole words of a block stay within the input. */
+OST_INLINE int32_t whole_pixels(const ost_reuse_compiled_s8_params *p, int32_t block, int32_t left, int32_t count)
+{
+    const int32_t room = left - block * p->length - p->hash.words * 4;
+    const int32_t whole = room < 0 ? 0 : room / p->window.input.channels + 1;
+    return whole < count ? whole : count;
+}
+
 OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p, const int8_t *in, int8_t *tail,
                                           uint8_t *map)
 {
@@ -78,19 +86,15 @@ OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p,
         ost_reuse_pad_ids(p, map);
     }
     for (int32_t b = 0; b < blocks; b++) {
-        const int whole = b * p->length + p->hash.words * 4 <= channels;
-        const int8_t *row = in;
-        uint8_t *to = first;
-        for (int32_t y = 0; y + 1 < height; y++, row += width * channels, to += padded_width * pixel_bytes) {
-            hash_pixels(p, b, row + b * p->length, width, to);
-        }
-        if (whole) {
-            hash_pixels(p, b, row + b * p->length, width, to);
-        } else { /* whole words would reach beyond the input's last pixel */
-            const int8_t *last = row + (width - 1) * channels + b * p->length;
-            hash_pixels(p, b, row + b * p->length, width - 1, to);
-            ost_reuse_copy_tail(last, p->length, p->hash.words * 4, tail);
-            hash_pixels(p, b, tail, 1, to + (width - 1) * pixel_bytes);
+        for (int32_t y = 0; y < height; y++) {
+            const int8_t *row = in + y * width * channels + b * p->length;
+            uint8_t *to = first + y * padded_width * pixel_bytes;
+            const int32_t whole = whole_pixels(p, b, (height - y) * width * channels, width);
+            hash_pixels(p, b, row, whole, to);
+            for (int32_t x = whole; x < width; x++) {
+                ost_reuse_copy_tail(row + x * channels, p->length, p->hash.words * 4, tail);
+                hash_pixels(p, b, tail, 1, to + x * pixel_bytes);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 #include "../support/ost_simd.h"
 
 /* Pixel-aligned: ids of every pixel of the padded input and channel block, (PH x PW x C / L). `tail` holds words * 4
- * bytes: the last block of the last pixel is hashed from there where whole words would reach beyond the input. */
+ * bytes: the last few vectors are hashed from there where whole words would reach beyond the input. */
 void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *params, const int8_t *in, int8_t *tail, uint8_t *map);
 
 /* A window of the id map, in bytes: rows of the kernel, of which each is one part (dilation 1) or a part for each tap.

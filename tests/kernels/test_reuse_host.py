@@ -1,0 +1,150 @@
+"""Reuse kernels in plain C on the host: the reference's bits, on any configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reuse_samples import (
+    SOURCES,
+    bind,
+    corner_cases,
+    make_compiled,
+    make_image,
+    random_compiled,
+    random_image,
+    random_input,
+    safe_table,
+)
+
+from ostinato.quant import reference
+from ostinato.quant.ops import ConvDims, QHash
+from ostinato.quant.reference import execute_op
+
+OK, BAD_ARGUMENT, NO_SCRATCH = 0, -1, -2
+MAKERS = pytest.mark.parametrize("make", [random_image, random_compiled], ids=["image", "compiled"])
+CONV = ConvDims((7, 7, 8), (5, 5, 20), (3, 3))
+
+
+@pytest.fixture(scope="module")
+def host(host_kernels):
+    return host_kernels(SOURCES)
+
+
+def check(host, op, x):
+    binding = bind(op)
+    call = host.run(binding, x, op.output.size)
+    assert call.status == OK
+    assert call.scratch_bytes == binding.scratch_bytes
+    np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
+
+
+@MAKERS
+@pytest.mark.parametrize("block", range(4))
+def test_random_layers(host, make, block):
+    for seed in range(100 * block, 100 * block + 100):
+        rng = np.random.default_rng(seed)
+        op = make(rng)
+        check(host, op, random_input(rng, op.input.shape, op.input.zero_point))
+
+
+def test_corner_cases(host):
+    rng = np.random.default_rng(0)
+    for op in corner_cases():
+        check(host, op, random_input(rng, op.input.shape, op.input.zero_point))
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+@pytest.mark.parametrize("zero_point", [-128, 127])
+def test_one_cluster_of_the_largest_sums(host, value, zero_point):
+    """More than 256 equal vectors of the largest value: sums at the end of int16, flushed."""
+    dims = ConvDims((25, 25, 6), (24, 24, 9), (2, 2))
+    op = make_image(np.random.default_rng(1), dims, 6, 3, "kh.kw.c", tree=False)
+    op = replace(op, input=replace(op.input, zero_point=zero_point))
+    check(host, op, np.full(dims.input, value, np.int8))
+
+
+def test_int16_saturation_of_tables_and_sums(host, monkeypatch):
+    """Tables, offsets and sums far beyond int16; without saturation there the outputs would be others."""
+    clip = reference.saturate
+    differs = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        op = make_image(rng, CONV, 8, 3, "kh.kw.c", gain=300.0, tree=False)
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        check(host, op, x)
+        saturated = execute_op(op, x)
+        with monkeypatch.context() as patch:
+            patch.setattr(reference, "saturate", lambda v, low, high: v if low < -128 else clip(v, low, high))
+            differs += bool(np.any(execute_op(op, x) != saturated))
+    assert differs > 10  # with few fraction bits, int8 hides it now and then
+
+
+@pytest.mark.parametrize("high", [False, True])
+def test_sums_at_the_ends_of_int16(host, high):
+    """The proof of safety is exact: sums that just reach an end of int16 are taken, and right."""
+    op = make_compiled(np.random.default_rng(3), CONV, 4, 1, "kh.kw.c", pixel_aligned=True, bits=7, tree=False)
+    entry, end = (127, 32767) if high else (-128, -32768)
+    table = np.zeros_like(op.table)
+    table[:, int(high)] = entry
+    vectors, offset = np.zeros_like(op.hash.vectors), np.full_like(op.hash.offset, int(high))
+    op = replace(
+        op,
+        table=table,
+        hash=QHash(vectors=vectors, offset=offset),
+        offset=np.full(20, end - entry * op.rows, np.int32),
+    )
+    check(host, op, np.zeros(CONV.input, np.int8))
+
+
+def test_zero_projection_is_not_a_one(host):
+    """A bit is v·x + offset > 0, strictly: zero vectors and offsets give id 0, an offset of one gives all ones."""
+    op = make_image(np.random.default_rng(4), CONV, 8, 4, "kh.kw.c", tree=False)
+    for offset in (0, 1):
+        vectors = np.zeros_like(op.hash.vectors)
+        hashing = QHash(vectors=vectors, offset=np.full_like(op.hash.offset, offset))
+        check(host, replace(op, hash=hashing), np.full(CONV.input, 17, np.int8))
+
+
+@MAKERS
+def test_too_little_scratch_is_refused(host, make):
+    rng = np.random.default_rng(0)
+    op = make(rng)
+    binding = bind(op)
+    x = random_input(rng, op.input.shape, op.input.zero_point)
+    assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes - 1).status == NO_SCRATCH
+    assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes + 8).status == OK
+
+
+def test_nonsense_is_refused(host):
+    rng = np.random.default_rng(0)
+    table, offset = safe_table(rng, 18, 16, 20, 50)
+    ops = [
+        make_image(rng, CONV, 9, 3, "c.kh.kw"),
+        make_compiled(rng, CONV, 9, 3, "c.kh.kw", pixel_aligned=False),
+        replace(make_compiled(rng, CONV, 4, 4, "kh.kw.c", pixel_aligned=True), table=table, offset=offset),
+    ]
+    for op in ops:
+        binding = bind(op)
+        x = random_input(rng, op.input.shape, 0)
+        wrong = [
+            {"window": {**binding.params["window"], "stride": {"height": 0, "width": 1}}},
+            {"window": {**binding.params["window"], "output": {"height": 99, "width": 1, "channels": 20}}},
+            {"hash": {**binding.params["hash"], "hashes": 0}},
+            {"hash": {**binding.params["hash"], "hashes": 13}},
+            {"fraction_bits": 0},
+            {"fraction_bits": 8},
+        ]
+        if binding.kernel == "reuse_compiled_s8":
+            wrong.append({"rows": op.rows - 1})
+        else:
+            wrong.append({"slices_per_pass": 0})
+        for change in wrong:
+            broken = replace(binding, params={**binding.params, **change})
+            assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == BAD_ARGUMENT, change
+
+
+@pytest.mark.parametrize("name", ["reuse_image_s8", "reuse_compiled_s8"])
+def test_null_pointers_are_refused(host, name):
+    assert host.function(f"ost_{name}")(None, None, None, None) == BAD_ARGUMENT

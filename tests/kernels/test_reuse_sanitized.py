@@ -1,0 +1,59 @@
+"""Reuse kernels under AddressSanitizer and UndefinedBehaviorSanitizer, where GCC has them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from reuse_samples import SOURCES
+
+from ostinato.kernels.sources import include_dir, source_dir, source_path
+
+HERE = Path(__file__).parent
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from host_runner import HostKernels
+from reuse_samples import bind, corner_cases, random_compiled, random_image, random_input
+
+host = HostKernels(Path(sys.argv[2]))
+rng = np.random.default_rng(0)
+for make in (random_image, random_compiled):
+    for seed in range(60):
+        op = make(np.random.default_rng(seed))
+        assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
+for op in corner_cases()[::7]:
+    assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
+print("clean")
+"""
+
+
+def test_no_bad_access_and_no_undefined_behaviour(tmp_path):
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        pytest.skip("no gcc")
+    found = subprocess.run([gcc, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    runtime = found.stdout.strip()
+    if not Path(runtime).is_absolute():
+        pytest.skip("gcc without AddressSanitizer")
+    library = tmp_path / "kernels.so"
+    sources = [str(source_path(name)) for name in SOURCES if name.endswith(".c")]
+    flags = "-std=c99 -O1 -g -fPIC -shared -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
+    includes = ["-I", str(include_dir()), "-I", str(source_dir())]
+    subprocess.run([gcc, *flags.split(), *includes, *sources, "-o", str(library)], check=True, timeout=120)
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": runtime,
+        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own
+        "PYTHONMALLOC": "malloc",  # so that every buffer has its red zones
+    }
+    command = [sys.executable, "-c", CHILD, str(HERE), str(library)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert (result.returncode, result.stdout.strip()) == (0, "clean"), result.stderr[:4000]
