@@ -43,12 +43,16 @@ def error(model, reference, x):
 SCOPES = [("image", "slice"), ("batch", "layer"), ("compiled", "slice"), ("compiled", "block"), ("compiled", "layer")]
 
 
+TREE = {"clustering": "tree", "init": "pca", "gradient": "frozen"}
+
+
+@pytest.mark.parametrize("hashing", [{"init": "itq"}, TREE])
 @pytest.mark.parametrize(("scope", "sharing"), SCOPES)
-def test_calibration_brings_the_network_close_to_the_conventional_one(scope, sharing):
+def test_calibration_brings_the_network_close_to_the_conventional_one(scope, sharing, hashing):
     model = network()
     errors = {}
     for refit in (False, True):
-        reuse = convert(model, {"second": Pattern(4, 3, scope=scope, sharing=sharing, init="itq")})
+        reuse = convert(model, {"second": Pattern(4, 3, scope=scope, sharing=sharing, **hashing)})
         calibrate(reuse, images(), refit=refit, batch_size=10)
         errors[refit] = error(reuse, model, images(seed=9))
     assert errors[True] < errors[False] < 0.9
@@ -82,6 +86,18 @@ def test_hashes_are_fitted_to_the_inputs_of_the_layer(init):
             mean = blocks[member, g].mean(0)
             torch.testing.assert_close(reuse.second.centroids[g, number], mean, rtol=1e-4, atol=1e-4)
             assert float(reuse.second.centroid_counts[g].sum()) == pytest.approx(len(blocks))
+
+
+def test_a_tree_is_fitted_to_what_its_layers_weights_make_of_the_inputs():
+    """Channels that the weights do not look at do not decide ids."""
+    model = network()
+    with torch.no_grad():
+        model.second.weight[:, [0, 1, 6]] = 0
+    reuse = calibrate(convert(model, {"second": Pattern(4, 3, sharing="block", scope="compiled", **TREE)}), images())
+    planes = reuse.second.hash_vectors.abs().sum(2)
+    assert (planes[0, :2] + planes[1, 2] < 1e-5).all()
+    assert (planes[0, 2:] > 0.01).all()
+    assert float(reuse.second.centroid_counts.gt(0).sum(1).min()) > 6
 
 
 def test_random_hashes_are_not_drawn_again():

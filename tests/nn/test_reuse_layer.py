@@ -8,11 +8,14 @@ from ostinato.errors import ConversionError, ModelError, PatternError
 from ostinato.nn import ReuseConv2d, calibrate, measure_reuse
 from ostinato.reuse import ConvGeometry, Pattern, reuse_conv2d
 
+TREE = {"clustering": "tree", "init": "pca", "gradient": "frozen"}
 PATTERNS = [
     Pattern(5, 3),
     Pattern(4, 3, "c.kh.kw", "batch", "layer"),
     Pattern(5, 3, scope="compiled"),
     Pattern(3, 3, scope="compiled", sharing="block"),
+    Pattern(5, 2, **TREE),
+    Pattern(3, 3, scope="compiled", sharing="block", **TREE),
 ]
 
 
@@ -27,6 +30,8 @@ def images(seed=1, batch=4, size=7):
 
 def trained(pattern, **fields):
     layer = ReuseConv2d.from_conv(conv(**fields), pattern, "conv2").train()
+    if pattern.clustering == "tree":
+        calibrate(layer, images(), refit=False)
     with torch.no_grad():
         layer(images())
     return layer.eval()
@@ -72,7 +77,7 @@ def test_parameters_and_buffers_have_the_documented_shapes():
 
 
 @pytest.mark.parametrize("gradient", ["flip", "trec", "straight-through", "frozen"])
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", PATTERNS[:4])
 def test_every_gradient_trains(pattern, gradient):
     pattern = Pattern.from_dict({**pattern.to_dict(), "gradient": gradient, "slope": 10.0, "window": 2.0})
     layer = ReuseConv2d.from_conv(conv(), pattern)
@@ -82,6 +87,33 @@ def test_every_gradient_trains(pattern, gradient):
     if gradient != "frozen":
         assert layer.hash_vectors.grad.abs().sum() > 0
         assert layer.thresholds.grad.abs().sum() > 0
+
+
+def test_a_tree_trains_everything_but_itself():
+    layer = trained(PATTERNS[5]).train()
+    before = copy.deepcopy(layer.state_dict())
+    x = images(3).requires_grad_()
+    layer(x).square().mean().backward()
+    assert layer.weight.grad.abs().sum() > 0
+    assert x.grad.abs().sum() > 0
+    assert not layer.hash_vectors.requires_grad
+    assert not layer.thresholds.requires_grad
+    assert not torch.equal(before["centroids"], layer.centroids)
+
+
+def test_a_trees_planes_are_one_for_each_node():
+    layer = ReuseConv2d(ConvGeometry(6, 4, 3), PATTERNS[5])
+    assert layer.hash_vectors.shape == (2, 3, 7)
+    assert layer.thresholds.shape == (2, 7)
+    assert layer.centroids.shape == (2, 8, 3)
+
+
+def test_a_tree_fills_ids_that_were_never_seen_from_its_own_branches():
+    layer = trained(Pattern(3, 6, scope="compiled", sharing="block", **TREE))
+    unseen = layer.centroid_counts == 0
+    assert unseen.any()
+    assert torch.equal(layer.centroids, layer.running().filled("tree"))
+    assert not torch.allclose(layer.centroids, layer.running().filled())
 
 
 @pytest.mark.parametrize("pattern", [Pattern(6, 2), Pattern(6, 2, scope="compiled", sharing="block")])
@@ -145,6 +177,10 @@ def test_a_fitted_initialisation_that_was_never_fitted_warns_once(recwarn):
     layer(images())
     calibrate(fitted := ReuseConv2d.from_conv(conv(), Pattern(5, 3, init="pca")), images())
     fitted(images())
+    dead = ReuseConv2d.from_conv(conv(), PATTERNS[4])
+    calibrate(dead, images()[:, :, :3, :3])  # four vectors a slice: too few to cut
+    dead(images())
+    assert not dead.hash_vectors.any()
     assert not recwarn.list
 
 

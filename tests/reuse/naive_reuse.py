@@ -39,16 +39,27 @@ def id_of(vector, hash_vectors, thresholds):
     return number
 
 
-def quantise(columns, hash_vectors, thresholds, length, per_image, centroids=None):
+def tree_id_of(vector, hash_vectors, thresholds):
+    """One vector's way down a tree in heap order: the root's bit is the most significant."""
+    node, number = 0, 0
+    while node < hash_vectors.shape[1]:
+        projection = sum(vector[i] * hash_vectors[i, node] for i in range(len(vector))) - thresholds[node]
+        bit = 1 if projection > 0 else 0
+        node, number = 2 * node + 1 + bit, 2 * number + bit
+    return number
+
+
+def quantise(columns, hash_vectors, thresholds, length, per_image, centroids=None, clustering="lsh"):
     """X̂ of columns (B, P, K): every vector replaced by the mean of its cluster; and the number of clusters."""
     batch, positions, width = columns.shape
+    number_of = tree_id_of if clustering == "tree" else id_of
     out, clusters = np.zeros_like(columns), 0
     for s, start in enumerate(range(0, width, length)):
         group = s % len(hash_vectors)
         members: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for b in range(batch):
             for p in range(positions):
-                number = id_of(columns[b, p, start : start + length], hash_vectors[group], thresholds[group])
+                number = number_of(columns[b, p, start : start + length], hash_vectors[group], thresholds[group])
                 members.setdefault((b if per_image else 0, number), []).append((b, p))
         clusters += len(members)
         for (_, number), rows in members.items():
@@ -67,7 +78,9 @@ def reuse_convolution(x, weight, bias, hash_vectors, thresholds, pattern, geomet
     columns, axes, padded = columns_of(x, geometry, pattern.order)
     if pattern.scope == "compiled" and pattern.sharing == "block":
         pixels = padded.transpose(0, 2, 3, 1).reshape(len(x), -1, geometry.in_channels)
-        quantised, clusters = quantise(pixels, hash_vectors, thresholds, pattern.length, False, centroids)
+        quantised, clusters = quantise(
+            pixels, hash_vectors, thresholds, pattern.length, False, centroids, pattern.clustering
+        )
         image = quantised.reshape(padded.transpose(0, 2, 3, 1).shape).transpose(0, 3, 1, 2)
         bare = ConvGeometry(
             geometry.in_channels, geometry.out_channels, geometry.kernel_size, geometry.stride, 0, geometry.dilation
@@ -75,7 +88,9 @@ def reuse_convolution(x, weight, bias, hash_vectors, thresholds, pattern, geomet
         columns = columns_of(image, bare, pattern.order)[0]
     else:
         per_image = pattern.scope == "image"
-        columns, clusters = quantise(columns, hash_vectors, thresholds, pattern.length, per_image, centroids)
+        columns, clusters = quantise(
+            columns, hash_vectors, thresholds, pattern.length, per_image, centroids, pattern.clustering
+        )
     matrix = np.array([weight[:, c, i, j] for c, i, j in axes])
     y = columns @ matrix + (0 if bias is None else np.asarray(bias, dtype=float))
     oh, ow = geometry.output_size(*x.shape[2:])
@@ -83,7 +98,7 @@ def reuse_convolution(x, weight, bias, hash_vectors, thresholds, pattern, geomet
 
 
 @st.composite
-def layers(draw, scopes=("image", "batch", "compiled"), max_hashes=5):
+def layers(draw, scopes=("image", "batch", "compiled"), max_hashes=5, clusterings=("lsh", "tree")):
     """A small random layer: (pattern, geometry, image size, batch, seed)."""
     channels = draw(st.integers(1, 6))
     kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
@@ -102,9 +117,14 @@ def layers(draw, scopes=("image", "batch", "compiled"), max_hashes=5):
         length = draw(st.integers(1, geometry.K))
     pattern = Pattern(
         length, draw(st.integers(1, max_hashes)), order, draw(st.sampled_from(scopes)), sharing,
-        seed=draw(st.integers(0, 99)),
+        seed=draw(st.integers(0, 99)), **clustering_fields(draw(st.sampled_from(clusterings))),
     )  # fmt: skip
     return pattern, geometry, size, draw(st.integers(1, 3)), draw(st.integers(0, 10_000))
+
+
+def clustering_fields(clustering):
+    """What a pattern needs to say to have this clustering."""
+    return {"clustering": "tree", "init": "pca", "gradient": "frozen"} if clustering == "tree" else {}
 
 
 def tensors(pattern, geometry, size, batch, seed):
@@ -115,16 +135,20 @@ def tensors(pattern, geometry, size, batch, seed):
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     groups = pattern.hash_groups(geometry)
-    hash_vectors = normal(groups, pattern.length, pattern.hashes)
+    hash_vectors = normal(groups, pattern.length, pattern.planes)
     ragged = geometry.K % pattern.length
     if pattern.sharing == "slice" and ragged:
         hash_vectors[-1, ragged:] = 0
+    thresholds = 0.3 * normal(groups, pattern.planes)
+    if pattern.clustering == "tree":  # some dead nodes
+        alive = torch.rand(groups, pattern.planes, generator=generator) < 0.8
+        hash_vectors, thresholds = hash_vectors * alive[:, None], thresholds * alive
     return (
         normal(batch, geometry.in_channels, *size),
         normal(geometry.out_channels, geometry.in_channels, *geometry.kernel_size),
         normal(geometry.out_channels),
         hash_vectors,
-        0.3 * normal(groups, pattern.hashes),
+        thresholds,
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_reuse import conv_arguments, layers, tensors
+from naive_reuse import clustering_fields, conv_arguments, layers, tensors
 
 from ostinato.reuse import ConvGeometry, Pattern, bindec, im2col, project, reuse_conv2d
 from ostinato.reuse import hash_gradient as estimators
@@ -61,7 +61,7 @@ RELAXATIONS = [
 
 
 @settings(max_examples=50, deadline=None)
-@given(layers(scopes=("image", "batch")), st.sampled_from(RELAXATIONS))
+@given(layers(scopes=("image", "batch"), clusterings=("lsh",)), st.sampled_from(RELAXATIONS))
 def test_trec_is_the_dense_relaxation(layer, relaxation):
     pattern, geometry, size, batch, seed = layer
     pattern = with_fields(pattern, gradient="trec", **relaxation)
@@ -97,11 +97,12 @@ def test_the_dense_relaxation_passes_gradcheck(relaxation):
     )
 
 
-@pytest.mark.parametrize("gradient", ["flip", "straight-through", "frozen"])
+@pytest.mark.parametrize("gradient", ["flip", "straight-through", "frozen", "tree"])
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("sharing", ["slice", "block", "layer"])
 def test_input_weight_and_bias_gradients_are_exact_where_ids_do_not_change(gradient, scope, sharing):
-    pattern = Pattern(2, 2, scope=scope, sharing=sharing, gradient=gradient)
+    hashing = clustering_fields("tree") if gradient == "tree" else {"gradient": gradient}
+    pattern = Pattern(2, 2, scope=scope, sharing=sharing, **hashing)
     geometry = ConvGeometry(4, 2, (2, 2), (1, 2), (1, 0), (1, 1))
     x, weight, bias, hash_vectors, thresholds = tensors(pattern, geometry, (3, 4), 2, 7)
     thresholds += 0.05  # the padding's zeros are not on a hyperplane

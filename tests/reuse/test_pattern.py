@@ -4,6 +4,7 @@ import tomllib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naive_reuse import clustering_fields
 
 from ostinato.errors import PatternError
 from ostinato.reuse import ConvGeometry, Pattern
@@ -24,6 +25,11 @@ GEOMETRY = ConvGeometry(12, 8, (3, 3))
         ({"sharing": "pixel"}, "block"),
         ({"init": "kmeans"}, "itq"),
         ({"gradient": "adam"}, "straight-through"),
+        ({"clustering": "kmeans"}, "lsh, tree"),
+        ({"clustering": "tree"}, "init='pca', gradient='frozen'.*not init='random', gradient='flip'"),
+        ({"clustering": "tree", "init": "pca"}, "does not learn"),
+        ({"clustering": "tree", "init": "itq", "gradient": "frozen"}, "not init='itq'"),
+        ({"clustering": "tree", "init": "pca", "gradient": "frozen", "hashes": 11}, "at most 10 hashes.*not 11"),
         ({"sharing": "block", "order": "c.kh.kw"}, "kh.kw.c"),
         ({"k": 1.0}, "above 1"),
         ({"slope": float("nan")}, "slope"),
@@ -82,11 +88,13 @@ def test_groups_follow_the_sharing():
     length=st.integers(1, 64),
     hashes=st.integers(1, 16),
     scope=st.sampled_from(["image", "batch", "compiled"]),
-    gradient=st.sampled_from(["flip", "trec", "straight-through", "frozen"]),
+    learning=st.sampled_from(
+        [*({"gradient": g} for g in ("flip", "trec", "straight-through", "frozen")), clustering_fields("tree")]
+    ),
     k=st.floats(1.5, 50),
 )
-def test_to_dict_round_trips_through_toml(length, hashes, scope, gradient, k):
-    pattern = Pattern(length, hashes, scope=scope, gradient=gradient, k=k)
+def test_to_dict_round_trips_through_toml(length, hashes, scope, learning, k):
+    pattern = Pattern(length, min(hashes, 10), scope=scope, k=k, **learning)
     text = "\n".join(f"{key} = {value!r}" for key, value in pattern.to_dict().items())
     assert Pattern.from_dict(tomllib.loads(text)) == pattern
 
@@ -98,7 +106,22 @@ def test_from_dict_names_a_misspelt_field():
         Pattern.from_dict({"length": 4})
 
 
+def test_fields_of_saved_patterns_without_clustering_mean_lsh():
+    fields = Pattern(4, 3).to_dict()
+    del fields["clustering"]
+    assert Pattern.from_dict(fields).clustering == "lsh"
+
+
+def test_a_tree_has_a_plane_for_each_node():
+    assert Pattern(4, 5).planes == 5
+    assert Pattern(4, 5, **clustering_fields("tree")).planes == 31
+    assert Pattern(4, 5, **clustering_fields("tree")).ids == 32
+
+
 def test_str_says_what_matters():
     assert str(Pattern(16, 4, scope="compiled", sharing="block", init="itq")) == (
         "L=16 H=4 kh.kw.c, compiled scope, hashes per block (itq, flip)"
+    )
+    assert str(Pattern(8, 4, scope="compiled", sharing="block", **clustering_fields("tree"))) == (
+        "L=8 H=4 kh.kw.c, compiled scope, hashes per block (tree)"
     )

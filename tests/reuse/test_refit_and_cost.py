@@ -92,6 +92,13 @@ def test_compiled_scope_has_no_product_and_blocks_hash_each_pixel_once():
     assert per_block.flops_remaining < per_slice.flops_remaining < 1
 
 
+def test_a_vector_meets_only_h_of_a_trees_planes():
+    tree = Pattern(16, 4, sharing="block", scope="compiled", clustering="tree", init="pca", gradient="frozen")
+    assert layer_cost(GEOMETRY, tree, 14, 14) == layer_cost(
+        GEOMETRY, Pattern(16, 4, sharing="block", scope="compiled"), 14, 14
+    )
+
+
 def test_cost_needs_a_remaining_ratio_that_is_one():
     for r_c in (None, -0.1, 1.1, float("nan")):
         with pytest.raises(PatternError, match="r_c"):

@@ -86,6 +86,28 @@ def test_unseen_ids_get_the_weighted_mean_of_their_nearest_seen_neighbours(hashe
         torch.testing.assert_close(filled[g, number], expected)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 3), st.integers(0, 1000), st.floats(0.05, 0.9))
+def test_in_a_tree_unseen_ids_get_the_mean_of_those_below_the_lowest_common_ancestor(hashes, groups, seed, density):
+    generator = torch.Generator().manual_seed(seed)
+    ids = 1 << hashes
+    running = RunningCentroids(
+        torch.randn(groups, ids, 2, generator=generator, dtype=torch.float64),
+        torch.rand(groups, ids, generator=generator, dtype=torch.float64)
+        * (torch.rand(groups, ids, generator=generator) < density),
+    )
+    filled = running.filled("tree")
+    for g, number in itertools.product(range(groups), range(ids)):
+        counts, expected = running.counts[g], torch.zeros(2, dtype=torch.float64)
+        if counts[number] > 0:
+            expected = running.centroids[g, number]
+        elif counts.any():
+            heights = torch.tensor([(number ^ other).bit_length() for other in range(ids)])
+            nearest = (counts > 0) & (heights == heights[counts > 0].min())
+            expected = (counts[nearest][:, None] * running.centroids[g][nearest]).sum(0) / counts[nearest].sum()
+        torch.testing.assert_close(filled[g, number], expected)
+
+
 def test_filling_sixteen_hashes_is_feasible():
     running = RunningCentroids(torch.zeros(1, 1 << 16, 2), torch.zeros(1, 1 << 16))
     running.centroids[0, 0], running.counts[0, 0] = torch.tensor([1.0, 2.0]), 1.0
