@@ -19,7 +19,7 @@ _PART = 4
 _LONGEST_RUN = 128
 _INT32 = 1 << 31
 
-SHARED_SOURCES = tuple(f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "tree.c"))
+SHARED_SOURCES = tuple(f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "tree.c", "tree_walk.S"))
 SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_pad_input": "transformation",
     "ost_reuse_padded_bytes": "transformation",
@@ -28,6 +28,8 @@ SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_gather_run": "transformation",
     "ost_reuse_hash_run": "clustering",
     "ost_reuse_tree_run": "clustering",
+    "ost_reuse_tree_walk_long": "clustering",
+    **{f"ost_reuse_tree_walk_{n}": "clustering" for n in (1, 2, 4)},
     **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, _PART + 1)},
 }  # fmt: skip
 
