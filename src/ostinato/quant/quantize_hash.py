@@ -39,4 +39,4 @@ def quantize_hash(op: FloatReuse, source: QTensor, groups: int) -> QHash:
     vectors = np.rint(real / scale[..., None]).astype(np.int8)
     threshold = source.zero_point * vectors.astype(np.int64).sum(axis=2) + thresholds / (source.scale * scale)
     offset = np.clip(-np.floor(threshold), -_OFFSET_LIMIT, _OFFSET_LIMIT)
-    return QHash(vectors=vectors, offset=offset.astype(np.int32))
+    return QHash(vectors=vectors, offset=offset.astype(np.int32), tree=op.pattern.clustering == "tree")
