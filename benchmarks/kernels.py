@@ -18,11 +18,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+import reuse_cases as reuse
 from kernel_runner import KernelRunner
 from ostinato.files import write_atomically
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
-from ostinato.quant.ops import ConvDims, QConv2d, QLinear, QMaxPool2d, QOp, QTensor
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
+from ostinato.kernels.reuse_image import bind_reuse_image
+from ostinato.quant.ops import ConvDims, QConv2d, QLinear, QMaxPool2d, QOp, QReuseCompiled, QReuseImage, QTensor
 from ostinato.quant.reference import execute_op
 
 LAYERS = {
@@ -72,7 +75,24 @@ def conventional_cases() -> Iterator[Case]:
     yield Case("CifarNet pool1", pool, bind_max_pool(pool), 0)
 
 
-CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases,)
+def reuse_cases() -> Iterator[Case]:
+    """Image scope on CifarNet's convolutions; compiled scope, with tables of all int8 and of 7 bits, and a tree."""
+    for name, length, hashes in (("CifarNet conv1", 15, 4), ("CifarNet conv2", 32, 3)):
+        dims = LAYERS[name]
+        layer = f"{name}, L={length}, H={hashes}"
+        image = reuse.image_layer(dims, length, hashes)
+        yield Case(layer, image, bind_reuse_image(image), dims.positions * dims.columns * dims.output[2])
+    for name in ("CifarNet conv2", "3x3, 32 to 128", "3x3, 64 to 64"):
+        dims = LAYERS[name]
+        for length in (8, 16):
+            for kind, largest, tree in (("int8", 127, False), ("7 bits", 63, False), ("int8, tree", 127, True)):
+                layer = f"{name}, L={length}, H=4, {kind}"
+                compiled = reuse.compiled_layer(dims, length, 4, largest=largest, tree=tree)
+                multiplications = dims.positions * dims.columns * dims.output[2]
+                yield Case(layer, compiled, bind_reuse_compiled(compiled), multiplications)
+
+
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, reuse_cases)
 
 
 def random_conv(rng: np.random.Generator, dims: ConvDims) -> QConv2d:
@@ -114,7 +134,10 @@ def _tensor(shape: tuple[int, ...]) -> QTensor:
 
 def measure(runner: KernelRunner, case: Case) -> Row:
     """Run one case, check its bits, and count."""
-    x = np.random.default_rng(1).integers(-128, 128, case.op.input.shape).astype(np.int8)
+    if isinstance(case.op, (QReuseCompiled, QReuseImage)):
+        x = reuse.smooth_input(case.op.dims.input)
+    else:
+        x = np.random.default_rng(1).integers(-128, 128, case.op.input.shape).astype(np.int8)
     output, profile = runner.run(case.binding, x, case.op.output.size)
     np.testing.assert_array_equal(output, execute_op(case.op, x).ravel())
     phases: dict[str, int] = {}

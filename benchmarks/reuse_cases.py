@@ -1,0 +1,82 @@
+"""Reuse layers for the kernel benchmark: smooth activations, hashes through their middle, random weights and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray
+from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
+
+ZERO_POINT = -128  # activations behind a ReLU
+
+
+def smooth_input(shape: tuple[int, int, int]) -> Int8Array:
+    """Waves, cut off below zero, with a little noise: neighbours are alike, as in images and activation maps."""
+    rng = np.random.default_rng(1)
+    height, width, channels = shape
+    y, x = np.mgrid[0:height, 0:width][..., None]
+    waves = np.zeros(shape)
+    for _ in range(4):
+        fy, fx = rng.uniform(0, 1.5 / height, channels), rng.uniform(0, 1.5 / width, channels)
+        waves += rng.normal(size=channels) * np.cos(2 * np.pi * (fy * y + fx * x + rng.random(channels)))
+    real = np.maximum(waves + rng.normal(0, 0.05, shape), 0)
+    return np.clip(np.rint(real / real.max() * 255) + ZERO_POINT, -128, 127).astype(np.int8)
+
+
+def columns_of(dims: ConvDims) -> Int32Array:
+    """(K, 3): (c, kh, kw) in the order kh.kw.c."""
+    return np.indices((*dims.kernel, dims.input[2])).reshape(3, -1).T[:, [2, 0, 1]].astype(np.int32)
+
+
+def image_layer(dims: ConvDims, length: int, hashes: int) -> QReuseImage:
+    """Random weights whose outputs fill int8."""
+    rng = np.random.default_rng(2)
+    channels, slices, bits = dims.output[2], -(-dims.columns // length), 4
+    unit = 60 * 2**bits / (128 * 60 * 73 * np.sqrt(dims.columns))
+    return QReuseImage(
+        **_tensors(dims),
+        length=length,
+        columns=columns_of(dims),
+        hash=_hash(rng, slices, hashes, length, tree=False),
+        weight=rng.integers(-127, 128, (channels, dims.columns)).astype(np.int8),
+        multiplier=np.full(channels, round(unit * 2**32), np.int32),
+        offset=np.full(channels, 1 << (bits - 1), np.int32),
+        fraction_bits=bits,
+    )
+
+
+def compiled_layer(dims: ConvDims, length: int, hashes: int, *, largest: int, tree: bool) -> QReuseCompiled:
+    """A pixel-aligned layer with a random table within ±largest; up to 63 its rows can be added in pairs."""
+    rng = np.random.default_rng(3)
+    rows = dims.columns // length
+    return QReuseCompiled(
+        **_tensors(dims),
+        length=length,
+        columns=columns_of(dims),
+        pixel_aligned=True,
+        hash=_hash(rng, dims.input[2] // length, hashes, length, tree=tree),
+        table=_table(rng, rows, 1 << hashes, dims.output[2], largest),
+        offset=np.full(dims.output[2], 4, np.int32),
+        fraction_bits=3,
+    )
+
+
+def _tensors(dims: ConvDims) -> dict[str, object]:
+    return {
+        "name": "conv",
+        "input": QTensor("x", dims.input, 0.05, ZERO_POINT),
+        "output": QTensor("y", dims.output, 0.05, 0),
+        "dims": dims,
+    }
+
+
+def _hash(rng: np.random.Generator, groups: int, hashes: int, length: int, *, tree: bool) -> QHash:
+    planes = (1 << hashes) - 1 if tree else hashes
+    vectors = rng.normal(0, 40, (groups, planes, length)).round().clip(-127, 127).astype(np.int8)
+    middle = vectors.astype(np.int32).sum(axis=2) * (ZERO_POINT + 40)
+    return QHash(vectors=vectors, offset=(-middle).astype(np.int32), tree=tree)
+
+
+def _table(rng: np.random.Generator, rows: int, ids: int, channels: int, largest: int) -> IntArray:
+    spread = min(largest / 3, 8000 / rows)
+    return rng.normal(0, spread, (rows, ids, channels)).round().clip(-largest, largest).astype(np.int8)
