@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from ostinato.kernels import reuse_compiled, reuse_image
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
-from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray
+from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray, truncating_divide
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
 
 Order = Literal["c.kh.kw", "kh.kw.c"]
@@ -232,3 +233,24 @@ def corner_cases() -> list[QReuseImage | QReuseCompiled]:
                 make_compiled(rng, dims, 2, hashes, "kh.kw.c", pixel_aligned=True, largest=largest, tree=hashes == 5)
             )
     return ops
+
+
+def one_cluster(x: Int8Array, zero_point: int) -> QReuseImage:
+    """A layer for the (1, N, 4) image x: a single cluster, whose centroid shows in the outputs to its last bit.
+
+    Channels m and m + 4 are column m's centroid less what it should be (plus one): 0 after >> 1, unless it is wrong.
+    """
+    members = x.shape[1]
+    dims = ConvDims(x.shape, (1, members, 8), (1, 1))
+    op = make_image(np.random.default_rng(0), dims, 4, 1, "kh.kw.c", tree=False)
+    sums = (x.reshape(-1, 4).astype(np.int64) - zero_point).sum(axis=0)
+    centroid = truncating_divide(128 * sums, np.array(members))
+    return replace(
+        op,
+        input=replace(op.input, zero_point=zero_point),
+        hash=QHash(vectors=np.zeros((1, 1, 4), np.int8), offset=np.zeros((1, 1), np.int32)),
+        weight=(64 * np.tile(np.eye(4), (2, 1))).astype(np.int8),
+        multiplier=np.full(8, 1 << 26, np.int32),
+        offset=np.concatenate([-centroid, 1 - centroid]).astype(np.int32),
+        fraction_bits=1,
+    )

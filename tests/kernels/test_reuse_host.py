@@ -12,6 +12,7 @@ from reuse_samples import (
     corner_cases,
     make_compiled,
     make_image,
+    one_cluster,
     random_compiled,
     random_image,
     random_input,
@@ -53,6 +54,22 @@ def test_corner_cases(host):
     rng = np.random.default_rng(0)
     for op in corner_cases():
         check(host, op, random_input(rng, op.input.shape, op.input.zero_point))
+
+
+def test_centroids_of_clusters_of_every_size(host):
+    """Division by multiplication, where the kernel does it, has no error: both signs, exact quotients and others."""
+    rng = np.random.default_rng(0)
+    for members in range(1, 420):
+        for zero_point in (-128, -3, 127):
+            for low, high in (
+                (-128, 128),
+                (zero_point, min(zero_point + 2, 128)),
+                (max(zero_point - 1, -128), zero_point + 1),
+            ):
+                x = rng.integers(low, high, (1, members, 4)).astype(np.int8)
+                op = one_cluster(x, zero_point)
+                assert not np.any(execute_op(op, x))
+                check(host, op, x)
 
 
 @pytest.mark.parametrize("value", [-128, 127])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ostinato.kernels.reuse_layout import (
     TILE,
     Slices,
     check_layer,
+    in_one_row,
     locate_slices,
     pack_hash,
     round_up,
@@ -72,6 +74,7 @@ def bind_reuse_compiled(op: QReuseCompiled) -> Binding:
         slices = None
         hashes = pack_hash(op.name, op.hash, [op.length] * blocks, (0,) * blocks)
     else:
+        op = replace(op, dims=in_one_row(op.dims))
         slices = locate_slices(op.dims, op.columns, op.length)
         ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
         columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]

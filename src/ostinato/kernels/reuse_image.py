@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
@@ -13,6 +15,7 @@ from ostinato.kernels.reuse_layout import (
     TILE,
     Slices,
     check_layer,
+    in_one_row,
     locate_slices,
     pack_hash,
     place_columns,
@@ -75,6 +78,7 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
             f"Layer {op.name}: {op.dims.positions} output positions; the image-scope kernel counts up to "
             f"{_MOST_POSITIONS} in a cluster."
         )
+    op = replace(op, dims=in_one_row(op.dims))
     slices = locate_slices(op.dims, op.columns, op.length)
     ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
     columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,13 +19,16 @@ _PART = 4
 _LONGEST_RUN = 128
 _INT32 = 1 << 31
 
-SHARED_SOURCES = tuple(f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "tree.c", "tree_walk.S"))
+SHARED_SOURCES = tuple(
+    f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "gather.S", "tree.c", "tree_walk.S")
+)
 SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_pad_input": "transformation",
     "ost_reuse_padded_bytes": "transformation",
     "ost_reuse_gather_bytes": "transformation",
     "ost_reuse_slice_run": "transformation",
     "ost_reuse_gather_run": "transformation",
+    "ost_reuse_gather_word": "transformation",
     "ost_reuse_hash_run": "clustering",
     "ost_reuse_tree_run": "clustering",
     "ost_reuse_tree_walk_long": "clustering",
@@ -95,6 +98,16 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
         padded_bytes=total if ph or pw else 0,
         gather_bytes=run_length(dims) * lanes if gather else 0,
     )
+
+
+def in_one_row(dims: ConvDims) -> ConvDims:
+    """The same convolution with all output positions in one row, where that is possible: longer runs cost less.
+
+    It is for 1×1 windows that take every input pixel.
+    """
+    if dims.kernel != (1, 1) or dims.stride != (1, 1) or dims.padding != (0, 0) or dims.input[:2] != dims.output[:2]:
+        return dims
+    return replace(dims, input=(1, dims.positions, dims.input[2]), output=(1, dims.positions, dims.output[2]))
 
 
 def run_length(dims: ConvDims) -> int:

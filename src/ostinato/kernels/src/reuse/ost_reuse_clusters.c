@@ -112,18 +112,55 @@ OST_PHASE_FUNCTION int32_t ost_reuse_list_clusters(ost_clusters *clusters, uint8
     return count;
 }
 
+/* trunc(value / members) as the high word of value * reciprocal, plus one below zero. The reciprocal is 2^32 / members
+ * rounded up, and up by one where it is a whole number: with an excess e in (0, 1] the product is value / members plus
+ * value * e / 2^32, and that is no step too far while |value| * members < 2^32. Here |value| <= 128 * 255 * members. */
+#define OST_FEWEST_BY_RECIPROCAL 3 /* 2^32 / members must be an int32 */
+#define OST_MOST_BY_RECIPROCAL 362
+
+/* 0: divide. */
+OST_INLINE int32_t reciprocal_of(int32_t members)
+{
+    if (members < OST_FEWEST_BY_RECIPROCAL || members > OST_MOST_BY_RECIPROCAL) {
+        return 0;
+    }
+    const int whole = (members & (members - 1)) == 0;
+    return (int32_t)(UINT32_MAX / (uint32_t)members) + 1 + whole;
+}
+
+OST_INLINE int32_t divide(int32_t value, int32_t members, int32_t reciprocal)
+{
+    if (reciprocal == 0) {
+        return value / members;
+    }
+#if OST_HAS_DSP
+    return ost_smmul(value, reciprocal) + (int32_t)((uint32_t)value >> 31);
+#else
+    return (int32_t)(((int64_t)value * reciprocal) >> 32) + (value < 0);
+#endif
+}
+
+/* sums: int16 or int32. */
+#define WRITE_CENTROID(sums)                                                                                           \
+    for (int32_t k = 0; k < values; k += 2, to += 2 * count) {                                                         \
+        to[0] = (int16_t)divide(((sums)[k] - origin) * 128, members, reciprocal);                                      \
+        to[1] = (int16_t)divide(((sums)[k + 1] - origin) * 128, members, reciprocal);                                  \
+    }
+
 OST_PHASE_FUNCTION void ost_reuse_centroids(const ost_clusters *clusters, const uint8_t *ids, int32_t count,
                                             int32_t zero_point, int16_t *centroids)
 {
     const int32_t values = clusters->words * 4;
     for (int32_t c = 0; c < count; c++, centroids += 2) {
         const int16_t *narrow = clusters->sums + ids[c] * values;
-        const int32_t *wide = clusters->wide ? clusters->wide + ids[c] * values : NULL;
         const int32_t members = clusters->counts[ids[c]], origin = members * zero_point;
+        const int32_t reciprocal = reciprocal_of(members);
         int16_t *to = centroids;
-        for (int32_t k = 0; k < values; k += 2, to += 2 * count) {
-            to[0] = (int16_t)(((wide ? wide[k] : narrow[k]) - origin) * 128 / members);
-            to[1] = (int16_t)(((wide ? wide[k + 1] : narrow[k + 1]) - origin) * 128 / members);
+        if (clusters->wide) {
+            const int32_t *wide = clusters->wide + ids[c] * values;
+            WRITE_CENTROID(wide)
+        } else {
+            WRITE_CENTROID(narrow)
         }
     }
 }

@@ -2,6 +2,7 @@
 #include "ost_reuse_slices.h"
 
 #include "../support/ost_window.h"
+#include "ost_reuse_gather.h"
 
 int32_t ost_reuse_padded_bytes(const ost_window *w)
 {
@@ -36,18 +37,25 @@ OST_PHASE_FUNCTION void ost_reuse_pad_input(const ost_window *w, int32_t zero_po
     ost_fill_bytes(padded, zero, edge);
 }
 
-/* Four columns of all the run's vectors at a time: their offsets stay in registers. */
+#if !OST_HAS_DSP
+OST_PHASE_FUNCTION void ost_reuse_gather_word(const ost_gather *gather)
+{
+    int8_t *to = gather->to;
+    for (int32_t n = 0, at = 0; n < gather->count; n++, at += gather->step, to += gather->pitch) {
+        for (int32_t k = 0; k < 4; k++) {
+            to[k] = gather->corner[gather->offsets[k] + at];
+        }
+    }
+}
+#endif
+
+/* Four columns of all the run's vectors at a time: their addresses stay in registers. */
 OST_PHASE_FUNCTION static void ost_reuse_gather_run(const int8_t *corner, int32_t step, int32_t count,
                                                     const int32_t *offsets, int32_t words, int8_t *buffer)
 {
-    for (int32_t w = 0; w < words; w++, offsets += 4) {
-        const int8_t *a = corner + offsets[0], *b = corner + offsets[1];
-        const int8_t *c = corner + offsets[2], *d = corner + offsets[3];
-        int8_t *to = buffer + 4 * w;
-        for (int32_t n = 0, at = 0; n < count; n++, at += step, to += 4 * words) {
-            const uint32_t low = (uint32_t)(uint8_t)a[at] | (uint32_t)(uint8_t)b[at] << 8;
-            ost_store_u32(to, low | (uint32_t)(uint8_t)c[at] << 16 | (uint32_t)(uint8_t)d[at] << 24);
-        }
+    ost_gather gather = {corner, offsets, buffer, step, words * 4, count};
+    for (int32_t w = 0; w < words; w++, gather.offsets += 4, gather.to += 4) {
+        ost_reuse_gather_word(&gather);
     }
 }
 

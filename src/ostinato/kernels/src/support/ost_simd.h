@@ -65,6 +65,13 @@ OST_INLINE int32_t ost_smlad(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
+OST_INLINE int32_t ost_smmul(int32_t a, int32_t b)
+{
+    int32_t r;
+    __asm("smmul %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
 OST_INLINE int32_t ost_smmulr(int32_t a, int32_t b)
 {
     int32_t r;
