@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_PROJECTED_LEVELS = 6  # to here one product with all planes is faster than picking each vector's own
+_PROJECTED_LEVELS = 5  # to here one product with all planes is faster than picking each vector's own
 
 
 def project(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     projected = min(hashes, _PROJECTED_LEVELS)
     grouped = rows.view(-1, groups, length).transpose(0, 1)
     upper = slice(0, (1 << projected) - 1)
-    bits = torch.bmm(grouped, hash_vectors[:, :, upper]) - thresholds[:, None, upper] > 0
+    bits = torch.bmm(grouped, hash_vectors[:, :, upper]) > thresholds[:, None, upper]
     prefix = torch.zeros(groups, bits.shape[1], 1, dtype=torch.long, device=rows.device)
     for level in range(projected):
         prefix = 2 * prefix + bits.gather(2, prefix + ((1 << level) - 1))
@@ -61,7 +61,7 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     tree = torch.arange(len(rows), device=rows.device) % groups * planes
     for level in range(projected, hashes):
         node = tree + ids + ((1 << level) - 1)
-        ids = 2 * ids + ((rows * vectors[node]).sum(1) - offsets[node] > 0)
+        ids = 2 * ids + ((rows * vectors.index_select(0, node)).sum(1) > offsets[node])
     return ids
 
 
