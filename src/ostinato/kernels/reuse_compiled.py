@@ -35,10 +35,14 @@ _NARROW_HASHES = 4
 _SLACK = 16
 """Bytes behind ids that the kernel may read or write."""
 
-SOURCES = (
+_LOOKUPS = range(3, 9)
+"""H that have a look-up in assembly."""
+_SOURCES = (
     *SHARED_SOURCES,
-    *(f"reuse/ost_reuse_{name}" for name in ("compiled_s8.c", "ids.c", "window_ids.S", "lookup.c", "lookup_rows.S")),
+    *(f"reuse/ost_reuse_{name}" for name in ("compiled_s8.c", "ids.c", "window_ids.S", "lookup.c")),
 )
+SOURCES = (*_SOURCES, *(f"reuse/ost_reuse_lookup_rows_{hashes}.S" for hashes in _LOOKUPS))
+"""All files; a layer needs only the look-up of its own H."""
 
 PHASES: dict[str, Phase] = {
     **SHARED_PHASES,
@@ -52,7 +56,7 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_recover_runs": "recovering",
     "ost_reuse_lookup": "recovering",
     "ost_reuse_lookup_tile": "recovering",
-    **{f"ost_reuse_lookup_{form}_{h}": "recovering" for form in ("rows", "pairs") for h in range(3, 9)},
+    **{f"ost_reuse_lookup_{form}_{h}": "recovering" for form in ("rows", "pairs") for h in _LOOKUPS},
 }
 
 
@@ -94,9 +98,14 @@ def bind_reuse_compiled(op: QReuseCompiled) -> Binding:
             "paired": paired_tiles(op),
         },
         scratch_bytes=_scratch_bytes(op, slices),
-        sources=SOURCES,
+        sources=_sources(op.hash.hashes),
         phases=PHASES,
     )
+
+
+def _sources(hashes: int) -> tuple[str, ...]:
+    lookup = (f"reuse/ost_reuse_lookup_rows_{hashes}.S",) if hashes in _LOOKUPS else ()
+    return (*_SOURCES, *lookup)
 
 
 def _params(op: QReuseCompiled, slices: Slices | None) -> dict[str, Any]:

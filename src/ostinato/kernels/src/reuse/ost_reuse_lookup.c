@@ -37,6 +37,7 @@ OST_PHASE_FUNCTION static void ost_reuse_lookup_tile(const ost_lookup *lookup, c
 }
 
 #if OST_HAS_DSP
+/* Those that are not linked are null. */
 static const ost_lookup_function functions[][2] = {
     {ost_reuse_lookup_rows_3, ost_reuse_lookup_pairs_3}, {ost_reuse_lookup_rows_4, ost_reuse_lookup_pairs_4},
     {ost_reuse_lookup_rows_5, ost_reuse_lookup_pairs_5}, {ost_reuse_lookup_rows_6, ost_reuse_lookup_pairs_6},
@@ -45,22 +46,29 @@ static const ost_lookup_function functions[][2] = {
 #define FIRST_HASHES 3
 #define LAST_HASHES 8
 
+OST_INLINE ost_lookup_function choose(const ost_lookup *lookup, int32_t tile)
+{
+    const int32_t h = lookup->hashes;
+    return h < FIRST_HASHES || h > LAST_HASHES ? NULL : functions[h - FIRST_HASHES][lookup->paired[tile] != 0];
+}
+
 OST_INLINE void add_tiles(const ost_lookup *lookup, const void *ids, int32_t tile, int32_t count, int8_t *out)
 {
-    if (lookup->hashes < FIRST_HASHES || lookup->hashes > LAST_HASHES) {
-        for (int32_t t = 0; t < count; t++) {
-            ost_reuse_lookup_tile(lookup, ids, tile + t, out + t * OST_LOOKUP_TILE);
-        }
+    const ost_lookup_function function = choose(lookup, tile);
+    if (function) {
+        const ost_lookup_rows rows = {ids,
+                                      lookup->rows,
+                                      lookup->table + tile * lookup->rows * row_bytes(lookup),
+                                      lookup->offset + tile * OST_LOOKUP_TILE,
+                                      out,
+                                      count,
+                                      lookup->fraction_bits};
+        function(&rows);
         return;
     }
-    const ost_lookup_rows rows = {ids,
-                                  lookup->rows,
-                                  lookup->table + tile * lookup->rows * row_bytes(lookup),
-                                  lookup->offset + tile * OST_LOOKUP_TILE,
-                                  out,
-                                  count,
-                                  lookup->fraction_bits};
-    functions[lookup->hashes - FIRST_HASHES][lookup->paired[tile] != 0](&rows);
+    for (int32_t t = 0; t < count; t++) {
+        ost_reuse_lookup_tile(lookup, ids, tile + t, out + t * OST_LOOKUP_TILE);
+    }
 }
 #else
 OST_INLINE void add_tiles(const ost_lookup *lookup, const void *ids, int32_t tile, int32_t count, int8_t *out)

@@ -1,12 +1,13 @@
-/* void ost_reuse_lookup_rows_<H>(const ost_lookup_rows *rows) and ost_reuse_lookup_pairs_<H>: int8 table rows of 16
- * channels added to 8 int16 x 2 accumulators.
+/* Assembler macro of ost_reuse_lookup_rows_<H>(const ost_lookup_rows *rows) and ost_reuse_lookup_pairs_<H>: int8 table
+ * rows of 16 channels added to 8 int16 x 2 accumulators. Each H has a file of its own, for firmware to link what it needs.
  *
  * The ids of two rows are one load; UXTAB (UXTAH) makes addresses of them. `pairs` adds the two rows by SADD8 before
  * they are widened: 27 cycles for two rows (32 results), 30 without. The last load of a pair fetches the next ids, so
  * up to 4 bytes behind the ids are read. 4, 8 or 16 pairs are unrolled, the first pass enters behind the pairs it does
  * not have, and an odd last row follows them. */
 
-#if defined(__ARM_FEATURE_DSP) && (__ARM_FEATURE_DSP == 1) && !defined(OST_PLAIN_C)
+#ifndef OST_REUSE_LOOKUP_ROWS_ASM_H
+#define OST_REUSE_LOOKUP_ROWS_ASM_H
 
     .syntax unified
     .thumb
@@ -248,21 +249,4 @@
     .size   \name, . - \name
     .endm
 
-    lookup_rows ost_reuse_lookup_rows_3, 3, 8, 8, 1, 0
-    lookup_rows ost_reuse_lookup_rows_4, 4, 16, 8, 1, 0
-    lookup_rows ost_reuse_lookup_rows_5, 5, 4, 4, 0, 0
-    lookup_rows ost_reuse_lookup_rows_6, 6, 4, 4, 0, 0
-    lookup_rows ost_reuse_lookup_rows_7, 7, 4, 4, 0, 0
-    lookup_rows ost_reuse_lookup_rows_8, 8, 4, 4, 0, 0
-    lookup_rows ost_reuse_lookup_pairs_3, 3, 8, 8, 1, 1
-    lookup_rows ost_reuse_lookup_pairs_4, 4, 16, 8, 1, 1
-    lookup_rows ost_reuse_lookup_pairs_5, 5, 4, 4, 0, 1
-    lookup_rows ost_reuse_lookup_pairs_6, 6, 4, 4, 0, 1
-    lookup_rows ost_reuse_lookup_pairs_7, 7, 4, 4, 0, 1
-    lookup_rows ost_reuse_lookup_pairs_8, 8, 4, 4, 0, 1
-
-#endif
-
-#if defined(__linux__) && defined(__ELF__)
-    .section .note.GNU-stack, "", %progbits
-#endif
+#endif /* OST_REUSE_LOOKUP_ROWS_ASM_H */
