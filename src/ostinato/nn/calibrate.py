@@ -133,7 +133,7 @@ def _refit(
         target = _capture(teacher, conventional, images)[1]
         columns = quantised_columns(x, layer.hash_vectors, layer.thresholds, g, pattern, layer.centroids)
         problem.add(columns.flatten(0, 1), target.flatten(2).transpose(1, 2).flatten(0, 1))
-    weights, bias = problem.solve(weight_matrix(layer.weight, pattern.order), layer.bias)
+    weights, bias = problem.solve(weight_matrix(layer.weight, pattern.order))
     layer.weight.copy_(weight_from_matrix(weights, g, pattern.order))
     if layer.bias is not None and bias is not None:
         layer.bias.copy_(bias)

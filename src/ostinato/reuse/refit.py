@@ -30,8 +30,8 @@ class LeastSquares:
         self._cross += (columns.t() @ outputs).double().cpu()
         self.rows += len(columns)
 
-    def solve(self, weights: Tensor, bias: Tensor | None, ridge: float = 1e-4) -> tuple[Tensor, Tensor | None]:
-        """The refitted W (K, M) and bias (M,), starting from the present ones.
+    def solve(self, weights: Tensor, ridge: float = 1e-4) -> tuple[Tensor, Tensor | None]:
+        """The refitted W (K, M), starting from the present one, and bias (M,), None without an intercept.
 
         Raises:
             ModelError: if no rows were added.
@@ -39,13 +39,18 @@ class LeastSquares:
         if not self.rows:
             raise ModelError("a refit needs at least one calibration image")
         start = weights.detach().double().cpu()
-        if self._intercept:
-            first = torch.zeros(1, start.shape[1], dtype=start.dtype) if bias is None else bias.detach()[None].cpu()
-            start = torch.cat([start, first.double()])
-        penalty = torch.full((len(self._gram),), ridge * float(self._gram.diagonal().mean()) + 1e-12).double()
-        if self._intercept:
-            penalty[-1] = 1e-9 * float(self._gram[-1, -1])  # an offset is no complexity
-        system = self._gram + torch.diag(penalty)
-        change = torch.cholesky_solve(self._cross - self._gram @ start, torch.linalg.cholesky(system))
-        solution = (start + change).to(weights)
-        return (solution[:-1], solution[-1]) if self._intercept else (solution, None)
+        if not self._intercept:
+            return self._change(self._gram, self._cross, start, ridge).to(weights), None
+        # Without its mean the problem has no intercept, and stays positive definite however sparse the columns are.
+        count, means, total = float(self._gram[-1, -1]), self._gram[:-1, -1], self._cross[-1]
+        gram = self._gram[:-1, :-1] - torch.outer(means, means) / count
+        cross = self._cross[:-1] - torch.outer(means, total) / count
+        solution = self._change(gram, cross, start, ridge)
+        return solution.to(weights), ((total - means @ solution) / count).to(weights)
+
+    def _change(self, gram: Tensor, cross: Tensor, start: Tensor, ridge: float) -> Tensor:
+        columns = len(start)
+        penalty = ridge * float(self._gram.diagonal()[:columns].mean()) + 1e-12
+        system = gram + penalty * torch.eye(columns, dtype=gram.dtype)
+        change: Tensor = torch.linalg.solve(system, cross - gram @ start)
+        return start + change
