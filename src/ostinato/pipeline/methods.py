@@ -48,7 +48,7 @@ def cifarnet_methods() -> tuple[Method, ...]:
         "conv2": Pattern(length=32, hashes=3, scope="image", init="random"),
     }
     learned = {name: replace(pattern, init="itq") for name, pattern in random.items()}
-    hyperplanes = Pattern(length=8, hashes=5, scope="compiled", sharing="block", init="itq")
+    hyperplanes = Pattern(length=8, hashes=6, scope="compiled", sharing="block", init="itq")
     tree = replace(hyperplanes, clustering="tree", init="pca", gradient="frozen")
     return (
         CMSIS_STYLE,
