@@ -157,5 +157,7 @@ def _architecture(config: RunConfig, dataset: ImageDataset) -> dict[str, Any]:
 
 def _finished(result: FitResult, network: nn.Module) -> nn.Module:
     if result.stopped:
-        raise InterruptedRunError(result.message)
+        raise InterruptedRunError(
+            f"Stopped after {len(result.history)} epochs of this network; the same command goes on from there."
+        )
     return network.eval()
