@@ -17,15 +17,14 @@ from statistics import mean
 import torch
 from torch import Tensor, nn
 
-from end_to_end import RESULTS, machine
 from ostinato import data
 from ostinato.data import ImageDataset, to_input
 from ostinato.files import write_atomically
 from ostinato.nn import calibrate, convert
-from ostinato.pipeline.job import commit
 from ostinato.pipeline.networks import calibration_images, load_network
 from ostinato.reuse import Pattern
 from ostinato.training import evaluate
+from provenance import RESULTS, provenance
 
 SEEDS = (0, 1, 2)
 CALIBRATION = 500
@@ -107,6 +106,8 @@ def main() -> None:
         lines.append(measure(network, dataset, layer, pattern, refit, images).cells())
         print(" | ".join(lines[-1]), flush=True)
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    command = f"python benchmarks/encoders.py {options.network} --data-dir DIR"
+    seeds = f"{', '.join(map(str, SEEDS))} (of the calibration images); network seed {meta['seed']}"
     text = f"""# Encoders: {meta["model"]} on {meta["dataset"]}
 
 One layer reused at a time, calibrated on {CALIBRATION} training images and not trained, hashes per slice (image scope)
@@ -116,11 +117,7 @@ trained network.
 
 {table}
 
-* command: `python benchmarks/encoders.py {options.network} --data-dir DIR`
-* commit: `{commit()}`
-* seeds: {", ".join(map(str, SEEDS))} (of the calibration images); network seed {meta["seed"]}
-* machine: {machine()}
-"""
+{provenance(command, seeds)}"""
     path = RESULTS / f"encoders-{meta['dataset']}.md"
     write_atomically(path, text.encode())
     print(path)

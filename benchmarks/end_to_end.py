@@ -9,8 +9,6 @@ A run found in --out goes on (or is only reported, if it is finished), as with `
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import shutil
 import sys
 from pathlib import Path
@@ -18,8 +16,8 @@ from pathlib import Path
 from ostinato.files import write_atomically
 from ostinato.pipeline import RunConfig, run
 from ostinato.report import Report, to_markdown
+from provenance import RESULTS, machine
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 PICTURES = ("accuracy_latency", "latency_by_layer", "similar_tiles")
 
 
@@ -65,16 +63,6 @@ def write_page(report: Report, plots: Path) -> Path:
     page = "\n\n".join([to_markdown(report).rstrip(), pictures, f"Machine: {machine()}."])
     write_atomically(RESULTS / f"{name}.md", (page + "\n").encode())
     return RESULTS / f"{name}.md"
-
-
-def machine() -> str:
-    """What trained and ran the host code; the cycles do not depend on it."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

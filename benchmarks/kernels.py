@@ -1,5 +1,6 @@
 """Modelled Cortex-M4 cost of every kernel on a few layers: `python benchmarks/kernels.py [--json FILE]`.
 
+Writes docs/results/kernels.md.
 Each row is checked against the integer reference before it is printed. Cycles are modelled, with memory that has no
 wait states; instructions are exact. Flash counts constant data only.
 
@@ -27,6 +28,7 @@ from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.quant.ops import ConvDims, QConv2d, QLinear, QMaxPool2d, QOp, QReuseCompiled, QReuseImage, QTensor
 from ostinato.quant.reference import execute_op
+from provenance import RESULTS, provenance
 
 LAYERS = {
     "CifarNet conv1": ConvDims((32, 32, 3), (28, 28, 64), (5, 5)),
@@ -170,6 +172,31 @@ def table(rows: list[Row]) -> Table:
     return shown
 
 
+def page(rows: list[Row]) -> str:
+    """The rows as Markdown, with each layer's cycles under both conventional kernels beside them."""
+    baselines = {(row.layer, row.kernel): row.cycles for row in rows}
+    heading = ("layer", "kernel", "cycles", "× over CMSIS-style", "× over best dense", "scratch, B", "constants, B")
+    lines = [heading, ("---", "---", *["---:"] * 5)]
+    for row in rows:
+        layer = row.layer.split(", L=")[0]
+        ratios = [
+            f"{baselines[layer, kernel] / row.cycles:.2f}" if (layer, kernel) in baselines else "–"
+            for kernel in ("conv_s8_cmsis", "conv_s8_dense")
+        ]
+        lines.append(
+            (row.layer, row.kernel, f"{row.cycles:,}", *ratios, f"{row.scratch_bytes:,}", f"{row.flash_bytes:,}")
+        )
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return f"""# Kernels
+
+Modelled Cortex-M4, no wait states, random weights and smooth random inputs; each row's bits are checked against the
+integer reference first. *7 bits* are tables whose entries a pair of rows can add within int8.
+
+{table}
+
+{provenance("python benchmarks/kernels.py", "fixed in the program")}"""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
@@ -178,6 +205,7 @@ def main() -> None:
     runner = KernelRunner(case.binding for case in cases)
     rows = [measure(runner, case) for case in cases]
     Console(width=200).print(table(rows))
+    write_atomically(RESULTS / "kernels.md", page(rows).encode())
     if arguments.json:
         write_atomically(arguments.json, json.dumps([asdict(row) for row in rows], indent=2).encode() + b"\n")
 
