@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ostinato import data, models, nn
+    from ostinato import data, models, nn, theory
     from ostinato.firmware import Firmware, deploy
     from ostinato.nn import ReuseConv2d, calibrate, conversion_report, convert, measure_reuse, revert
     from ostinato.pipeline import RunConfig, run
@@ -61,6 +61,7 @@ __all__ = [
     "nn",
     "revert",
     "run",
+    "theory",
 ]
 
 

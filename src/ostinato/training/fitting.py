@@ -54,6 +54,7 @@ def fit(
     precision: Precision = "float32",
     meta: Mapping[str, Any] | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    probe: Callable[[nn.Module], Mapping[str, Any]] | None = None,
 ) -> FitResult:
     """Train `model` in place on `dataset.train`; it ends with the weights of the epoch best on `dataset.valid`.
 
@@ -66,6 +67,9 @@ def fit(
     The global generators of python, NumPy and PyTorch are seeded with `seed`. With `run_dir`, each epoch writes
     `checkpoint.pt`, `model.pt` (best weights, `meta`) and `metrics.jsonl` atomically, and a training found there
     goes on from where it stopped, to the same weights as if it had not. Ctrl-C ends at the next step.
+
+    `on_epoch` gets each epoch's record when it is on disk. `probe` gets the model before that; what it measures (names
+    to what JSON can hold) joins the record. It must leave the model and the random generators as they were.
 
     Raises DataError, ModelError (NaN gradients or weights, naming them) or CheckpointError (run_dir).
     """
@@ -103,6 +107,7 @@ def fit(
             **asdict(chosen),
         },
         on_epoch=on_epoch,
+        probe=probe,
     )
     finished = trainer.run(resume=resume, progress=progress)
     state = trainer.state

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.data import Augmentation, Split
+from ostinato.errors import OstinatoError
 from ostinato.files import write_atomically
 from ostinato.training.batches import EpochPlan
 from ostinato.training.checkpoints import save_state
@@ -47,6 +48,7 @@ class Trainer:
     meta: dict[str, Any]
     config: dict[str, Any]
     on_epoch: Callable[[dict[str, Any]], None] | None
+    probe: Callable[[nn.Module], Mapping[str, Any]] | None = None
     state: TrainingState = field(default_factory=TrainingState)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,8 @@ class Trainer:
         self._validate()
         display.validated(self.state.history[-1]["valid_top1"], self.state.best_top1)
         self.state.history[-1]["seconds"] = round(before + time.perf_counter() - began, 3)
+        if self.probe is not None:
+            self._add_measured(self.probe(self.model))
         self.state.position = position.next_epoch()
         self._write_checkpoint()
         self._write_results()
@@ -140,6 +144,14 @@ class Trainer:
                 name: tensor.detach().clone(memory_format=torch.contiguous_format)
                 for name, tensor in self.model.state_dict().items()
             }
+
+    def _add_measured(self, measured: Mapping[str, Any]) -> None:
+        """What a probe measured, into the record of the epoch that ends."""
+        record = self.state.history[-1]
+        taken = sorted(measured.keys() & record.keys())
+        if taken:
+            raise OstinatoError(f"The probe measures {taken[0]!r}, which every epoch's record has; name it otherwise.")
+        record.update(measured)
 
     def _write_checkpoint(self) -> None:
         if self.run_dir is not None:
