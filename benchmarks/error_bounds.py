@@ -1,12 +1,12 @@
 """Which number predicts what a reuse pattern costs in accuracy: published bound, corrected bound, error, or r_t?
 
     python benchmarks/error_bounds.py --out runs/error_bounds.json
-    python benchmarks/error_bounds.py --data cifar10 --data-dir DIR --model runs/cifar/model.pt --out ...
+    python benchmarks/error_bounds.py --data-dir DIR --network runs/cifar/conventional --out runs/error_bounds.json
 
-Trains CifarNet (or loads --model), replaces one convolution at a time by reuse in image scope with random hashes, as
-GR §4.1's lightweight check does, and ranks the patterns by `ostinato.theory`'s numbers on a few training images against
-the loss and accuracy of the network on the validation split (held-out training images). Prints a table for each layer
-with Spearman's rank correlations, and writes all of it as JSON.
+Trains CifarNet (or loads --network with the data it was trained on), replaces one convolution at a time by reuse in image
+scope with random hashes, as GR §4.1's lightweight check does, and ranks the patterns by `ostinato.theory`'s numbers on a
+few training images against the loss and accuracy of the network on the validation split (held-out training images).
+Prints a table for each layer with Spearman's rank correlations, and writes all of it as JSON.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from torch import Tensor, nn
 import ostinato as ost
 from ostinato.data import ImageDataset, to_input
 from ostinato.files import write_atomically
+from ostinato.pipeline.job import commit
+from ostinato.pipeline.networks import load_network
 from ostinato.theory import ReuseErrors, layer_errors
-from ostinato.training import load_checkpoint
+from provenance import machine
 
 LENGTHS = {"conv1": (3, 5, 15, 25, 75), "conv2": (4, 8, 25, 64, 320)}
 """Both orders' natural slices: (part of) a pixel's channels, a kernel row or window of one channel, a kernel row."""
@@ -47,36 +49,35 @@ PREDICTORS: dict[str, Callable[[dict[str, Any]], float]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="digits", choices=ost.data.names())
-    parser.add_argument("--data-dir", help="where CIFAR-10 is; implies --data cifar10")
-    parser.add_argument("--model", type=Path, help="a conventional CifarNet; trained here when not given")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--data-dir", help="where CIFAR-10 is; the embedded digits when not given")
+    parser.add_argument("--network", type=Path, help="folder of a trained conventional CifarNet; trained here if none")
+    parser.add_argument("--epochs", type=int, default=4, help="of the training here")
     parser.add_argument("--hashes", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the random hashes; all are patterns")
     parser.add_argument("--images", type=int, default=20, help="training images for bounds, errors and r_t")
     parser.add_argument("--valid", type=int, default=500, help="validation images for loss and accuracy, at most")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    dataset = ost.data.load("cifar10" if options.data_dir else options.data, options.data_dir)
-    model = conventional(options.model, dataset, options.epochs)
+    model, dataset = conventional(options.network, options.data_dir, options.epochs)
     result = compare(model, dataset, options.hashes, options.seeds, options.images, options.valid)
-    names = ("epochs", "hashes", "seeds", "images")
-    result["settings"] = {"data": dataset.name, **{name: getattr(options, name) for name in names}}
-    write_atomically(options.out, (json.dumps(result, indent=1) + "\n").encode())
+    names = ("network", "epochs", "hashes", "seeds", "images")
+    settings = {name: getattr(options, name) for name in names}
+    settings["network"] = None if options.network is None else options.network.name
+    made = {"data": dataset.name, "commit": commit(), "machine": machine(), "settings": settings}
+    write_atomically(options.out, (json.dumps(made | result, indent=1) + "\n").encode())
     show(result)
 
 
-def conventional(path: Path | None, dataset: ImageDataset, epochs: int) -> nn.Module:
-    """The network whose layers are reused, in evaluation mode."""
-    if path is not None:
-        checkpoint = load_checkpoint(path)
-        model: nn.Module = ost.models.cifarnet(**checkpoint.meta["kwargs"])
-        model.load_state_dict(checkpoint.state)
-        return model.eval()
+def conventional(folder: Path | None, data_dir: str | None, epochs: int) -> tuple[nn.Module, ImageDataset]:
+    """The network whose layers are reused, in evaluation mode, and its data, split as in its training."""
+    if folder is not None:
+        model, meta = load_network(folder / "model.pt")
+        return model.eval(), ost.data.load(meta["dataset"], data_dir, seed=int(meta["seed"]))
+    dataset = ost.data.load("cifar10" if data_dir else "digits", data_dir)
     torch.manual_seed(0)
     model = ost.models.cifarnet(num_classes=len(dataset.classes))
     ost.fit(model, dataset, epochs=epochs, progress=sys.stderr.isatty())
-    return model.eval()
+    return model.eval(), dataset
 
 
 def compare(
