@@ -3,10 +3,10 @@
     python benchmarks/error_bounds.py --out runs/error_bounds.json
     python benchmarks/error_bounds.py --data-dir DIR --network runs/cifar/conventional --out runs/error_bounds.json
 
-Trains CifarNet (or loads --network with the data it was trained on), replaces one convolution at a time by reuse in image
-scope with random hashes, as GR §4.1's lightweight check does, and ranks the patterns by `ostinato.theory`'s numbers on a
-few training images against the loss and accuracy of the network on the validation split (held-out training images).
-Prints a table for each layer with Spearman's rank correlations, and writes all of it as JSON.
+Trains CifarNet (or loads --network with the data it was trained on), replaces one convolution at a time by reuse in
+image scope with random hashes, as GR §4.1's lightweight check does, and ranks the patterns by `ostinato.theory`'s
+numbers on a few training images against the loss and accuracy of the network on the validation split (held-out training
+images). Prints a table for each layer with Spearman's rank correlations, and writes all of it as JSON.
 """
 
 from __future__ import annotations

@@ -41,9 +41,14 @@ def check_matrix(name: str, matrix: Tensor) -> None:
         raise ModelError(f"{name} has NaN or infinite numbers")
 
 
-def slice_bounds(columns: int, length: int) -> list[tuple[int, int]]:
-    """Columns [start, stop) of each slice of L = `length`; the last may be shorter (as `ConvGeometry.slices`)."""
-    check_positive(length=length)
+def check_length(length: int, columns: int) -> None:
+    """Refuse slices of L = `length` that are longer than X is wide."""
+    check_positive(length=length, K=columns)
     if length > columns:
         raise PatternError(f"slices of length {length} are longer than the matrix is wide (K = {columns})")
+
+
+def slice_bounds(columns: int, length: int) -> list[tuple[int, int]]:
+    """Columns [start, stop) of each slice of L = `length`; the last may be shorter (as `ConvGeometry.slices`)."""
+    check_length(length, columns)
     return [(start, min(start + length, columns)) for start in range(0, columns, length)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ostinato.theory.checks import check_fraction, check_not_negative, check_positive
+from ostinato.theory.checks import check_fraction, check_length, check_positive
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def reuse_complexity(
         PatternError: if a size is not a positive integer, L exceeds K, or r_t is not from 0 to 1.
     """
     conventional = conventional_complexity(n, k, m)
-    check_positive(length=length, hashes=hashes, hash_matrices=hash_matrices)
-    check_not_negative(**{"K − L": k - length})
+    check_length(length, k)
+    check_positive(hashes=hashes, hash_matrices=hash_matrices)
     return Complexity(
         conventional.parameters + hash_matrices * length * hashes, flops_ratio(hashes, m, r_t) * conventional.flops
     )
