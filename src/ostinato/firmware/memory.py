@@ -85,7 +85,7 @@ def tensor_buffers(graph: QGraph) -> list[Buffer]:
     born = {graph.input.name: 0} | {op.output.name: i for i, op in enumerate(graph.ops)}
     last = dict(born)
     for i, op in enumerate(graph.ops):
-        last[op.input.name] = i
+        last.update({source.name: i for source in op.inputs})
     tensors = {graph.input.name: graph.input} | {op.output.name: op.output for op in graph.ops}
     return [
         Buffer(name, tensor.size, born[name], last[name])

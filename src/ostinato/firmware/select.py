@@ -7,10 +7,13 @@ from typing import Literal, get_args
 from ostinato.errors import UnsupportedError
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.joins import bind_add, bind_concat
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.quant.ops import (
+    QAdd,
     QAvgPool2d,
+    QConcat,
     QConv2d,
     QGraph,
     QLinear,
@@ -55,6 +58,10 @@ def bind(op: QOp, kernel: ConvKernel = "dense") -> Binding:
             return bind_max_pool(op)
         case QAvgPool2d():
             return bind_avg_pool(op)
+        case QAdd():
+            return bind_add(op)
+        case QConcat():
+            return bind_concat(op)
         case QReuseImage():
             return bind_reuse_image(op)
         case QReuseCompiled():

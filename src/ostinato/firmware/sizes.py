@@ -53,6 +53,7 @@ def check_fit(graph: QGraph, bindings: Sequence[Binding], plan: Plan, sizes: Siz
 def _sram_sentence(graph: QGraph, plan: Plan, sizes: Sizes, board: Board) -> str:
     op = graph.ops[plan.peak]
     scratch = plan.scratch[plan.peak][1]
+    inputs = sum(source.size for source in op.inputs)
     need = plan.live_bytes[plan.peak]
     remedy = "a smaller input, fewer channels or a stride in this layer"
     if scratch > need // 4 and isinstance(op, QReuseImage):
@@ -61,7 +62,7 @@ def _sram_sentence(graph: QGraph, plan: Plan, sizes: Sizes, board: Board) -> str
         remedy = "another kernel for this layer (less scratch), or " + remedy
     return (
         f"Layer {op.name} does not fit the SRAM of {board.name}: while it runs {need:,} bytes are alive (input "
-        f"{op.input.size:,}, output {op.output.size:,}, scratch {scratch:,}), and the firmware needs "
+        f"{inputs:,}, output {op.output.size:,}, scratch {scratch:,}), and the firmware needs "
         f"{sizes.sram_bytes:,} bytes (arena {plan.arena_bytes:,}, other static data "
         f"{sizes.static_bytes - plan.arena_bytes:,}, stack about {STACK_ESTIMATE:,}) where the board has "
         f"{board.sram_bytes:,}: {sizes.sram_bytes - board.sram_bytes:,} too many. "

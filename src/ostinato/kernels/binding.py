@@ -5,6 +5,8 @@ Every kernel has the same C shape, so that generated code needs no special cases
     ost_status ost_<kernel>(const <params_type> *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
     int32_t    ost_<kernel>_scratch_bytes(const <params_type> *params);
 
+A kernel of an operator with several inputs takes `const int8_t *const *in`, an array of pointers to them.
+
 A `Binding` is what the code generator needs to emit one call. Packing constants into a kernel's layout is part of the
 kernel, and is done here, in Python, next to it.
 """
@@ -48,6 +50,8 @@ class Binding:
     """Kernel source files (relative to the kernels' `src/`) that the generated project needs for it."""
     phases: Mapping[str, Phase] = field(default_factory=dict)
     """C function → phase; a function that is not named counts as `other`."""
+    inputs: int = 1
+    """Tensors it reads; if more than one, `in` is an array of pointers."""
 
     @property
     def flash_bytes(self) -> int:

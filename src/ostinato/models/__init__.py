@@ -2,5 +2,17 @@
 
 from ostinato.models.cifarnet import CifarNet, cifarnet
 from ostinato.models.registry import create, names
+from ostinato.models.resnet import ResNet, resnet18, resnet34
+from ostinato.models.squeezenet import SqueezeNet, squeezenet
 
-__all__ = ["CifarNet", "cifarnet", "create", "names"]
+__all__ = [
+    "CifarNet",
+    "ResNet",
+    "SqueezeNet",
+    "cifarnet",
+    "create",
+    "names",
+    "resnet18",
+    "resnet34",
+    "squeezenet",
+]

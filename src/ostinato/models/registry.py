@@ -11,8 +11,15 @@ from torch import nn
 
 from ostinato.errors import ModelError
 from ostinato.models.cifarnet import cifarnet
+from ostinato.models.resnet import resnet18, resnet34
+from ostinato.models.squeezenet import squeezenet
 
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {"cifarnet": cifarnet}
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "cifarnet": cifarnet,
+    "squeezenet": squeezenet,
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+}
 
 
 def names() -> tuple[str, ...]:

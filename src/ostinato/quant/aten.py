@@ -12,7 +12,9 @@ from ostinato.quant.call import Call
 from ostinato.quant.graph import (
     Clamp,
     FloatActivation,
+    FloatAdd,
     FloatBatchNorm,
+    FloatConcat,
     FloatConv,
     FloatFlatten,
     FloatLinear,
@@ -145,6 +147,25 @@ def _mean(call: Call) -> FloatOp:
     )
 
 
+def _add(call: Call) -> FloatOp:
+    first, second = call.value(0), call.value(1)
+    shapes = [tuple(int(n) for n in node.meta["val"].shape) for node in call.node.args[:2]]  # type: ignore[union-attr]
+    call.refuse_unless(
+        shapes[0] == shapes[1],
+        f"a sum of tensors of shapes {shapes[0]} and {shapes[1]} is not supported; only of equal ones",
+    )
+    alpha = call.arg(2, "alpha", 1)
+    call.refuse_unless(alpha == 1, f"a sum with alpha={alpha} is not supported; only with alpha=1")
+    return FloatAdd(name="", sources=(first, second), shape=call.shape)
+
+
+def _concat(call: Call) -> FloatOp | None:
+    parts, rank = call.values_of(0), len(call.shape) + 1
+    dim = int(call.arg(1, "dim", 0)) % rank
+    call.refuse_unless(dim == 1, f"a concatenation along dimension {dim} is not supported; only along the channels (1)")
+    return FloatConcat(name="", sources=parts, shape=call.shape) if len(parts) > 1 else None
+
+
 def _reshape(call: Call) -> FloatOp | None:
     batch = int(call.node.meta["val"].shape[0]) if call.node.meta["val"].ndim else 0
     if batch == 1 and call.shape == call.input_shape:
@@ -187,6 +208,9 @@ CONVERTERS: dict[str, Callable[[Call], FloatOp | None]] = {
     "aten.avg_pool2d.default": lambda call: _pool(call, average=True),
     "aten.adaptive_avg_pool2d.default": _adaptive_average,
     "aten.mean.dim": _mean,
+    "aten.add.Tensor": _add,
+    "aten.add_.Tensor": _add,
+    "aten.cat.default": _concat,
     **{f"aten.{name}": _reshape for name in _SHAPES},
     "aten.dropout.default": _dropout,
     "aten.feature_dropout.default": _dropout,

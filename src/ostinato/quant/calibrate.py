@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ostinato.errors import DataError, ModelError, QuantizationError
 from ostinato.quant.evaluate import steps
-from ostinato.quant.graph import INPUT, FloatFlatten, FloatGraph, FloatOp, FloatPool, FloatReuse
-from ostinato.quant.ranges import METHODS, Observer, Range
+from ostinato.quant.graph import INPUT, FloatGraph, FloatPool, FloatReuse
+from ostinato.quant.ranges import METHODS, Observer, Range, hull
 from ostinato.quant.reuse_statistics import ReuseStatistics
+from ostinato.quant.scales import owns_scale, shared_scales
 
 _BATCH = 16
 
@@ -29,7 +30,8 @@ def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibra
     """Observe `graph` on `images` (N, C, H, W), already scaled as the network expects them.
 
     Pooling keeps its input's scale. A maximum of clipped values is the clipped maximum, so where all that reads a layer
-    is max pooling, the range is that of the pooled values, which are what later layers see.
+    is max pooling, the range is that of the pooled values, which are what later layers see. What is concatenated shares
+    one range, that of the concatenation; for values in several concatenations, the hull of theirs.
 
     Raises:
         DataError: no images, or of another shape than the network's input.
@@ -44,22 +46,21 @@ def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibra
             f"{', '.join(map(str, graph.input_shape))})"
         )
     batches = torch.split(images, _BATCH)
-    observed = {observed_at(graph, name): name for name in (INPUT, *(op.name for op in graph.ops if owns_scale(op)))}
-    observers = {value: Observer(len(batches)) for value in observed}
-    reuse = {op.input: ReuseStatistics(op) for op in graph.ops if isinstance(op, FloatReuse)}
+    tied = shared_scales(graph)
+    owners = (INPUT, *(op.name for op in graph.ops if owns_scale(op)))
+    observed = {owner: [observed_at(graph, name) for name in tied.get(owner, (owner,))] for owner in owners}
+    observers = {value: Observer(len(batches)) for values in observed.values() for value in values}
+    reuse = [ReuseStatistics(op) for op in graph.ops if isinstance(op, FloatReuse)]
     for batch in batches:
         for name, value in steps(graph, batch):
             if name in observers:
                 _see(observers[name], value, name)
-            if name in reuse:
-                reuse[name].see(value)
-    ranges = {observed[value]: METHODS[method](observer) for value, observer in observers.items()}
-    return Calibration(ranges, {statistics.op.name: statistics for statistics in reuse.values()})
-
-
-def owns_scale(op: FloatOp) -> bool:
-    """Whether the output has a scale of its own, rather than its input's."""
-    return not isinstance(op, FloatPool | FloatFlatten)
+            for statistics in reuse:
+                if statistics.op.input == name:
+                    statistics.see(value)
+    found = {value: METHODS[method](observer) for value, observer in observers.items()}
+    ranges = {owner: hull([found[value] for value in values]) for owner, values in observed.items()}
+    return Calibration(ranges, {statistics.op.name: statistics for statistics in reuse})
 
 
 def observed_at(graph: FloatGraph, name: str) -> str:

@@ -15,7 +15,8 @@ from ostinato.reuse.geometry import Pair
 
 SUPPORTED = (
     "Conv2d (groups=1, zero padding), ReuseConv2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, MaxPool2d, AvgPool2d, "
-    "AdaptiveAvgPool2d, a mean over height and width, Flatten, Dropout and a final Softmax"
+    "AdaptiveAvgPool2d, a mean over height and width, Flatten, the sum of two tensors of one shape, "
+    "concatenation of channels, Dropout and a final Softmax"
 )
 
 
@@ -64,10 +65,19 @@ class Call:
 
     def value(self, index: int) -> str:
         """The name of the activation that is argument `index`."""
-        argument = self.node.args[index] if index < len(self.node.args) else None
+        return self._activation(self.node.args[index] if index < len(self.node.args) else None)
+
+    def _activation(self, argument: Any) -> str:
         if isinstance(argument, fx.Node) and argument.name in self.values:
             return self.values[argument.name]
         self.refuse(f"{short_name(self.target)} reads something other than an activation; supported are {SUPPORTED}")
+
+    def values_of(self, index: int) -> tuple[str, ...]:
+        """The names of the activations that are argument `index`: a list of them, or one."""
+        argument = self.node.args[index] if index < len(self.node.args) else None
+        if not isinstance(argument, list | tuple):
+            return (self.value(index),)
+        return tuple(self._activation(item) for item in argument)
 
     def constant(self, index: int, name: str) -> Tensor | None:
         """A parameter or buffer as float64; None when the layer has none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +10,11 @@ from torch.nn import functional as F
 
 from ostinato.quant.graph import (
     INPUT,
+    ClampedOp,
     FloatActivation,
+    FloatAdd,
     FloatBatchNorm,
+    FloatConcat,
     FloatConv,
     FloatFlatten,
     FloatGraph,
@@ -20,7 +22,6 @@ from ostinato.quant.graph import (
     FloatOp,
     FloatPool,
     FloatReuse,
-    WeightedOp,
 )
 from ostinato.reuse.functional import reuse_conv2d
 
@@ -39,14 +40,14 @@ def steps(graph: FloatGraph, x: Tensor) -> Iterator[tuple[str, Tensor]]:
     yield INPUT, x
     with torch.no_grad():
         for op in graph.ops:
-            values[op.name] = execute(op, values[op.input])
+            values[op.name] = execute(op, *(values[name] for name in op.inputs))
             yield op.name, values[op.name]
 
 
-def execute(op: FloatOp, x: Tensor) -> Tensor:
-    """One operator on a batch of its input values."""
-    y = _EXECUTORS[type(op)](op, x)
-    return y.clamp(op.clamp.low, op.clamp.high) if isinstance(op, WeightedOp) else y
+def execute(op: FloatOp, *inputs: Tensor) -> Tensor:
+    """One operator on a batch of each of its input values."""
+    y = _EXECUTORS[type(op)](op, *inputs)
+    return y.clamp(op.clamp.low, op.clamp.high) if isinstance(op, ClampedOp) else y
 
 
 def _conv(op: FloatConv, x: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ def _flatten(op: FloatFlatten, x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(1) if op.channels_last and x.ndim == 4 else x.flatten(1)
 
 
-_EXECUTORS: dict[type[FloatOp], Callable[[Any, Tensor], Tensor]] = {
+_EXECUTORS: dict[type[FloatOp], Callable[..., Tensor]] = {
     FloatConv: _conv,
     FloatReuse: _reuse,
     FloatLinear: _linear,
@@ -91,4 +92,6 @@ _EXECUTORS: dict[type[FloatOp], Callable[[Any, Tensor], Tensor]] = {
     FloatActivation: lambda op, x: x.clamp(op.clamp.low, op.clamp.high),
     FloatPool: _pool,
     FloatFlatten: _flatten,
+    FloatAdd: lambda op, first, second: first + second,
+    FloatConcat: lambda op, *parts: torch.cat(parts, 1),
 }

@@ -100,7 +100,8 @@ class Exported:
         layer = self.layer(node)
         base = layer
         if not layer or any(True for _ in self.model.get_submodule(layer).children()):
-            base = f"{layer}.{node.name}" if layer else node.name
+            operator = str(node.target).split(".")[1].rstrip("_") if "." in str(node.target) else node.name
+            base = f"{layer}.{operator}" if layer else operator
         name, count = base, 1
         while name in self._used_names:
             name, count = f"{base}_{count}", count + 1

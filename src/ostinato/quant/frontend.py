@@ -84,7 +84,7 @@ def _convert(exported: Exported, input_shape: tuple[int, ...]) -> FloatGraph:
         converter = CONVERTERS.get(call.target)
         if converter is None:
             call.refuse(f"operator {short_name(call.target)} is not supported; supported are {SUPPORTED}")
-        source = call.value(0)
+        source = call.values_of(0)[0]
         call.refuse_unless(exported.is_used(node), f"the result of {short_name(call.target)} is not used; remove it")
         op = converter(call)
         if op is None:

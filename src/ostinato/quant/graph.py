@@ -21,11 +21,51 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class FloatOp:
-    """Base of all operators: `name` is the layer's qualified name, `input` the value it reads, `shape` its output's."""
+    """Base of all operators: `name` is the layer's qualified name, `shape` its output's."""
 
     name: str
-    input: str
     shape: Shape
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The values it reads, in order."""
+        raise NotImplementedError
+
+    def reading(self, old: str, new: str) -> FloatOp:
+        """This operator, with value `new` wherever it reads `old`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatUnaryOp(FloatOp):
+    """Base of the operators that read one value, `input`."""
+
+    input: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The input alone."""
+        return (self.input,)
+
+    def reading(self, old: str, new: str) -> FloatUnaryOp:
+        """This operator, with value `new` if it reads `old`."""
+        return replace(self, input=new) if self.input == old else self
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatJoin(FloatOp):
+    """Base of the operators that read several values, `sources`; one may occur twice."""
+
+    sources: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The sources."""
+        return self.sources
+
+    def reading(self, old: str, new: str) -> FloatJoin:
+        """This operator, with value `new` wherever it reads `old`."""
+        return replace(self, sources=tuple(new if source == old else source for source in self.sources))
 
 
 @dataclass(frozen=True)
@@ -42,12 +82,28 @@ class Clamp:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightedOp(FloatOp):
+class ClampedOp(FloatOp):
+    """An operator that ends with a clamp, so that an activation behind it can be fused."""
+
+    clamp: Clamp = field(default_factory=Clamp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatAdd(FloatJoin, ClampedOp):
+    """The elementwise sum of two values of one shape, then the clamp."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConcat(FloatJoin):
+    """Maps side by side along the channels, or vectors end to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedOp(FloatUnaryOp, ClampedOp):
     """An operator that is linear in `weight` (output channels first) and adds `bias` (M,), then clamps."""
 
     weight: Tensor
     bias: Tensor
-    clamp: Clamp = field(default_factory=Clamp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +134,7 @@ class FloatLinear(WeightedOp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatBatchNorm(FloatOp):
+class FloatBatchNorm(FloatUnaryOp):
     """An inference-time batch norm, y = x · scale + shift, both (C,)."""
 
     scale: Tensor
@@ -86,14 +142,14 @@ class FloatBatchNorm(FloatOp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatActivation(FloatOp):
+class FloatActivation(FloatUnaryOp):
     """A clamp that stands alone."""
 
     clamp: Clamp
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatPool(FloatOp):
+class FloatPool(FloatUnaryOp):
     """A pooling window; `average` divides by the number of valid elements, otherwise the maximum is taken."""
 
     average: bool
@@ -104,7 +160,7 @@ class FloatPool(FloatOp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatFlatten(FloatOp):
+class FloatFlatten(FloatUnaryOp):
     """A map as a vector: in (C, H, W) order as torch has it, or `channels_last`, in (H, W, C) order."""
 
     channels_last: bool = False
@@ -130,22 +186,22 @@ class FloatGraph:
         """Names of the operators of one kind: for passes, which change the graph that they walk."""
         return tuple(op.name for op in self.ops if isinstance(op, kind))
 
-    def producer(self, op: FloatOp) -> FloatOp | None:
+    def producer(self, op: FloatUnaryOp) -> FloatOp | None:
         """The operator whose value `op` reads; None for the network's input."""
         return None if op.input == INPUT else self.op(op.input)
 
     def consumers(self, name: str) -> tuple[FloatOp, ...]:
         """The operators that read value `name`."""
-        return tuple(op for op in self.ops if op.input == name)
+        return tuple(op for op in self.ops if name in op.inputs)
 
     def with_op(self, op: FloatOp) -> FloatGraph:
         """This graph with the operator of the same name replaced."""
         return replace(self, ops=tuple(op if old.name == op.name else old for old in self.ops))
 
-    def without(self, op: FloatOp) -> FloatGraph:
+    def without(self, op: FloatUnaryOp) -> FloatGraph:
         """This graph without `op`: what read its value reads its input instead."""
         kept = (old for old in self.ops if old.name != op.name)
-        ops = tuple(replace(old, input=op.input) if old.input == op.name else old for old in kept)
+        ops = tuple(old.reading(op.name, op.input) for old in kept)
         return replace(self, ops=ops, output=op.input if self.output == op.name else self.output)
 
     def value_shape(self, name: str) -> Shape:

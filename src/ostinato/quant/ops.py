@@ -58,12 +58,64 @@ class QOp:
     """Base of all operators: `name` is the layer's qualified name in the float model."""
 
     name: str
-    input: QTensor
     output: QTensor
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """What it reads, in the order of its kernel's arguments; the same tensor may occur twice."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class QConv2d(QOp):
+class QUnaryOp(QOp):
+    """Base of the operators that read one tensor."""
+
+    input: QTensor
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """The input alone."""
+        return (self.input,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QAdd(QOp):
+    """The elementwise sum of two tensors of one shape, with a limiting activation: the join of a residual block.
+
+    acc = offset + terms[0] · multipliers[0] + terms[1] · multipliers[1];
+    out = clamp(acc >> fraction_bits, act_min, act_max).
+
+    multipliers[i] = round(scale_i / scale_out · 2^F) < 2^15, so that both products are one SMLAD; `offset` folds the
+    zero points and the rounding: (zp_out << F) + (1 << (F − 1)) − Σ_i zp_i · multipliers[i]. Rounding is half up.
+    """
+
+    terms: tuple[QTensor, QTensor]
+    multipliers: tuple[int, int]  # 0 … 32767
+    offset: int
+    fraction_bits: int  # F, 1 … 20
+    activation_min: int = -128
+    activation_max: int = 127
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """The two terms."""
+        return self.terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class QConcat(QOp):
+    """Tensors side by side along the channels. All share scale and zero point: bytes are moved, not changed."""
+
+    parts: tuple[QTensor, ...]
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """The parts, in channel order."""
+        return self.parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class QConv2d(QUnaryOp):
     """A conventional convolution, TensorFlow Lite's arithmetic.
 
     acc[m] = bias[m] + Σ (q − zp_in) · weight[m];  out = clamp(requantize(acc) + zp_out, act_min, act_max).
@@ -80,7 +132,7 @@ class QConv2d(QOp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QLinear(QOp):
+class QLinear(QUnaryOp):
     """A fully connected layer on the flattened (H, W, C order) input; same arithmetic as `QConv2d`."""
 
     weight: Int8Array  # (M, K)
@@ -92,14 +144,14 @@ class QLinear(QOp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QMaxPool2d(QOp):
+class QMaxPool2d(QUnaryOp):
     """Maximum over each window; padding never wins. Input and output share scale and zero point."""
 
     dims: ConvDims
 
 
 @dataclass(frozen=True, kw_only=True)
-class QAvgPool2d(QOp):
+class QAvgPool2d(QUnaryOp):
     """Mean over the valid elements of each window, rounded half away from zero (padding is not counted).
 
     Input and output share scale and zero point.
@@ -131,7 +183,7 @@ class QHash:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QReuseImage(QOp):
+class QReuseImage(QUnaryOp):
     """A convolution that clusters the neuron vectors of this one image (TREC §3.1, vertical direction).
 
     Per slice s, in order: id of every row by `hash` (group s); for each id that occurs, with n members,
@@ -161,7 +213,7 @@ class QReuseImage(QOp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QReuseCompiled(QOp):
+class QReuseCompiled(QUnaryOp):
     """A convolution whose cluster results were computed at export (scope `compiled`): hash, look up, add.
 
     Rows of the table:
@@ -188,7 +240,7 @@ class QReuseCompiled(QOp):
 
 @dataclass(frozen=True)
 class QGraph:
-    """A chain-or-DAG of operators in execution order, with one input and one output tensor."""
+    """A directed acyclic graph of operators in execution order, with one input and one output tensor."""
 
     name: str
     input: QTensor

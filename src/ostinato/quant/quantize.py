@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ostinato.errors import DataError, QuantizationError
-from ostinato.quant.calibrate import Calibration, calibrate, owns_scale
+from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN
+from ostinato.quant.calibrate import Calibration, calibrate
 from ostinato.quant.frontend import from_module
 from ostinato.quant.graph import (
     INPUT,
+    FloatAdd,
+    FloatConcat,
     FloatConv,
     FloatFlatten,
     FloatGraph,
@@ -22,9 +25,11 @@ from ostinato.quant.graph import (
 )
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QGraph, QMaxPool2d, QOp, QTensor
 from ostinato.quant.passes import prepare
-from ostinato.quant.quantize_dense import quantize_conv, quantize_linear
+from ostinato.quant.quantize_dense import activation_limits, quantize_conv, quantize_linear
+from ostinato.quant.quantize_join import quantize_add, quantize_concat
 from ostinato.quant.quantize_reuse_compiled import quantize_reuse_compiled
 from ostinato.quant.quantize_reuse_image import quantize_reuse_image
+from ostinato.quant.scales import owns_scale
 from ostinato.reuse.geometry import Pair
 
 
@@ -96,13 +101,13 @@ def quantize_graph(
     tensors = {INPUT: QTensor(INPUT, _channels_last(graph.input_shape), *parameters)}
     ops: list[QOp] = []
     for op in graph.ops:
-        source = tensors[op.input]
+        sources = tuple(tensors[name] for name in op.inputs)
         if isinstance(op, FloatFlatten):  # a map in (H, W, C) order already is that vector
-            tensors[op.name] = source
+            tensors[op.name] = sources[0]
             continue
-        own = calibration.ranges[op.name].parameters() if owns_scale(op) else (source.scale, source.zero_point)
+        own = calibration.ranges[op.name].parameters() if owns_scale(op) else (sources[0].scale, sources[0].zero_point)
         tensors[op.name] = QTensor(op.name, _channels_last(op.shape), *own)
-        ops.append(_quantize_op(op, source, tensors[op.name], calibration))
+        ops.append(_quantize_op(op, sources, tensors[op.name], calibration))
     _check_classes(classes, tensors[graph.output])
     metadata = {"notes": "; ".join(graph.notes)} if graph.notes else {}
     return QGraph(name, tensors[INPUT], tensors[graph.output], tuple(ops), classes, metadata)
@@ -113,7 +118,12 @@ def _check_classes(classes: tuple[str, ...], output: QTensor) -> None:
         raise QuantizationError(f"{len(classes)} class names are given for a network with {output.size} outputs")
 
 
-def _quantize_op(op: FloatOp, source: QTensor, target: QTensor, calibration: Calibration) -> QOp:
+def _quantize_op(op: FloatOp, sources: tuple[QTensor, ...], target: QTensor, calibration: Calibration) -> QOp:
+    if isinstance(op, FloatAdd):
+        return quantize_add(op, sources[0], sources[1], target)
+    if isinstance(op, FloatConcat):
+        return quantize_concat(op, sources, target)
+    (source,) = sources
     if isinstance(op, FloatLinear):
         return quantize_linear(op, source, target)
     if isinstance(op, FloatPool):
@@ -125,9 +135,21 @@ def _quantize_op(op: FloatOp, source: QTensor, target: QTensor, calibration: Cal
         dims = _dims(source, target, g.kernel_size, g.stride, g.padding, g.dilation)
         if isinstance(op, FloatConv):
             return quantize_conv(op, dims, source, target)
+        _check_saturation(op, target)
         form = quantize_reuse_image if op.pattern.scope == "image" else quantize_reuse_compiled
         return form(op, dims, source, target, calibration.reuse[op.name])
     raise TypeError(f"{type(op).__name__} '{op.name}' is not left by passes.prepare")
+
+
+def _check_saturation(op: FloatReuse, target: QTensor) -> None:
+    """A reuse layer's activation is int8's saturation: its limits must be the ends of the output's range."""
+    low, high = activation_limits(op.clamp, target)
+    if low > INT8_MIN + 1 or high < INT8_MAX - 1:  # a range that was rounded to its zero point may be off by one
+        raise QuantizationError(
+            f"layer '{op.name}': its activation limits outputs to {low} … {high} of int8's {INT8_MIN} … {INT8_MAX}, "
+            "for example because it is concatenated with a layer of another range; a reuse layer has no other limits "
+            "than int8's: give all parts of the concatenation the same activation, or leave this layer conventional"
+        )
 
 
 def _dims(source: QTensor, target: QTensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> ConvDims:

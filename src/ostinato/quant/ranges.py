@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -37,6 +37,11 @@ class Range:
             return 1.0, -128
         scale = (self.high - self.low) / 255.0
         return scale, int(min(127, max(-128, round(-128 - self.low / scale))))
+
+
+def hull(ranges: Sequence[Range]) -> Range:
+    """The least range that contains all of `ranges`, of which there is at least one."""
+    return Range(min(r.low for r in ranges), max(r.high for r in ranges))
 
 
 @dataclass

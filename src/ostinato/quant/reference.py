@@ -25,7 +25,9 @@ from ostinato.quant.arithmetic import (
 )
 from ostinato.quant.ops import (
     ConvDims,
+    QAdd,
     QAvgPool2d,
+    QConcat,
     QConv2d,
     QGraph,
     QHash,
@@ -105,6 +107,19 @@ def avg_pool2d(op: QAvgPool2d, x: Int8Array) -> Int8Array:
     return saturate(truncating_divide(total + half, count), INT8_MIN, INT8_MAX).astype(np.int8)
 
 
+def add(op: QAdd, *terms: Int8Array) -> Int8Array:
+    """`QAdd`."""
+    first, second = (x.reshape(-1).astype(np.int64) * m for x, m in zip(terms, op.multipliers, strict=True))
+    acc = first + second + op.offset
+    return saturate(acc >> op.fraction_bits, op.activation_min, op.activation_max).astype(np.int8)
+
+
+def concat(op: QConcat, *parts: Int8Array) -> Int8Array:
+    """`QConcat`."""
+    pixels = op.output.size // op.output.shape[-1]
+    return np.concatenate([part.reshape(pixels, -1) for part in parts], axis=1).reshape(op.output.shape)
+
+
 def reuse_image(op: QReuseImage, x: Int8Array) -> Int8Array:
     """`QReuseImage`."""
     matrix = im2col(x, op.dims, op.columns, op.input.zero_point)
@@ -145,24 +160,27 @@ def reuse_compiled(op: QReuseCompiled, x: Int8Array) -> Int8Array:
     return saturate(total >> op.fraction_bits, INT8_MIN, INT8_MAX).astype(np.int8).reshape(op.dims.output)
 
 
-_REFERENCE: dict[type[QOp], Callable[[Any, Int8Array], Int8Array]] = {
+_REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QConv2d: conv2d,
     QLinear: linear,
     QMaxPool2d: max_pool2d,
     QAvgPool2d: avg_pool2d,
+    QAdd: add,
+    QConcat: concat,
     QReuseImage: reuse_image,
     QReuseCompiled: reuse_compiled,
 }
 
 
-def execute_op(op: QOp, x: Int8Array) -> Int8Array:
-    """Run one operator."""
-    return _REFERENCE[type(op)](op, x)
+def execute_op(op: QOp, *inputs: Int8Array) -> Int8Array:
+    """Run one operator on arrays of its `inputs`."""
+    return _REFERENCE[type(op)](op, *inputs)
 
 
 def execute(graph: QGraph, x: Int8Array) -> dict[str, Int8Array]:
     """Run a network on one int8 input; every tensor by name, the input included."""
     tensors = {graph.input.name: x.reshape(graph.input.shape)}
     for op in graph.ops:
-        tensors[op.output.name] = execute_op(op, tensors[op.input.name]).reshape(op.output.shape)
+        result = execute_op(op, *(tensors[source.name] for source in op.inputs))
+        tensors[op.output.name] = result.reshape(op.output.shape)
     return tensors

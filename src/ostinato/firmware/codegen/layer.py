@@ -24,7 +24,7 @@ class Layer:
     op: QOp
     binding: Binding
     input: str
-    """C expression of the input's address."""
+    """C expression of the input's address, or of the array of all inputs' addresses where there are several."""
     output: str
     """C expression of the output's address."""
     output_offset: int | None
@@ -51,6 +51,10 @@ def build_layers(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> tupl
             return "input"
         return "output" if tensor == graph.output.name else f"memory + {plan.offsets[tensor]}"
 
+    def argument(op: QOp, binding: Binding) -> str:
+        addresses = [address(source.name) for source in op.inputs]
+        return addresses[0] if binding.inputs == 1 else f"(const int8_t *const[]){{{', '.join(addresses)}}}"
+
     names = unique_identifiers(op.name for op in graph.ops)
     return tuple(
         Layer(
@@ -58,7 +62,7 @@ def build_layers(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> tupl
             identifier=name,
             op=op,
             binding=binding,
-            input=address(op.input.name),
+            input=argument(op, binding),
             output=address(op.output.name),
             output_offset=plan.offsets.get(op.output.name),
             scratch=scratch,

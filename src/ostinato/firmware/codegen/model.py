@@ -13,7 +13,7 @@ from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.names import comment, string_literal
 from ostinato.firmware.memory import ALIGNMENT, Plan
 from ostinato.kernels.binding import ArrayRef
-from ostinato.quant.ops import QGraph, QTensor
+from ostinato.quant.ops import QGraph, QOp, QTensor
 
 HOOK = "model_on_layer"
 """The function that generated code calls before each layer and after the last."""
@@ -150,6 +150,11 @@ def shape_text(tensor: QTensor) -> str:
     return " x ".join(map(str, tensor.shape))
 
 
+def inputs_text(op: QOp) -> str:
+    """Shapes of all inputs: `8 x 8 x 16, 8 x 8 x 32`."""
+    return ", ".join(shape_text(source) for source in op.inputs)
+
+
 def _input_sizes(tensor: QTensor) -> str:
     if len(tensor.shape) != 3:
         return ""
@@ -165,7 +170,7 @@ def _float(value: float) -> str:
 
 def _title(layer: Layer) -> str:
     op = layer.op
-    return f"{comment(op.name)}: {shape_text(op.input)} -> {shape_text(op.output)}"
+    return f"{comment(op.name)}: {inputs_text(op)} -> {shape_text(op.output)}"
 
 
 def _params(layer: Layer) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from string import Template
 
 from ostinato.firmware.codegen.layer import Layer
-from ostinato.firmware.codegen.model import shape_text
+from ostinato.firmware.codegen.model import inputs_text, shape_text
 from ostinato.firmware.memory import Plan
 from ostinato.firmware.sizes import Sizes
 from ostinato.quant.ops import QGraph
@@ -95,7 +95,7 @@ def _row(layer: Layer) -> str:
         str(layer.index),
         _cell(op.name),
         f"`ost_{binding.kernel}`",
-        shape_text(op.input),
+        inputs_text(op),
         shape_text(op.output),
         f"{binding.flash_bytes:,}",
         f"{binding.scratch_bytes:,}",

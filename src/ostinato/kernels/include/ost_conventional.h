@@ -4,7 +4,8 @@
  * ReLU and ReLU6 are activation_min and activation_max. Arrays that are called packed are laid out by the Python
  * package's kernels/conventional.py; their layout is described there and beside each kernel.
  *
- * Every operator is a function `ost_status f(params, scratch, in, out)` with a twin `f_scratch_bytes(params)`.
+ * Every operator is a function `ost_status f(params, scratch, in, out)` with a twin `f_scratch_bytes(params)`. Where an
+ * operator has several inputs, `in` is an array of pointers to them.
  */
 #ifndef OST_CONVENTIONAL_H
 #define OST_CONVENTIONAL_H
@@ -77,6 +78,31 @@ int32_t ost_max_pool_s8_scratch_bytes(const ost_pool_s8_params *params);
 /* Mean of the valid elements, rounded half away from zero. */
 ost_status ost_avg_pool_s8(const ost_pool_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
 int32_t ost_avg_pool_s8_scratch_bytes(const ost_pool_s8_params *params);
+
+/* Elementwise sum: out = clamp((offset + a * first_multiplier + b * second_multiplier) >> fraction_bits). */
+typedef struct {
+    int32_t count;             /* elements of each tensor */
+    int32_t first_multiplier;  /* 0 to 32767 */
+    int32_t second_multiplier;
+    int32_t offset;            /* zero points and rounding */
+    int32_t fraction_bits;     /* 1 to 20 */
+    int32_t activation_min;
+    int32_t activation_max;
+} ost_add_s8_params;
+
+ost_status ost_add_s8(const ost_add_s8_params *params, const ost_scratch *scratch, const int8_t *const *in, int8_t *out);
+int32_t ost_add_s8_scratch_bytes(const ost_add_s8_params *params);
+
+/* Side by side along the channels; all tensors share scale and zero point. */
+typedef struct {
+    int32_t pixels;
+    int32_t parts;
+    const int32_t *channels; /* of each part */
+} ost_concat_s8_params;
+
+ost_status ost_concat_s8(const ost_concat_s8_params *params, const ost_scratch *scratch, const int8_t *const *in,
+                         int8_t *out);
+int32_t ost_concat_s8_scratch_bytes(const ost_concat_s8_params *params);
 
 #ifdef __cplusplus
 }

@@ -1,15 +1,15 @@
-"""ReLU and its relatives become limits of the layer that feeds them."""
+"""ReLU and its relatives become limits of the layer or sum that feeds them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ostinato.errors import UnsupportedError
-from ostinato.quant.graph import FloatActivation, FloatFlatten, FloatGraph, FloatOp, FloatPool, WeightedOp
+from ostinato.quant.graph import ClampedOp, FloatActivation, FloatFlatten, FloatGraph, FloatPool, FloatUnaryOp
 
 
 def fuse_activations(graph: FloatGraph) -> FloatGraph:
-    """Fuse every clamp into the weighted layer before it.
+    """Fuse every clamp into the weighted layer or the sum before it.
 
     A clamp is monotone, so it commutes with max pooling and flattening and moves through them; it does not commute
     with an average, except when the averaged values are already within its limits, where it does nothing.
@@ -24,8 +24,8 @@ def fuse_activations(graph: FloatGraph) -> FloatGraph:
         if layer is None:
             raise UnsupportedError(
                 f"layer '{activation.name}': this activation does not follow a convolution or linear layer (possibly "
-                "with max pooling between), so it cannot be fused; supported is Conv2d, ReuseConv2d or Linear, then "
-                "BatchNorm, then the activation"
+                "with max pooling between) or a sum, so it cannot be fused; supported is Conv2d, ReuseConv2d or "
+                "Linear, then BatchNorm, then the activation; or a sum, then the activation"
             )
         clamp = layer.clamp.then(activation.clamp)
         if averaged and clamp != layer.clamp:
@@ -37,14 +37,15 @@ def fuse_activations(graph: FloatGraph) -> FloatGraph:
     return graph
 
 
-def _source(graph: FloatGraph, activation: FloatOp) -> tuple[WeightedOp | None, bool]:
-    """The weighted layer that feeds `activation` alone, and whether an average lies between."""
-    averaged, op = False, activation
+def _source(graph: FloatGraph, activation: FloatActivation) -> tuple[ClampedOp | None, bool]:
+    """The layer or sum that feeds `activation` alone, and whether an average lies between."""
+    averaged = False
+    op: FloatUnaryOp = activation
     while True:
         before = graph.producer(op)
         if before is None or len(graph.consumers(before.name)) > 1 or graph.output == before.name:
             return None, averaged
-        if isinstance(before, WeightedOp):
+        if isinstance(before, ClampedOp):
             return before, averaged
         if not isinstance(before, FloatPool | FloatFlatten):
             return None, averaged
