@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from ostinato.quant.arithmetic import quantize_multiplier
+from ostinato.quant.graph import Clamp, FloatAdd
 from ostinato.quant.ops import (
     ConvDims,
     QAvgPool2d,
+    QConcat,
     QConv2d,
     QGraph,
     QHash,
@@ -20,6 +22,7 @@ from ostinato.quant.ops import (
     QReuseImage,
     QTensor,
 )
+from ostinato.quant.quantize_join import quantize_add
 
 Pair = tuple[int, int]
 
@@ -183,3 +186,84 @@ def column_order(dims: ConvDims, order: str) -> np.ndarray[Any, np.dtype[np.int3
     else:
         triples = [(k, i, j) for k in range(c) for i in range(kh) for j in range(kw)]
     return np.array(triples, np.int32)
+
+
+class DagBuilder(NetworkBuilder):
+    """A random network that is no chain: operators read any maps of the right size that were made before."""
+
+    SCALES = (0.05, 0.1, 0.13)
+
+    def __init__(self, seed: int, shape: tuple[int, int, int] = (9, 8, 3)) -> None:
+        super().__init__(shape, seed)
+        self.count = 0
+        self.conv(self._next("stem"), 8, padding=(1, 1))
+        self.maps = [self.tensor]
+
+    def grow(self, layers: int) -> DagBuilder:
+        """Append random operators, then join what nothing reads, and classify."""
+        kinds = [self._conv, self._reuse, self._add, self._concat, self._pool]
+        for _ in range(layers):
+            kind = kinds[int(self.rng.integers(len(kinds)))]
+            kind()
+            self.maps.append(self.tensor)
+        used = {source.name for op in self.ops for source in op.inputs}
+        for loose in [t for t in self.maps if t.name not in used and t is not self.tensor]:
+            self._join(loose, self.tensor)
+        self.pool(self._next("gap"), average=True, kernel=self.tensor.shape[:2], stride=(1, 1))
+        self.linear(self._next("head"), 5)
+        return self
+
+    def _next(self, name: str) -> str:
+        self.count += 1
+        return f"{name}{self.count}"
+
+    def _pick(self) -> QTensor:
+        return self.maps[int(self.rng.integers(len(self.maps)))]
+
+    def _conv(self) -> None:
+        self.tensor = self._pick()
+        kernel = int(self.rng.choice([1, 3]))
+        pad = kernel // 2
+        self.conv(self._next("conv"), int(self.rng.choice([4, 8, 11])), (kernel, kernel), padding=(pad, pad))
+
+    def _reuse(self) -> None:
+        self.tensor = self._pick()
+        if self.tensor.shape[2] % 4:
+            self.reuse_image(self._next("reuse"), 8, length=7, hashes=3, padding=(1, 1))
+        else:
+            self.reuse_compiled(self._next("reuse"), 8, length=4, hashes=3, padding=(1, 1))
+
+    def _pool(self) -> None:
+        self.tensor = self._pick()
+        window = ConvDims(self.tensor.shape, self.tensor.shape, (3, 3), padding=(1, 1))  # type: ignore[arg-type]
+        output = QTensor(self._next("pool"), self.tensor.shape, self.tensor.scale, self.tensor.zero_point)
+        self._append(QMaxPool2d(name=output.name, input=self.tensor, output=output, dims=window))
+
+    def _add(self) -> None:
+        first = self._pick()
+        alike = [t for t in self.maps if t.shape == first.shape]
+        self._sum(first, alike[int(self.rng.integers(len(alike)))])
+
+    def _sum(self, first: QTensor, second: QTensor) -> None:
+        name = self._next("add")
+        output = QTensor(name, first.shape, float(self.rng.choice(self.SCALES)), int(self.rng.integers(-128, 60)))
+        clamp = Clamp(0.0) if self.rng.random() < 0.5 else Clamp()
+        join = FloatAdd(name=name, sources=(first.name, second.name), shape=first.shape, clamp=clamp)
+        self._append(quantize_add(join, first, second, output))
+
+    def _concat(self) -> None:
+        first = self._pick()
+        alike = [t for t in self.maps if (t.scale, t.zero_point) == (first.scale, first.zero_point)]
+        self._cat([first, *(alike[int(i)] for i in self.rng.integers(0, len(alike), self.rng.integers(1, 3)))])
+
+    def _cat(self, parts: list[QTensor]) -> None:
+        name, (height, width, _) = self._next("cat"), parts[0].shape
+        shape = (height, width, sum(part.shape[2] for part in parts))
+        output = QTensor(name, shape, parts[0].scale, parts[0].zero_point)
+        self._append(QConcat(name=name, output=output, parts=tuple(parts)))
+
+    def _join(self, loose: QTensor, into: QTensor) -> None:
+        """Make the channels agree with a 1×1 convolution, then add."""
+        self.tensor = loose
+        self.conv(self._next("match"), into.shape[2], (1, 1))
+        self._sum(self.tensor, into)

@@ -16,7 +16,7 @@ from ostinato.firmware import Firmware, builds, deploy, deploy_graph
 from ostinato.firmware import deploy as deploy_function
 from ostinato.firmware.select import bind
 from ostinato.quant.accuracy import top1
-from ostinato.quant.ops import QConv2d, QOp
+from ostinato.quant.ops import QConv2d, QUnaryOp
 
 
 def model() -> nn.Module:
@@ -154,7 +154,7 @@ def test_a_failure_in_the_middle_leaves_the_old_project(tmp_path: Path, monkeypa
 def test_operators_without_a_kernel_are_named() -> None:
     tensor = NetworkBuilder((4,), seed=0).input
     with pytest.raises(UnsupportedError, match="Layer odd"):
-        bind(QOp(name="odd", input=tensor, output=tensor))
+        bind(QUnaryOp(name="odd", input=tensor, output=tensor))
 
 
 def test_kernels_are_chosen_by_operator_and_request() -> None:

@@ -27,7 +27,7 @@ class SimulatedKernels:
         self._simulator = Simulator(elf)
         self._memory = self._simulator.symbols["kernel_memory"]
 
-    def run(self, binding: Binding, x: Int8Array, outputs: int) -> Call:
+    def run(self, binding: Binding, x: Int8Array | Sequence[Int8Array], outputs: int) -> Call:
         """Call the kernel and count what it costs."""
         placed = image(binding, self._memory.address, 4)
         address = self._memory.address + len(placed.data)
@@ -35,13 +35,22 @@ class SimulatedKernels:
         needed = self._simulator.run(f"ost_{binding.kernel}_scratch_bytes", (placed.params,)).result
         scratch, block = address, address + 8
         source = block + needed + -needed % 8 + 8
-        out = source + x.size + -x.size % 8
+        inputs = [np.ascontiguousarray(array).tobytes() for array in ([x] if binding.inputs == 1 else x)]
+        addresses = []
+        end = source
+        for data in inputs:
+            addresses.append(end)
+            end += len(data) + -len(data) % 8
+        pointers, out = end, end + 8 * len(inputs)
         assert out + outputs + GUARD_BYTES <= self._memory.address + self._memory.size
         self._simulator.write_memory(scratch, struct.pack("<Ii", block, needed))
         self._simulator.write_memory(block, bytes([GUARD]) * (source - block))
-        self._simulator.write_memory(source, np.ascontiguousarray(x).tobytes())
+        for at, data in zip(addresses, inputs, strict=True):
+            self._simulator.write_memory(at, data)
+        self._simulator.write_memory(pointers, struct.pack(f"<{len(addresses)}I", *addresses))
+        given = source if binding.inputs == 1 else pointers
         self._simulator.write_memory(out, bytes([GUARD]) * (outputs + GUARD_BYTES))
-        profile = self._simulator.run(f"ost_{binding.kernel}", (placed.params, scratch, source, out))
+        profile = self._simulator.run(f"ost_{binding.kernel}", (placed.params, scratch, given, out))
         behind = self._simulator.read_memory(out + outputs, GUARD_BYTES)
         assert behind == bytes([GUARD]) * GUARD_BYTES, "the kernel wrote behind its output"
         behind = self._simulator.read_memory(block + needed, source - block - needed)

@@ -8,8 +8,9 @@ import numpy as np
 
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.joins import bind_add, bind_concat
 from ostinato.quant.arithmetic import Int8Array, IntArray
-from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2d, QOp, QTensor
+from ostinato.quant.ops import ConvDims, QAdd, QAvgPool2d, QConcat, QConv2d, QLinear, QMaxPool2d, QOp, QTensor
 
 SOURCES = (
     "conventional/ost_conv_s8_cmsis.c",
@@ -21,6 +22,8 @@ SOURCES = (
     "conventional/ost_fully_connected_s8_blocks.S",
     "conventional/ost_max_pool_s8.c",
     "conventional/ost_avg_pool_s8.c",
+    "conventional/ost_add_s8.c",
+    "conventional/ost_concat_s8.c",
 )
 
 
@@ -145,6 +148,41 @@ def _every_window_holds_something(dims: ConvDims) -> bool:
             if not any(0 <= t < dims.input[axis] for t in taps):
                 return False
     return True
+
+
+def random_add(rng: np.random.Generator) -> QAdd:
+    """Any number of elements; mostly with 14 fraction bits and int8's own limits, which the DSP code is made for."""
+    shape = tuple(int(n) for n in rng.integers(1, 9, 3))
+    bits = 14 if rng.random() < 0.7 else int(rng.integers(1, 15))
+    first, second = (int(rng.integers(0, min(2**15, 2 ** (bits + 1)))) for _ in range(2))
+    low, high = activation_range(rng, bool(rng.random() < 0.3))
+    return QAdd(
+        name="features.add",
+        output=tensor("y", shape, 0),
+        terms=(tensor("a", shape, 0), tensor("b", shape, 0)),
+        multipliers=(first, second),
+        offset=int(rng.integers(-300, 300)) << bits,
+        fraction_bits=bits,
+        activation_min=low,
+        activation_max=high,
+    )
+
+
+def random_concat(rng: np.random.Generator) -> QConcat:
+    height, width = (int(n) for n in rng.integers(1, 6, 2))
+    channels = [int(n) for n in rng.integers(1, 70, rng.integers(2, 6))]
+    parts = tuple(tensor(f"p{i}", (height, width, c), 3) for i, c in enumerate(channels))
+    return QConcat(name="features.cat", output=tensor("y", (height, width, sum(channels)), 3), parts=parts)
+
+
+def random_inputs(rng: np.random.Generator, op: QOp) -> list[Int8Array]:
+    return [random_input(rng, source.shape) for source in op.inputs]
+
+
+def random_joins(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
+    """One random operator with several inputs of each kind."""
+    add, concat = random_add(rng), random_concat(rng)
+    return [(add, bind_add(add)), (concat, bind_concat(concat))]
 
 
 def random_bindings(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:

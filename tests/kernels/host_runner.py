@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,9 @@ class HostKernels:
         """A C function of the library."""
         return getattr(self._library, name)
 
-    def run(self, binding: Binding, x: Int8Array, outputs: int, scratch_bytes: int | None = None) -> Call:
+    def run(
+        self, binding: Binding, x: Int8Array | Sequence[Int8Array], outputs: int, scratch_bytes: int | None = None
+    ) -> Call:
         """Call the kernel; buffers are heap blocks of exactly their size, so that a sanitizer sees every byte."""
         size = len(image(binding, 0, 8).data)
         memory = ctypes.create_string_buffer(size + 8)
@@ -54,10 +57,12 @@ class HostKernels:
         block = np.full(given + 2 * GUARD_BYTES, GUARD, np.uint8)
         start = GUARD_BYTES + -(block.ctypes.data + GUARD_BYTES) % 8
         scratch = ctypes.create_string_buffer(struct.pack("<Qi4x", block.ctypes.data + start, given))
-        source = np.ascontiguousarray(x)
+        sources = [np.array(array, copy=True, order="C") for array in ([x] if binding.inputs == 1 else x)]
+        addresses = (ctypes.c_void_p * len(sources))(*(source.ctypes.data for source in sources))
         out = np.full(outputs + GUARD_BYTES, GUARD, np.int8)
         status = self.function(f"ost_{binding.kernel}")(
-            ctypes.c_void_p(placed.params), scratch, source.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_void_p(placed.params), scratch,
+            ctypes.c_void_p(addresses[0]) if binding.inputs == 1 else addresses,
             out.ctypes.data_as(ctypes.c_void_p),
         )  # fmt: skip
         assert np.all(out[outputs:] == GUARD), "the kernel wrote behind its output"

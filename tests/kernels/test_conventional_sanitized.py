@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from conventional_samples import random_bindings, random_input
+from conventional_samples import random_bindings, random_input, random_inputs, random_joins
 from host_runner import HostKernels
 
 host = HostKernels(Path(sys.argv[2]))
@@ -28,6 +28,8 @@ for seed in range(40):
     rng = np.random.default_rng(seed)
     for op, binding in random_bindings(rng):
         assert host.run(binding, random_input(rng, op.input.shape), op.output.size).status == 0
+    for op, binding in random_joins(rng):
+        assert host.run(binding, random_inputs(rng, op), op.output.size).status == 0
 print("clean")
 """
 

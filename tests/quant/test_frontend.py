@@ -126,9 +126,16 @@ REFUSED = {
         lambda: nn.BatchNorm2d(3, track_running_stats=False),
     r"the forward of Free: reshaping \(1, 4, 12, 12\) to \(1, 4, 144\)":
         lambda: Free(lambda m, x: m.conv(x).view(1, 4, 144)),
-    r"the forward of Free: operator aten\.add is not supported": lambda: Free(lambda m, x: m.conv(x) + m.conv(x)),
-    r"the forward of Free: operator aten\.cat is not supported":
-        lambda: Free(lambda m, x: torch.cat([x, m.conv(x)], 1)),
+    r"the forward of Free: operator aten\.mul is not supported": lambda: Free(lambda m, x: m.conv(x) * m.conv(x)),
+    r"the forward of Free: aten\.add reads something other than an activation":
+        lambda: Free(lambda m, x: m.conv(x) + 1),
+    r"the forward of Free: a sum of tensors of shapes \(1, 4, 12, 12\) and \(1, 4, 1, 1\)":
+        lambda: Free(lambda m, x: m.conv(x) + m.conv(x).mean((2, 3), keepdim=True)),
+    r"the forward of Free: a sum with alpha=2": lambda: Free(lambda m, x: torch.add(m.conv(x), m.conv(x), alpha=2)),
+    r"the forward of Free: a concatenation along dimension 2":
+        lambda: Free(lambda m, x: torch.cat([m.conv(x), m.conv(x)], 2)),
+    r"the forward of Free: aten\.cat reads something other than an activation":
+        lambda: Free(lambda m, x: torch.cat([m.conv(x), m.conv.weight[:1].mean() + torch.ones(1, 1, 12, 12)], 1)),
     r"the forward of Free: dropout is active in evaluation": lambda: Free(lambda m, x: F.dropout(m.conv(x), 0.5)),
     r"the forward of Free: a mean over dimensions \[1\]": lambda: Free(lambda m, x: m.conv(x).mean(1)),
     r"the forward of Free: weight of aten\.conv2d depends on the input":

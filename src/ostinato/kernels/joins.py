@@ -44,9 +44,11 @@ def bind_concat(op: QConcat) -> Binding:
     """A concatenation along the channels.
 
     Raises:
-        UnsupportedError: parts that do not add up to the output, or of another scale or zero point.
+        UnsupportedError: fewer than two parts, parts that do not add up to the output or have another scale.
     """
     out = op.output
+    if len(op.parts) < 2:
+        raise UnsupportedError(f"Layer {op.name}: a concatenation has at least two parts; found {len(op.parts)}.")
     pixels = out.size // out.shape[-1]
     channels = [part.size // pixels for part in op.parts]
     if sum(channels) != out.shape[-1] or any(part.size % pixels for part in op.parts):

@@ -92,7 +92,7 @@ class QAdd(QOp):
     terms: tuple[QTensor, QTensor]
     multipliers: tuple[int, int]  # 0 … 32767
     offset: int
-    fraction_bits: int  # F, 1 … 20
+    fraction_bits: int  # F, 1 … 14
     activation_min: int = -128
     activation_max: int = 127
 

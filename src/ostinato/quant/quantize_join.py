@@ -8,15 +8,15 @@ from ostinato.quant.graph import FloatAdd, FloatConcat
 from ostinato.quant.ops import QAdd, QConcat, QTensor
 from ostinato.quant.quantize_dense import activation_limits
 
-MAX_FRACTION_BITS = 20
-"""|acc| ≤ 2 · 255 · 32767 + 128 · 2^20 + 2^19 < 2^31: int32 is enough for every F that is allowed."""
+MAX_FRACTION_BITS = 14
+"""Enough (see `quantize_add`), and |acc| ≤ 2 · 255 · 32767 + 128 · 2^14 + 2^13 < 2^31: int32 holds every sum."""
 
 
 def quantize_add(op: FloatAdd, first: QTensor, second: QTensor, target: QTensor) -> QAdd:
-    """`QAdd` of a sum: the most fraction bits for which both multipliers fit int16.
+    """`QAdd` of a sum: the most fraction bits for which both multipliers fit int16, up to 14.
 
-    A rounded multiplier moves an output by at most 255 · 2^−(F+1) steps. Terms whose scales are below twice the sum's,
-    as is usual, have F ≥ 13, so that each is within 1/64 of a step.
+    A rounded multiplier moves an output by at most 255 · 2^−(F+1) steps: 1/128 of a step a term for F = 14, which terms
+    have whose scales are below twice the sum's, as is usual.
 
     Raises:
         QuantizationError: a term whose scale is thousands of times the output's.

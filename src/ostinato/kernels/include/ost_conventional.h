@@ -85,7 +85,7 @@ typedef struct {
     int32_t first_multiplier;  /* 0 to 32767 */
     int32_t second_multiplier;
     int32_t offset;            /* zero points and rounding */
-    int32_t fraction_bits;     /* 1 to 20 */
+    int32_t fraction_bits;     /* 1 to 14 */
     int32_t activation_min;
     int32_t activation_max;
 } ost_add_s8_params;

@@ -34,7 +34,7 @@ ost_status ost_concat_s8(const ost_concat_s8_params *params, const ost_scratch *
                          int8_t *out)
 {
     (void)scratch;
-    if (!params || !in || !out || !params->channels || params->pixels < 1 || params->parts < 1) {
+    if (!params || !in || !out || !params->channels || params->pixels < 1 || params->parts < 2) {
         return OST_BAD_ARGUMENT;
     }
     int32_t all = 0;

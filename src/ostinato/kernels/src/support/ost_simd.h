@@ -101,6 +101,22 @@ OST_INLINE int32_t ost_ssat8(int32_t a)
     return r;
 }
 
+/* Both halfwords saturated to int8, in 16 bits. */
+OST_INLINE uint32_t ost_ssat16_8(uint32_t a)
+{
+    uint32_t r;
+    __asm("ssat16 %0, #8, %1" : "=r"(r) : "r"(a) : "cc");
+    return r;
+}
+
+/* Bytes 0 and 2, zero-extended. */
+OST_INLINE uint32_t ost_uxtb16(uint32_t a)
+{
+    uint32_t r;
+    __asm("uxtb16 %0, %1" : "=r"(r) : "r"(a));
+    return r;
+}
+
 /* Low halfwords of a and b. */
 OST_INLINE uint32_t ost_pkhbt16(uint32_t a, uint32_t b)
 {
