@@ -211,6 +211,8 @@ CONVERTERS: dict[str, Callable[[Call], FloatOp | None]] = {
     "aten.add.Tensor": _add,
     "aten.add_.Tensor": _add,
     "aten.cat.default": _concat,
+    "aten.concat.default": _concat,
+    "aten.concatenate.default": _concat,
     **{f"aten.{name}": _reshape for name in _SHAPES},
     "aten.dropout.default": _dropout,
     "aten.feature_dropout.default": _dropout,

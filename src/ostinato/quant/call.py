@@ -39,6 +39,11 @@ class Call:
         return str(self.node.target)
 
     @property
+    def in_place(self) -> bool:
+        """Whether the first argument is changed: torch's names of such operators end with an underscore."""
+        return short_name(self.target).endswith("_")
+
+    @property
     def shape(self) -> Shape:
         """Output shape without the batch axis."""
         return tuple(int(size) for size in self.node.meta["val"].shape[1:])

@@ -75,6 +75,11 @@ class Exported:
             self.constants[node.name] = (node.name, value)
         self.calls = tuple(remaining)
 
+    @property
+    def copies(self) -> frozenset[str]:
+        """Nodes that have a value of another node in memory of their own."""
+        return frozenset(node.name for node in self.calls if str(node.target) == "aten.clone.default")
+
     def is_output(self, node: fx.Node) -> bool:
         """Whether this node's value is what the model returns."""
         return node.name == self.output

@@ -85,13 +85,17 @@ def _convert(exported: Exported, input_shape: tuple[int, ...]) -> FloatGraph:
         if converter is None:
             call.refuse(f"operator {short_name(call.target)} is not supported; supported are {SUPPORTED}")
         source = call.values_of(0)[0]
-        call.refuse_unless(exported.is_used(node), f"the result of {short_name(call.target)} is not used; remove it")
+        used = exported.is_used(node) or call.in_place
+        call.refuse_unless(used, f"the result of {short_name(call.target)} is not used; remove it")
         op = converter(call)
         if op is None:
             values[node.name] = source
         else:
             op = replace(op, name=exported.unique_name(node))
             ops.append(op)
+            if call.in_place:  # what reads the changed tensor from here on, under any of its names, reads the new value
+                changed = [name for name, value in values.items() if value == source and name not in exported.copies]
+                values.update(dict.fromkeys(changed, op.name))
             values[node.name] = op.name
     graph = FloatGraph(input_shape, tuple(ops), values[exported.output], tuple(notes))
     _check_output(graph)

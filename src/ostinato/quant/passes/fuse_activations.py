@@ -24,8 +24,8 @@ def fuse_activations(graph: FloatGraph) -> FloatGraph:
         if layer is None:
             raise UnsupportedError(
                 f"layer '{activation.name}': this activation does not follow a convolution or linear layer (possibly "
-                "with max pooling between) or a sum, so it cannot be fused; supported is Conv2d, ReuseConv2d or "
-                "Linear, then BatchNorm, then the activation; or a sum, then the activation"
+                "with max pooling between) or a sum that only it reads, so it cannot be fused; supported is "
+                "Conv2d, ReuseConv2d or Linear, then BatchNorm, then the activation; or a sum, then the activation"
             )
         clamp = layer.clamp.then(activation.clamp)
         if averaged and clamp != layer.clamp:
