@@ -50,11 +50,32 @@ def test_nothing_that_is_read_later_is_overwritten(seed: int, layers: int) -> No
     for i, op in enumerate(graph.ops):
         offset, size = plan.scratch[i]
         arena[offset : offset + size] = -2 - i
-        if op.output.name in plan.offsets:
-            arena[plan.offsets[op.output.name] :][: op.output.size] = i
         for source in op.inputs:
             assert (arena[plan.offsets[source.name] :][: source.size] == marks[source.name]).all()
+        if op.output.name in plan.offsets:
+            arena[plan.offsets[op.output.name] :][: op.output.size] = i
+            apart = [s for s in op.inputs if plan.offsets[s.name] != plan.offsets[op.output.name]]
+            assert isinstance(op, QAdd) or len(apart) == len(op.inputs)
+            for source in apart:  # while it runs, the operator still reads what it does not write over
+                assert (arena[plan.offsets[source.name] :][: source.size] == marks[source.name]).all()
+        assert (arena[offset : offset + size] == -2 - i).all()
         marks[op.output.name] = i
+
+
+def test_a_sum_takes_the_place_of_a_term_that_dies_and_of_no_other() -> None:
+    net = DagBuilder(0)
+    (first,) = net.maps
+    net.conv("a", 8, (1, 1))
+    second = net.tensor
+    net._sum(first, second)
+    total = net.tensor
+    net._sum(total, second)
+    net.linear("head", 3)
+    graph = net.graph()
+    names = [op.output.name for op in graph.ops]
+    offsets = plan_memory(graph, [0] * len(graph.ops)).offsets
+    assert offsets[total.name] == offsets[first.name] == offsets[names[3]]
+    assert offsets[second.name] != offsets[first.name]
 
 
 def test_a_saved_graph_is_the_same_graph() -> None:

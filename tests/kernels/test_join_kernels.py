@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.errors import UnsupportedError
+from ostinato.kernels.abi import image
 from ostinato.kernels.joins import bind_add, bind_concat
 from ostinato.quant.reference import execute_op
 
@@ -71,6 +73,21 @@ def test_every_pair_of_values_of_the_fast_path(host, dsp, multipliers):
         )  # fmt: skip
         for kernels in (host, dsp):
             check(kernels, op, bind_add(op), [a, b])
+
+
+@given(seed=st.integers(0, 2**32 - 1), term=st.integers(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_a_sum_may_be_written_over_a_term(host, seed, term):
+    rng = np.random.default_rng(seed)
+    op = random_add(rng)
+    inputs = random_inputs(rng, op)
+    expected = execute_op(op, *inputs)
+    binding = bind_add(op)
+    params = ctypes.create_string_buffer(image(binding, 0, 8).data)
+    addresses = (ctypes.c_void_p * 2)(*(x.ctypes.data for x in inputs))
+    target = ctypes.c_void_p(inputs[term].ctypes.data)
+    assert host.function("ost_add_s8")(params, None, addresses, target) == OK
+    np.testing.assert_array_equal(inputs[term].ravel(), expected.ravel())
 
 
 def test_adding_a_tensor_to_itself(host):

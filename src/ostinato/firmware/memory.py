@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ostinato.quant.ops import QGraph
+from ostinato.quant.ops import QAdd, QGraph
 
 ALIGNMENT = 8
 """Every offset is a multiple of it: enough for LDRD and for every C type."""
@@ -68,30 +68,47 @@ def aligned(size: int) -> int:
 
 def plan_memory(graph: QGraph, scratch_bytes: Sequence[int]) -> Plan:
     """Place the tensors of `graph` and each operator's scratch (`scratch_bytes`, one per operator)."""
-    tensors = tensor_buffers(graph)
+    owners = shared_buffers(graph)
+    tensors = tensor_buffers(graph, owners)
     scratch = [Buffer(f"scratch of {i}", size, i, i) for i, size in enumerate(scratch_bytes)]
     buffers = [*tensors, *scratch]
     offsets = place(buffers)
+    placed = {b.name: offset for b, offset in zip(tensors, offsets, strict=False)}
     return Plan(
-        offsets={b.name: offset for b, offset in zip(tensors, offsets, strict=False)},
+        offsets={name: placed[owner] for name, owner in owners.items()},
         scratch=tuple((offset, b.size) for b, offset in zip(scratch, offsets[len(tensors) :], strict=True)),
         arena_bytes=extent(buffers, offsets),
         live_bytes=live_bytes(buffers, len(graph.ops)),
     )
 
 
-def tensor_buffers(graph: QGraph) -> list[Buffer]:
-    """Lifetimes of the input and of all tensors between operators; the network's output belongs to the caller."""
-    born = {graph.input.name: 0} | {op.output.name: i for i, op in enumerate(graph.ops)}
-    last = dict(born)
+def shared_buffers(graph: QGraph) -> dict[str, str]:
+    """Every tensor in the arena → the tensor whose buffer it has, itself unless a sum is written over one of its terms.
+
+    `ost_add_s8` reads each element before it writes it, so that a sum may take the place of a term that nothing reads
+    later. The input is never written over: the caller may have it anywhere. The output is the caller's.
+    """
+    last = {source.name: i for i, op in enumerate(graph.ops) for source in op.inputs}
+    fixed = (graph.input.name, graph.output.name)
+    owners = {graph.input.name: graph.input.name}
     for i, op in enumerate(graph.ops):
-        last.update({source.name: i for source in op.inputs})
+        dying = [t.name for t in op.inputs if last[t.name] == i and t.name not in fixed] if isinstance(op, QAdd) else []
+        owners[op.output.name] = owners[dying[0]] if dying else op.output.name
+    owners.pop(graph.output.name, None)
+    return owners
+
+
+def tensor_buffers(graph: QGraph, owners: Mapping[str, str]) -> list[Buffer]:
+    """Lifetimes of the buffers of the input and of all tensors between operators (`shared_buffers`)."""
+    used = {graph.input.name: [0]} | {op.output.name: [i] for i, op in enumerate(graph.ops)}
+    for i, op in enumerate(graph.ops):
+        for source in op.inputs:
+            used[source.name].append(i)
     tensors = {graph.input.name: graph.input} | {op.output.name: op.output for op in graph.ops}
-    return [
-        Buffer(name, tensor.size, born[name], last[name])
-        for name, tensor in tensors.items()
-        if name != graph.output.name
-    ]
+    steps: dict[str, list[int]] = {}
+    for name, owner in owners.items():
+        steps.setdefault(owner, []).extend(used[name])
+    return [Buffer(owner, tensors[owner].size, min(used_at), max(used_at)) for owner, used_at in steps.items()]
 
 
 def live_bytes(buffers: Iterable[Buffer], steps: int) -> tuple[int, ...]:

@@ -79,7 +79,8 @@ int32_t ost_max_pool_s8_scratch_bytes(const ost_pool_s8_params *params);
 ost_status ost_avg_pool_s8(const ost_pool_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
 int32_t ost_avg_pool_s8_scratch_bytes(const ost_pool_s8_params *params);
 
-/* Elementwise sum: out = clamp((offset + a * first_multiplier + b * second_multiplier) >> fraction_bits). */
+/* Elementwise sum: out = clamp((offset + a * first_multiplier + b * second_multiplier) >> fraction_bits). `out` may be
+ * one of the inputs. */
 typedef struct {
     int32_t count;             /* elements of each tensor */
     int32_t first_multiplier;  /* 0 to 32767 */

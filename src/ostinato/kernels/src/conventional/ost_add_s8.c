@@ -1,5 +1,7 @@
 /* Elementwise sum of two tensors, each with a scale of its own: one SMLAD an element.
  *
+ * `out` may be one of the inputs: every element is read before it is written.
+ *
  * acc = offset + a * first_multiplier + b * second_multiplier; out = clamp(acc >> fraction_bits). Multipliers are below
  * 2^15 and the offset folds zero points and rounding, so that int32 is enough (quant/quantize_join.py proves it). */
 #include "ost_conventional.h"
