@@ -123,9 +123,16 @@ def test_converting_twice_is_refused():
 
 def test_a_refused_conversion_in_place_changes_nothing():
     model = network()
-    with pytest.raises(PatternError, match=r"'body\.1'.*K = 72"):
-        convert(model, {"stem": Pattern(9, 3), "body.1": Pattern(100, 3)}, inplace=True)
+    across = Pattern(40, 3, direction="horizontal", sharing="layer")
+    with pytest.raises(PatternError, match=r"'body\.1'.*K = 72.*1 to 36"):
+        convert(model, {"stem": Pattern(9, 3), "body.1": across}, inplace=True)
     assert not reuse_layers(model)
+
+
+def test_a_length_above_k_becomes_the_whole_row():
+    layer = convert(network(), {"body.1": Pattern(100, 3)}).body[1]
+    assert layer.pattern == Pattern(72, 3)
+    assert layer.hash_vectors.shape == (1, 72, 3)
 
 
 def test_nan_weights_are_refused_by_name():

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -26,6 +28,8 @@ PATTERNS = [
     Pattern(4, 3, scope="compiled", sharing="block", init="itq"),
     Pattern(4, 2, scope="compiled", sharing="block", clustering="tree", init="pca", gradient="frozen"),
     Pattern(7, 2, clustering="tree", init="pca", gradient="frozen"),
+    Pattern(5, 2, "c:3.kw.kh", "batch", "layer", direction="horizontal", block_rows=2, row_order="oh.ow.b:2"),
+    Pattern(5, 2, clustering="kmeans", gradient="frozen", similarity="angular"),
 ]
 
 
@@ -73,8 +77,8 @@ def test_the_operator_meets_torchs_own_checks(pattern):
         torch.ops.ostinato.reuse_conv2d.default,
         (
             inputs, layer.weight.detach(), None, layer.hash_vectors.detach(), layer.thresholds.detach(),
-            layer.centroids, layer.centroid_counts, pattern.length, pattern.hashes, pattern.order, pattern.scope,
-            pattern.sharing, pattern.clustering, list(g.stride), list(g.padding), list(g.dilation), "conv2",
+            layer.centroids, layer.centroid_counts, json.dumps(pattern.to_dict()),
+            list(g.stride), list(g.padding), list(g.dilation), "conv2",
         ),
         test_utils=("test_schema", "test_faketensor"),
     )  # fmt: skip

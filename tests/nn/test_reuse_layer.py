@@ -16,6 +16,11 @@ PATTERNS = [
     Pattern(3, 3, scope="compiled", sharing="block"),
     Pattern(5, 2, **TREE),
     Pattern(3, 3, scope="compiled", sharing="block", **TREE),
+    Pattern(4, 3, "kw.c:4.kh", block_rows=2, row_order="b.oh:2.ow:2", similarity="angular"),
+    Pattern(4, 2, scope="compiled", block_rows=2, **TREE),
+    Pattern(2, 3, "c:4.kh.kw", "batch", "layer", direction="horizontal", block_rows=4, row_order="oh.ow.b"),
+    Pattern(54, 3, clustering="kmeans", gradient="frozen", similarity="angular"),
+    Pattern(6, 2, clustering="hypercube", gradient="frozen", bins=3),
 ]
 
 
@@ -160,7 +165,7 @@ def test_weights_that_are_not_finite_are_refused():
 
 def test_a_pattern_that_does_not_fit_is_refused():
     with pytest.raises(PatternError, match=r"'conv2'.*K = 54"):
-        ReuseConv2d.from_conv(conv(), Pattern(55, 3), "conv2")
+        ReuseConv2d.from_conv(conv(), Pattern(28, 3, direction="horizontal", sharing="layer"), "conv2")
 
 
 def test_compiled_evaluation_before_any_training_is_refused():

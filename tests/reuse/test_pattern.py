@@ -20,12 +20,31 @@ GEOMETRY = ConvGeometry(12, 8, (3, 3))
         ({"length": True}, "length"),
         ({"hashes": 0}, "from 1 to 16"),
         ({"hashes": 17}, "from 1 to 16"),
-        ({"order": "kw.kh.c"}, "kh.kw.c"),
-        ({"scope": "across_batches"}, "compiled"),
+        ({"order": "kw.c"}, r"order must name c, kh, kw once each.*kh\.kw\.c.*not 'kw\.c'"),
+        ({"order": "kh.kh.c"}, "once each"),
+        ({"order": "oh.kw.c"}, "once each"),
+        ({"order": ["c", "kh", "kw"]}, r"a text such as c\.kh\.kw"),
+        ({"order": "c:1.kh.kw"}, "tiles of '1' in 'c:1'"),
+        ({"order": "c:.kh.kw"}, "tiles of '' in 'c:'"),
+        ({"order": "c:²²22.kh.kw"}, "an integer from 2"),
+        ({"row_order": "kh.kw.c"}, "row_order must name b, oh, ow"),
+        ({"row_order": "oh.ow.b"}, r"image scope.*begins with b, not oh\.ow\.b.*'batch'"),
+        ({"row_order": "b:2.oh.ow", "scope": "compiled"}, "compiled scope.*begins with b"),
+        ({"direction": "diagonal"}, "vertical, horizontal"),
+        ({"direction": "horizontal"}, "needs sharing='layer', not 'slice'"),
+        ({"direction": "horizontal", "sharing": "layer", "scope": "compiled"}, "scope 'image' or 'batch', not 'comp"),
+        ({"block_rows": 0}, "block_rows must be an integer at least 1"),
+        ({"similarity": "cosine"}, "euclidean, angular"),
+        ({"scope": "everything"}, "compiled"),
         ({"sharing": "pixel"}, "block"),
         ({"init": "kmeans"}, "itq"),
         ({"gradient": "adam"}, "straight-through"),
-        ({"clustering": "kmeans"}, "lsh, tree"),
+        ({"clustering": "em"}, "lsh, tree, kmeans, hypercube"),
+        ({"clustering": "kmeans"}, "write clustering='kmeans', gradient='frozen'.*not init='random', gradient='flip'"),
+        ({"clustering": "hypercube", "gradient": "frozen", "init": "pca"}, "not init='pca'"),
+        ({"clustering": "kmeans", "gradient": "frozen", "scope": "compiled"}, "anew for each input.*'compiled'"),
+        ({"clustering": "hypercube", "gradient": "frozen", "bins": 17, "hashes": 4}, "83,521 cells, more than 65,536"),
+        ({"bins": 1}, "bins must be an integer at least 2"),
         ({"clustering": "tree"}, "init='pca', gradient='frozen'.*not init='random', gradient='flip'"),
         ({"clustering": "tree", "init": "pca"}, "does not learn"),
         ({"clustering": "tree", "init": "itq", "gradient": "frozen"}, "not init='itq'"),
@@ -54,10 +73,31 @@ def test_a_pattern_is_immutable_and_hashable():
     assert {pattern: 1}[Pattern(4, 3)] == 1
 
 
-def test_too_long_slices_are_refused_with_the_numbers():
-    Pattern(108, 3).validate_for(GEOMETRY, "conv1")
-    with pytest.raises(PatternError, match=r"'conv1'.*109.*K = 108"):
-        Pattern(109, 3).validate_for(GEOMETRY, "conv1")
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"order": "c:13.kh.kw"}, r"'conv1': order c:13\.kh\.kw has tiles of 13 in axis c, which has 12.*at most 12"),
+        ({"order": "c.kh.kw:4"}, "tiles of 4 in axis kw, which has 3"),
+        ({"length": 55, "direction": "horizontal", "sharing": "layer"}, "K = 108, which has 1 of them.*1 to 54"),
+        (
+            {"length": 2, "block_rows": 2, "clustering": "hypercube", "gradient": "frozen", "hashes": 5},
+            "hyper-cube of 5 dimensions.*2×2 has 4",
+        ),
+    ],
+)
+def test_what_cannot_apply_to_a_layer_is_refused_with_the_numbers(fields, words):
+    with pytest.raises(PatternError, match=words):
+        Pattern(**{"length": 4, "hashes": 3, **fields}).validate_for(GEOMETRY, "conv1")
+
+
+def test_one_column_has_nothing_to_compare():
+    with pytest.raises(PatternError, match="nothing to compare in K = 1"):
+        Pattern(1, 3, direction="horizontal", sharing="layer").validate_for(ConvGeometry(1, 1, 1), "conv1")
+
+
+def test_a_length_above_k_is_the_whole_row_of_a_layer():
+    assert Pattern(108, 3).for_layer(GEOMETRY, "conv1") == Pattern(108, 3)
+    assert Pattern(500, 3).for_layer(GEOMETRY, "conv1") == Pattern(108, 3)
 
 
 def test_a_block_must_divide_the_channels():
@@ -82,6 +122,16 @@ def test_groups_follow_the_sharing():
     assert groups(sharing="layer") == (27, 1, 27)
     assert groups(sharing="block") == (27, 3, 27)
     assert groups(sharing="block", scope="compiled") == (27, 3, 3)
+    assert groups(sharing="block", scope="compiled", block_rows=2) == (27, 3, 27)
+    assert groups(sharing="layer", direction="horizontal") == (27, 1, 27)
+    assert Pattern(4, 3, block_rows=5).block_size == 20
+    assert Pattern(5, 3, sharing="layer", direction="horizontal").slices(GEOMETRY) == 21
+
+
+@pytest.mark.parametrize(("bins", "hashes", "ids", "bits"), [(4, 3, 64, 6), (3, 2, 9, 4), (2, 1, 2, 1), (5, 1, 5, 3)])
+def test_a_hyper_cube_has_bins_to_the_power_of_dimensions_cells(bins, hashes, ids, bits):
+    pattern = Pattern(4, hashes, bins=bins, clustering="hypercube", gradient="frozen")
+    assert (pattern.ids, pattern.id_bits, pattern.planes) == (ids, bits, 0)
 
 
 @given(
@@ -121,6 +171,11 @@ def test_a_tree_has_a_plane_for_each_node():
 def test_str_says_what_matters():
     assert str(Pattern(16, 4, scope="compiled", sharing="block", init="itq")) == (
         "L=16 H=4 kh.kw.c, compiled scope, hashes per block (itq, flip)"
+    )
+    wide = Pattern(2, 3, "c:8.kh.kw", "batch", "layer", similarity="angular", direction="horizontal", block_rows=4,
+                   row_order="oh:2.ow.b")  # fmt: skip
+    assert str(wide) == (
+        "L=2 b=4 H=3 c:8.kh.kw rows oh:2.ow.b horizontal, batch scope, hashes per layer (random, flip, angular)"
     )
     assert str(Pattern(8, 4, scope="compiled", sharing="block", **clustering_fields("tree"))) == (
         "L=8 H=4 kh.kw.c, compiled scope, hashes per block (tree)"

@@ -97,13 +97,13 @@ def _calibrate_layer(
 
 
 def _sample_vectors(inputs: list[Tensor], layer: ReuseConv2d) -> Tensor:
-    """(n, G, L) vectors of each hash group, evenly many from each batch, positions drawn by the pattern's seed."""
-    groups, length = layer.pattern.hash_groups(layer.geometry), layer.pattern.length
-    wanted = max(1, min(_SAMPLED_VECTORS, _SAMPLED_NUMBERS // (groups * length)) // len(inputs))
+    """(n, G, b·L) vectors of each hash group, evenly many from each batch, positions drawn by the pattern's seed."""
+    groups, size = layer.pattern.hash_groups(layer.geometry), layer.pattern.block_size
+    wanted = max(1, min(_SAMPLED_VECTORS, _SAMPLED_NUMBERS // (groups * size)) // len(inputs))
     generator = torch.Generator().manual_seed(layer.pattern.seed)
     samples = []
     for x in inputs:
-        vectors = hashed_vectors(x, layer.geometry, layer.pattern).reshape(-1, groups, length)
+        vectors = hashed_vectors(x, layer.geometry, layer.pattern).reshape(-1, groups, size)
         chosen = torch.randperm(len(vectors), generator=generator)[:wanted]
         samples.append(vectors[chosen.to(vectors.device)])
     return torch.cat(samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import Any
 
@@ -47,11 +48,11 @@ def geometry_of(conv: nn.Conv2d) -> ConvGeometry:
 class ReuseConv2d(nn.Module):
     """A convolution under a reuse pattern.
 
-    Parameters: `weight` (M, C, KH, KW), `bias` (M,) or None, `hash_vectors` (G, L, P), `thresholds` (G, P), with
+    Parameters: `weight` (M, C, KH, KW), `bias` (M,) or None, `hash_vectors` (G, b·L, P), `thresholds` (G, P), with
     P = `pattern.planes` and G = slices, blocks or 1 as `pattern.sharing` says; a bit is v·x − θ > 0. Rows of hash
-    vectors beyond a ragged last slice are zero and stay zero.
+    vectors beyond a ragged last slice are zero and stay zero. A pattern with L above K is kept with L = K.
 
-    Buffers in compiled scope: `centroids` (slices or blocks, 2^H, L) and `centroid_counts` (slices or blocks, 2^H);
+    Buffers in compiled scope: `centroids` (slices or blocks, 2^H, b·L) and `centroid_counts` (slices or blocks, 2^H);
     None in the other scopes. In evaluation, centroids of ids never seen (count zero) hold their nearest seen
     neighbours' mean, see `filled_centroids`.
 
@@ -72,7 +73,7 @@ class ReuseConv2d(nn.Module):
         self, geometry: ConvGeometry, pattern: Pattern, *, bias: bool = True, name: str = "reuse_conv2d"
     ) -> None:
         super().__init__()
-        pattern.validate_for(geometry, name)
+        pattern = pattern.for_layer(geometry, name)
         self.geometry, self.pattern, self.layer_name = geometry, pattern, name
         self.weight = nn.Parameter(torch.empty(geometry.out_channels, geometry.in_channels, *geometry.kernel_size))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
@@ -84,8 +85,9 @@ class ReuseConv2d(nn.Module):
         self.thresholds = nn.Parameter(thresholds, requires_grad=learns)
         compiled = pattern.scope == "compiled"
         groups = pattern.centroid_groups(geometry)
-        self.register_buffer("centroids", torch.zeros(groups, pattern.ids, pattern.length) if compiled else None)
+        self.register_buffer("centroids", torch.zeros(groups, pattern.ids, pattern.block_size) if compiled else None)
         self.register_buffer("centroid_counts", torch.zeros(groups, pattern.ids) if compiled else None)
+        self._pattern_text = json.dumps(pattern.to_dict())
         self.recorder: ReuseStats | None = None  # set by `measure_reuse`
         self._needs_filling = False
         self._ran = False
@@ -150,7 +152,7 @@ class ReuseConv2d(nn.Module):
         if exporting or not (self.training or gradient or self.recorder is not None):
             return reuse_conv2d_op(
                 x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.centroids, self.centroid_counts,
-                self.pattern, self.geometry, self.layer_name,
+                self._pattern_text, self.geometry, self.layer_name,
             )  # fmt: skip
         if self.training:
             self._needs_filling = self.pattern.scope == "compiled"
@@ -178,7 +180,7 @@ class ReuseConv2d(nn.Module):
         return RunningCentroids(self.centroids, self.centroid_counts)
 
     def filled_centroids(self) -> Tensor:
-        """(slices or blocks, 2^H, L): the centroid of every id, those never seen from their nearest seen neighbours.
+        """(slices or blocks, 2^H, b·L): the centroid of every id, those never seen from their nearest seen neighbours.
 
         Raises:
             ModelError: in another scope, or if nothing was seen yet.
@@ -192,7 +194,7 @@ class ReuseConv2d(nn.Module):
         return running.filled(self.pattern.clustering)
 
     def cluster_ids(self, x: Tensor) -> Tensor:
-        """Ids (B, positions, slices) int64: of output pixels and slices, or of padded input pixels and blocks."""
+        """Ids int64 of what the layer clusters, see `ostinato.reuse.cluster_ids`."""
         return cluster_ids(x, self.hash_vectors, self.thresholds, self.geometry, self.pattern)
 
     def fill_centroids(self) -> None:

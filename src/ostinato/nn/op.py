@@ -1,18 +1,25 @@
 """`torch.ops.ostinato.reuse_conv2d`: evaluation of a reuse layer as one operator, so that export sees one node.
 
-Arguments, in order: x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, length, hashes, order,
-scope, sharing, clustering, stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation
-needs, and the node's `nn_module_stack` names the module.
+Arguments, in order: x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern (its `to_dict` as
+JSON), stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation needs, and the node's
+`nn_module_stack` names the module. In scope `across_batches` the operator begins each call without a cache.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ostinato.reuse import ConvGeometry, Pattern, reuse_conv2d
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> Pattern:
+    return Pattern.from_dict(json.loads(text))
 
 
 @torch.library.custom_op("ostinato::reuse_conv2d", mutates_args=())
@@ -24,20 +31,14 @@ def _op(
     thresholds: Tensor,
     centroids: Tensor | None,
     centroid_counts: Tensor | None,
-    length: int,
-    hashes: int,
-    order: str,
-    scope: str,
-    sharing: str,
-    clustering: str,
+    pattern: str,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
     layer_name: str,
 ) -> Tensor:
     return reuse_conv2d(
-        x, weight, bias, hash_vectors, thresholds,
-        Pattern(length, hashes, order, scope, sharing, clustering, init="pca", gradient="frozen"),
+        x, weight, bias, hash_vectors, thresholds, _read(pattern),
         stride=(stride[0], stride[1]), padding=(padding[0], padding[1]), dilation=(dilation[0], dilation[1]),
         centroids=centroids, counts=centroid_counts, layer_name=layer_name,
     ).contiguous()  # fmt: skip
@@ -52,12 +53,7 @@ def _(
     thresholds: Tensor,
     centroids: Tensor | None,
     centroid_counts: Tensor | None,
-    length: int,
-    hashes: int,
-    order: str,
-    scope: str,
-    sharing: str,
-    clustering: str,
+    pattern: str,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
@@ -73,12 +69,11 @@ def _(
 def reuse_conv2d_op(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
     centroids: Tensor | None, centroid_counts: Tensor | None,
-    pattern: Pattern, geometry: ConvGeometry, layer_name: str,
+    pattern: str, geometry: ConvGeometry, layer_name: str,
 ) -> Tensor:  # fmt: skip
-    """`reuse_conv2d` in evaluation through the operator; arguments as there, centroids filled."""
+    """`reuse_conv2d` in evaluation through the operator; arguments as there, centroids filled, the pattern as JSON."""
     y: Tensor = torch.ops.ostinato.reuse_conv2d(
-        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts,
-        pattern.length, pattern.hashes, pattern.order, pattern.scope, pattern.sharing, pattern.clustering,
+        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern,
         list(geometry.stride), list(geometry.padding), list(geometry.dilation), layer_name,
     )  # fmt: skip
     return y

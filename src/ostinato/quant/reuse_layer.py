@@ -8,6 +8,7 @@ import torch
 
 from ostinato.quant.call import Call
 from ostinato.quant.graph import FloatReuse
+from ostinato.reuse import Pattern
 
 
 def convert_reuse(call: Call) -> FloatReuse:
@@ -19,6 +20,7 @@ def convert_reuse(call: Call) -> FloatReuse:
         "clusters shared across a batch do not exist on a device that sees one image; use scope 'image' or 'compiled' "
         "and train in that scope",
     )
+    _refuse_unsupported(call, pattern)
     weight = layer.weight.detach().double()
     bias = torch.zeros(len(weight), dtype=torch.float64) if layer.bias is None else layer.bias.detach().double()
     return FloatReuse(
@@ -33,3 +35,22 @@ def convert_reuse(call: Call) -> FloatReuse:
         thresholds=layer.thresholds.detach().double(),
         centroids=layer.filled_centroids().detach().double() if pattern.scope == "compiled" else None,
     )
+
+
+def _refuse_unsupported(call: Call, pattern: Pattern) -> None:
+    """What the float side has and firmware has no kernel for yet."""
+    supported = {
+        "direction": ("vertical",),
+        "block_rows": (1,),
+        "order": ("kh.kw.c", "c.kh.kw"),
+        "scope": ("image", "compiled"),
+        "clustering": ("lsh", "tree"),
+        "similarity": ("euclidean",),
+    }
+    for field, values in supported.items():
+        found = getattr(pattern, field)
+        call.refuse_unless(
+            found in values,
+            f"firmware has no kernel for {field}={found!r}; supported is {' or '.join(map(repr, values))}: convert the "
+            "layer with that, or leave it conventional",
+        )

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse.clustering import Clusters, cluster_means, compact, flat_keys
-from ostinato.reuse.hashing import hash_rows
+from ostinato.reuse.hashing import hash_rows, unit_length
+from ostinato.reuse.panel_clustering import panel_ids
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.running import RunningCentroids
 
@@ -18,7 +19,7 @@ class ReuseStats:
     """What a layer reused, summed over forward passes; always said with the pattern's scope.
 
     Attributes:
-        vectors: neuron vectors hashed. Where ids exist once per input pixel and block, that many; else N·S.
+        vectors: neuron blocks clustered. Where ids exist once per input pixel and block, that many; else N·S for b = 1.
         clusters: clusters formed (compiled scope in evaluation: distinct table entries used in each forward pass).
         unseen: vectors whose id had never been seen in training or calibration (compiled scope in evaluation).
     """
@@ -69,9 +70,9 @@ class Assignment:
 
     Attributes:
         projections: (R, H), v_h·x − θ_h; (R, 0) for a tree, which does not learn.
-        keys: (R,), panel << H | id.
+        keys: (R,), panel << bits | id.
         clusters: of the keys.
-        centroids: (C, L).
+        centroids: (C, b·L).
     """
 
     projections: Tensor
@@ -81,19 +82,19 @@ class Assignment:
 
 
 def assign(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Assignment:
-    """Cluster the vectors of `columns` (B, P, S·L) by their ids; updates running centroids and statistics."""
+    """Cluster the blocks of `columns` (B, P, S·D) by their ids; updates running centroids and statistics."""
+    pattern, bits = reuse.pattern, reuse.pattern.id_bits
     batch, _, width = columns.shape
-    length, hashes = hash_vectors.shape[1], reuse.pattern.hashes
-    slices = width // length
-    rows = columns.reshape(-1, length)
-    ids, projections = hash_rows(rows, hash_vectors, thresholds, reuse.pattern.clustering)
-    per_image = reuse.pattern.scope == "image"
-    keys = flat_keys(ids, batch, slices, hashes, per_image)
-    clusters = compact(keys, (slices * (batch if per_image else 1)) << hashes)
+    size = hash_vectors.shape[1]
+    slices = width // size
+    rows = columns.reshape(-1, size)
+    ids, projections = block_ids(columns, hash_vectors, thresholds, pattern)
+    keys = flat_keys(ids, batch, slices, bits, pattern.own_panels)
+    clusters = compact(keys, (slices * (batch if pattern.own_panels else 1)) << bits)
     unseen = 0
     if reuse.fixed:
         assert reuse.running is not None
-        centroids = reuse.running.centroids.view(-1, length)[clusters.keys].to(columns.dtype)
+        centroids = reuse.running.centroids.view(-1, size)[clusters.keys].to(columns.dtype)
         if reuse.stats is not None:
             never = reuse.running.counts.view(-1)[clusters.keys] <= 0
             unseen = int(clusters.sizes[never].sum())
@@ -106,7 +107,19 @@ def assign(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reu
     return Assignment(projections, keys, clusters, centroids)
 
 
-def slice_bounds(clusters: Clusters, panels_per_slice: int, slices: int, hashes: int) -> list[int]:
+def block_ids(
+    columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern
+) -> tuple[Tensor, Tensor]:
+    """Ids (R,) int64 of the blocks of `columns` (B, P, S·D), and the projections that a learning hash needs."""
+    rows = columns.reshape(-1, hash_vectors.shape[1])
+    if pattern.similarity == "angular":
+        rows = unit_length(rows)
+    if pattern.planes:
+        return hash_rows(rows, hash_vectors, thresholds, pattern.clustering)
+    return panel_ids(rows, columns.shape[0], columns.shape[1], pattern), rows.new_empty(len(rows), 0)
+
+
+def slice_bounds(clusters: Clusters, panels_per_slice: int, slices: int, bits: int) -> list[int]:
     """First cluster of each slice, and the end: clusters of one slice are neighbours."""
-    firsts = (torch.arange(slices + 1, device=clusters.keys.device) * panels_per_slice) << hashes
+    firsts = (torch.arange(slices + 1, device=clusters.keys.device) * panels_per_slice) << bits
     return [int(v) for v in torch.searchsorted(clusters.keys, firsts).tolist()]

@@ -45,23 +45,31 @@ def _hash_gradients(
     if reuse.fixed or reuse.pattern.gradient == "frozen" or not wanted:
         return None, None
     active, gradient = projection_gradient(state, reuse.pattern)
+    angular = reuse.pattern.similarity == "angular"
+    hashed = state.rows[active]
+    norms = torch.linalg.vector_norm(hashed, dim=1, keepdim=True).clamp_min(torch.finfo(hashed.dtype).tiny)
+    hashed = hashed / norms if angular else hashed
     vectors, thresholds = torch.zeros_like(hash_vectors), hash_vectors.new_zeros(state.groups, gradient.shape[1])
     group = active % state.groups
     order = torch.argsort(group, stable=True)
     ends = torch.cumsum(torch.bincount(group, minlength=state.groups), 0).tolist()
     for g, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         mine = order[start:end]
-        vectors[g] = state.rows[active[mine]].t() @ gradient[mine]
+        vectors[g] = hashed[mine].t() @ gradient[mine]
         thresholds[g] = -gradient[mine].sum(0)
         if through is not None:
-            through.index_add_(0, active[mine], gradient[mine] @ hash_vectors[g].t())
+            pulled = gradient[mine] @ hash_vectors[g].t()
+            if angular:  # through x/‖x‖: what is along x does not count
+                pulled = (pulled - hashed[mine] * (hashed[mine] * pulled).sum(1, keepdim=True)) / norms[mine]
+            through.index_add_(0, active[mine], pulled)
     return vectors, thresholds
 
 
 class ReuseMatmul(torch.autograd.Function):
     """Y = X̂·W with one product per centroid and slice (TREC §3.1), summed by an embedding bag.
 
-    Arguments (B, P, S·L) columns, (S·L, M) weights, hash vectors, thresholds, Reuse; gives (B, P, M).
+    Arguments (B, P, S·b·L) blocks, (S·L, M) weights, hash vectors, thresholds, Reuse; gives (B, P·b, M). A centroid has
+    b rows of L, and its product b rows of M.
     """
 
     @staticmethod
@@ -69,37 +77,41 @@ class ReuseMatmul(torch.autograd.Function):
         ctx: Any, columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse
     ) -> Tensor:
         """Cluster, multiply each centroid once, sum the products that each row reuses."""
-        batch, positions, width = columns.shape
-        length, hashes = hash_vectors.shape[1], reuse.pattern.hashes
-        slices = width // length
+        batch, block, outputs = columns.shape[0], reuse.pattern.block_rows, weights.shape[1]
+        slices = columns.shape[2] // hash_vectors.shape[1]
+        length = hash_vectors.shape[1] // block
         assignment = assign(columns, hash_vectors, thresholds, reuse)
-        clusters, centroids = assignment.clusters, assignment.centroids
-        ctx.bounds = slice_bounds(clusters, batch if reuse.pattern.scope == "image" else 1, slices, hashes)
-        products = columns.new_empty(len(clusters), weights.shape[1])
+        clusters, centroids = assignment.clusters, assignment.centroids.view(-1, length)
+        panels = batch if reuse.pattern.own_panels else 1
+        ctx.bounds = [block * v for v in slice_bounds(clusters, panels, slices, reuse.pattern.id_bits)]
+        products = columns.new_empty(len(clusters) * block, outputs)
         for s, (start, end) in enumerate(zip(ctx.bounds[:-1], ctx.bounds[1:], strict=True)):
             torch.mm(centroids[start:end], weights[s * length : (s + 1) * length], out=products[start:end])
         _save(ctx, assignment, reuse, columns, weights, hash_vectors)
-        summed = F.embedding_bag(clusters.index.view(-1, slices), products, mode="sum")
-        return summed.view(batch, positions, -1)
+        summed = F.embedding_bag(clusters.index.view(-1, slices), products.view(len(clusters), -1), mode="sum")
+        return summed.view(batch, -1, outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Gradients of columns, weights and hash; sums over clusters make them as cheap as the forward pass."""
         assignment, (columns, weights, hash_vectors) = _load(ctx)
-        clusters, length = assignment.clusters, hash_vectors.shape[1]
-        slices = columns.shape[2] // length
-        outer = gradients[0].reshape(-1, weights.shape[1])
+        clusters, size = assignment.clusters, hash_vectors.shape[1]
+        block, outputs, slices = ctx.reuse.pattern.block_rows, weights.shape[1], columns.shape[2] // size
+        length = size // block
+        outer = gradients[0].reshape(-1, block * outputs)
         index = clusters.index.view(-1, slices).t().contiguous()
         weight_gradient = torch.empty_like(weights)
-        centroid_gradients = torch.empty_like(assignment.centroids)
+        centroids = assignment.centroids.view(-1, length)
+        centroid_gradients = torch.empty_like(centroids)
         for s, (start, end) in enumerate(zip(ctx.bounds[:-1], ctx.bounds[1:], strict=True)):
             panel = slice(s * length, (s + 1) * length)
-            summed = sum_by_cluster(outer, index[s] - start, end - start)
+            summed = sum_by_cluster(outer, index[s] - start // block, (end - start) // block).view(-1, outputs)
             torch.mm(summed, weights[panel].t(), out=centroid_gradients[start:end])
-            weight_gradient[panel] = assignment.centroids[start:end].t() @ summed
+            weight_gradient[panel] = centroids[start:end].t() @ summed
+        centroid_gradients = centroid_gradients.view(-1, size)
         through = _input_gradient(ctx, assignment, centroid_gradients)
-        lookup = _row_gradients(outer, weights, slices, length)
-        state = Clustered(columns.reshape(-1, length), assignment, centroid_gradients, lookup, hash_vectors.shape[0])
+        lookup = _row_gradients(outer, weights, slices, size, block)
+        state = Clustered(columns.reshape(-1, size), assignment, centroid_gradients, lookup, hash_vectors.shape[0])
         vectors, thresholds = _hash_gradients(ctx, state, hash_vectors, through)
         return None if through is None else through.view_as(columns), weight_gradient, vectors, thresholds, None
 
@@ -144,17 +156,19 @@ def _input_gradient(ctx: Any, assignment: Assignment, centroid_gradients: Tensor
     return share.index_select(0, clusters.index)
 
 
-def _row_gradients(outer: Tensor, weights: Tensor, slices: int, length: int) -> Callable[[Tensor], Tensor]:
-    """dLoss/d(recovered row) of a few rows: their output gradients times their slice of W, a slice at a time."""
+def _row_gradients(outer: Tensor, weights: Tensor, slices: int, size: int, block: int) -> Callable[[Tensor], Tensor]:
+    """dLoss/d(recovered block) of a few blocks: their output gradients times their slice of W, a slice at a time."""
+    length = size // block
 
     def lookup(rows: Tensor) -> Tensor:
-        result = outer.new_empty(len(rows), length)
+        result = outer.new_empty(len(rows), size)
         of_slice = rows % slices
         order = torch.argsort(of_slice, stable=True)
         ends = torch.cumsum(torch.bincount(of_slice, minlength=slices), 0).tolist()
         for s, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
             mine = order[start:end]
-            result[mine] = outer[rows[mine] // slices] @ weights[s * length : (s + 1) * length].t()
+            taken = outer[rows[mine] // slices].view(-1, weights.shape[1])
+            result[mine] = (taken @ weights[s * length : (s + 1) * length].t()).view(-1, size)
         return result
 
     return lookup

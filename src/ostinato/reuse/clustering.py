@@ -14,7 +14,7 @@ class Clusters:
 
     Attributes:
         index: (R,) int64, each vector's cluster.
-        keys: (C,) int64, each cluster's flat key (panel << H | id), ascending.
+        keys: (C,) int64, each cluster's flat key (panel << bits | id), ascending.
         sizes: (C,) int64, vectors in each cluster.
     """
 
@@ -26,23 +26,23 @@ class Clusters:
         return len(self.keys)
 
 
-def flat_keys(ids: Tensor, batch: int, slices: int, hashes: int, per_image: bool) -> Tensor:
+def flat_keys(ids: Tensor, batch: int, slices: int, bits: int, per_image: bool) -> Tensor:
     """Keys of vectors that may share a cluster only inside their panel.
 
     Args:
         ids: (B·P·S,) ids of vectors, images outermost, slices innermost.
         batch: B.
         slices: S.
-        hashes: H.
+        bits: of an id.
         per_image: whether a panel is one slice of one image (image scope) or one slice of all.
 
     Returns:
-        (B·P·S,) int64 keys panel << H | id, where panels of one slice are neighbours.
+        (B·P·S,) int64 keys panel << bits | id, where panels of one slice are neighbours.
     """
     panel = torch.arange(slices, device=ids.device).view(1, 1, slices)
     if per_image:
         panel = panel * batch + torch.arange(batch, device=ids.device).view(batch, 1, 1)
-    return ((panel << hashes) | ids.view(batch, -1, slices)).reshape(-1)
+    return ((panel << bits) | ids.view(batch, -1, slices)).reshape(-1)
 
 
 def compact(keys: Tensor, key_range: int) -> Clusters:

@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
-from ostinato.reuse.assignment import Reuse, ReuseStats
+from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
 from ostinato.reuse.autograd import QuantiseVectors, ReuseMatmul
+from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.geometry import ConvGeometry, Pair
-from ostinato.reuse.hashing import hash_rows
 from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.views import im2col, pad_input, weight_matrix, whole_slices
 
@@ -42,12 +43,12 @@ def reuse_conv2d(
         x: (B, C, H, W), finite.
         weight: (M, C, KH, KW).
         bias: (M,) or None.
-        hash_vectors: (G, L, P), P = `pattern.planes`; slice s uses matrix s mod G. Rows beyond a ragged last slice
+        hash_vectors: (G, b·L, P), P = `pattern.planes`; slice s uses matrix s mod G. Rows beyond a ragged last slice
             are ignored.
         thresholds: (G, P).
-        pattern: L, H, order, scope, sharing, clustering and gradient.
+        pattern: of the reuse.
         stride, padding, dilation: as in torch's conv2d, padding with zeros.
-        centroids: (S or blocks, 2^H, L), compiled scope only: looked up in evaluation, updated in place in training.
+        centroids: (S or blocks, 2^H, b·L), compiled scope only: looked up in evaluation, updated in place in training.
         counts: (S or blocks, 2^H), with `centroids`.
         training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
         momentum: weight of this batch in that update; None accumulates.
@@ -65,10 +66,13 @@ def reuse_conv2d(
                             stride, padding, dilation)  # type: ignore[arg-type]  # fmt: skip
     check_input(x, geometry, layer_name)
     check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
+    check_rows(pattern, x.shape[0], *geometry.output_size(x.shape[2], x.shape[3]), layer_name)
     running = _running(centroids, counts, pattern, training, layer_name)
     reuse = Reuse(pattern, training, running, momentum, stats)
     compute = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
     form = _quantised_convolution if pattern.pixelwise else _reuse_product
+    if pattern.direction == "horizontal":
+        form = _horizontal_product
     with torch.autocast(x.device.type, enabled=False):
         y = form(
             x.to(compute), weight.to(compute), None if bias is None else bias.to(compute),
@@ -81,11 +85,51 @@ def _reuse_product(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
     reuse: Reuse, geometry: ConvGeometry,
 ) -> Tensor:  # fmt: skip
-    """Centroid products per slice, then recovery: the general form."""
-    order, length = reuse.pattern.order, reuse.pattern.length
-    columns = whole_slices(im2col(x, geometry, order), length, 2)
-    weights = whole_slices(weight_matrix(weight, order), length, 0).contiguous()
-    y: Tensor = ReuseMatmul.apply(columns, weights, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
+    """Centroid products per slice, then recovery: the general vertical form."""
+    pattern = reuse.pattern
+    columns = im2col(x, geometry, pattern.order)
+    matrix = weight_matrix(weight, pattern.order)
+    weights = whole_slices(matrix, pattern.length, 0).contiguous()
+    if not pattern.blocked:
+        y = _matmul(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
+    else:
+        order = _rows(x, geometry, pattern)
+        rows = order.arrange(columns)
+        y = _matmul(to_blocks(rows, pattern), weights, hash_vectors, thresholds, reuse)
+        y = order.restore(torch.cat([y, rows[:, y.shape[1] :] @ matrix], 1))
+    return _image(y, bias, x, geometry)
+
+
+def _horizontal_product(
+    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+    reuse: Reuse, geometry: ConvGeometry,
+) -> Tensor:  # fmt: skip
+    """Y = X̂·W with the blocks of each panel of rows replaced by their centroids (GR §3.4).
+
+    By the distributive law that is Y_i = Xc_i·Wc_i with weight rows summed per cluster, which is what a device
+    computes; here sums of W for every panel would cost more than the product that they save.
+    """
+    pattern = reuse.pattern
+    order = _rows(x, geometry, pattern)
+    rows = order.arrange(im2col(x, geometry, pattern.order))
+    blocks: Tensor = QuantiseVectors.apply(  # type: ignore[no-untyped-call]
+        to_blocks(rows, pattern), hash_vectors, thresholds, reuse
+    )
+    y = order.restore(from_blocks(blocks, rows, pattern) @ weight_matrix(weight, pattern.order))
+    return _image(y, bias, x, geometry)
+
+
+def _matmul(blocks: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
+    y: Tensor = ReuseMatmul.apply(blocks, weights, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
+    return y
+
+
+def _rows(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Rows:
+    return Rows.of(pattern, x.shape[0], geometry.output_size(x.shape[2], x.shape[3]), x.device)
+
+
+def _image(y: Tensor, bias: Tensor | None, x: Tensor, geometry: ConvGeometry) -> Tensor:
+    """(B, OH·OW, M) rows of Y to (B, M, OH, OW), with bias."""
     if bias is not None:
         y = y + bias
     rows, cols = geometry.output_size(x.shape[2], x.shape[3])
@@ -109,19 +153,25 @@ def _quantised_convolution(
 
 
 def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:
-    """The vectors that a layer hashes: (B, P, S·L) slices of X; where ids exist once per pixel, (B, H·W, C) blocks."""
+    """The neuron blocks that a layer clusters: (panels, units, S·b·L).
+
+    For b = 1 these are the slices of X, (B, P, S·L); where ids exist once per pixel, its channels (B, H·W, C).
+    """
     if pattern.pixelwise:
         return pad_input(x, geometry).permute(0, 2, 3, 1).flatten(1, 2)
-    return whole_slices(im2col(x, geometry, pattern.order), pattern.length, 2)
+    columns = im2col(x, geometry, pattern.order)
+    if pattern.blocked:
+        columns = _rows(x, geometry, pattern).arrange(columns)
+    return to_blocks(columns, pattern)
 
 
 @torch.no_grad()
 def cluster_ids(
     x: Tensor, hash_vectors: Tensor, thresholds: Tensor, geometry: ConvGeometry, pattern: Pattern
 ) -> Tensor:
-    """Ids (B, P, S) int64 of the `hashed_vectors` of `x`."""
+    """Ids (panels, units, S) int64 of the `hashed_vectors` of `x`."""
     vectors = hashed_vectors(x, geometry, pattern)
-    ids, _ = hash_rows(vectors.reshape(-1, pattern.length), hash_vectors, thresholds, pattern.clustering)
+    ids, _ = block_ids(vectors, hash_vectors, thresholds, pattern)
     return ids.view(vectors.shape[0], vectors.shape[1], -1)
 
 
@@ -136,15 +186,19 @@ def quantised_columns(
         x: (B, C, H, W).
         hash_vectors, thresholds: as in `reuse_conv2d`.
         geometry, pattern: the layer's.
-        centroids: compiled scope: (S or blocks, 2^H, L).
+        centroids: compiled scope: (S or blocks, 2^H, b·L).
     """
     running = None if centroids is None else RunningCentroids(centroids, centroids.new_ones(centroids.shape[:2]))
-    vectors = hashed_vectors(x, geometry, pattern)
-    quantised: Tensor = QuantiseVectors.apply(  # type: ignore[no-untyped-call]
-        vectors, hash_vectors, thresholds, Reuse(pattern, False, running)
-    )
+    reuse = Reuse(pattern, False, running)
     if not pattern.pixelwise:
-        return quantised[..., : geometry.K]
+        order = _rows(x, geometry, pattern)
+        rows = order.arrange(im2col(x, geometry, pattern.order))
+        blocks: Tensor = QuantiseVectors.apply(  # type: ignore[no-untyped-call]
+            to_blocks(rows, pattern), hash_vectors, thresholds, reuse
+        )
+        return order.restore(from_blocks(blocks, rows, pattern))
+    vectors = hashed_vectors(x, geometry, pattern)
+    quantised: Tensor = QuantiseVectors.apply(vectors, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
     (ph, pw), (height, width) = geometry.padding, x.shape[2:]
     image = quantised.view(x.shape[0], height + 2 * ph, width + 2 * pw, -1).permute(0, 3, 1, 2)
     unpadded = ConvGeometry(
@@ -178,7 +232,7 @@ def check_hash(
     """Refuse hash tensors whose shapes are not the pattern's."""
     pattern.validate_for(geometry, layer_name)
     groups = pattern.hash_groups(geometry)
-    expected = (groups, pattern.length, pattern.planes), (groups, pattern.planes)
+    expected = (groups, pattern.block_size, pattern.planes), (groups, pattern.planes)
     found = tuple(hash_vectors.shape), tuple(thresholds.shape)
     if found != expected:
         raise PatternError(

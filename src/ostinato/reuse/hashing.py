@@ -71,3 +71,10 @@ def hash_rows(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, clustering
         return tree_ids(rows, hash_vectors, thresholds), rows.new_empty(len(rows), 0)
     projections = project(rows, hash_vectors, thresholds)
     return bindec(projections), projections
+
+
+def unit_length(rows: Tensor) -> Tensor:
+    """`rows` (R, D) over their norms, for angular similarity (DR §III-B4); rows of zeros stay."""
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    scaled: Tensor = rows / norms.clamp_min(torch.finfo(rows.dtype).tiny)
+    return scaled

@@ -15,7 +15,7 @@ _NEGLIGIBLE = 1e-9  # an axis with less than this share of the largest variance 
 
 
 def random_hash(geometry: ConvGeometry, pattern: Pattern) -> tuple[Tensor, Tensor]:
-    """Hash vectors (G, L, P) drawn from N(0, 1), P = `pattern.planes`, and zero thresholds (G, P) (TREC §5, DR §III).
+    """Hash vectors (G, b·L, P) drawn from N(0, 1), P = `pattern.planes`, and zero thresholds (G, P) (TREC §5, DR §III).
 
     Rows beyond a ragged last slice are zero. The same for the same seed; `pattern.init` is not looked at.
     """
@@ -31,7 +31,7 @@ def initial_hash(
     layer_name: str = "layer",
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Hash vectors (G, L, P) and thresholds (G, P) under `pattern.init`, the same for the same seed and vectors.
+    """Hash vectors (G, b·L, P) and thresholds (G, P) under `pattern.init`, the same for the same seed and vectors.
 
     `random` draws N(0, 1) and zero thresholds and needs no data (TREC §5, DR §III). The fitted ones choose
     hyperplanes through the vectors of each group and scale them so that projections have unit deviation:
@@ -46,7 +46,7 @@ def initial_hash(
     Args:
         geometry: of the layer.
         pattern: L, H, sharing, clustering, init, seed.
-        vectors: (n, G, L) calibration vectors of each hash group.
+        vectors: (n, G, b·L) calibration vectors of each hash group.
         layer_name: for error messages.
         weight: (M, C, KH, KW) of the layer, for a tree only; without it a tree takes all outputs as alike.
 
@@ -60,7 +60,9 @@ def initial_hash(
             f"layer '{layer_name}': hashes with init={pattern.init!r} are fitted to data; calibrate with images, or "
             "use init='random'"
         )
-    z = vectors.detach().double().transpose(0, 1).cpu()  # (G, n, L)
+    z = vectors.detach().double().transpose(0, 1).cpu()  # (G, n, b·L)
+    if pattern.similarity == "angular":
+        z = z / torch.linalg.vector_norm(z, dim=2, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
     if pattern.clustering == "tree":
         gram = None if weight is None else output_gram(weight.detach().double().cpu(), geometry, pattern)
         planes, thresholds = fit_tree(z, pattern.hashes, gram)
@@ -80,17 +82,17 @@ def initial_hash(
 
 
 def _random_directions(geometry: ConvGeometry, pattern: Pattern, generator: torch.Generator) -> Tensor:
-    shape = pattern.hash_groups(geometry), pattern.length, pattern.planes
+    shape = pattern.hash_groups(geometry), pattern.block_size, pattern.planes
     return torch.randn(*shape, generator=generator) * _valid_rows(geometry, pattern)
 
 
 def _valid_rows(geometry: ConvGeometry, pattern: Pattern) -> Tensor:
-    """(G, L, 1): zero where a ragged last slice has no column; all ones if slices share their hash."""
-    valid = torch.ones(pattern.hash_groups(geometry), pattern.length, 1)
+    """(G, b·L, 1): zero where a ragged last slice has no column; all ones if slices share their hash."""
+    valid = torch.ones(pattern.hash_groups(geometry), pattern.block_rows, pattern.length)
     ragged = geometry.K % pattern.length
     if pattern.sharing == "slice" and ragged:
-        valid[-1, ragged:] = 0
-    return valid
+        valid[-1, :, ragged:] = 0
+    return valid.flatten(1).unsqueeze(2)
 
 
 def _principal(z: Tensor, spare: Tensor) -> Tensor:

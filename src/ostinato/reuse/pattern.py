@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ostinato.errors import PatternError
+from ostinato.reuse import pattern_rules
 from ostinato.reuse.geometry import ConvGeometry
-
-MAX_HASHES = 16
-MAX_TREE_HASHES = 10  # a tree has 2^H − 1 hyperplanes, each with its share of the vectors to fit it to
-_MAX_CENTROID_NUMBERS = 2**28  # one GiB of float32: beyond it a compiled table is a mistake, not a choice
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "order": ("kh.kw.c", "c.kh.kw"),
-    "scope": ("image", "batch", "compiled"),
-    "sharing": ("slice", "block", "layer"),
-    "clustering": ("lsh", "tree"),
-    "init": ("random", "median", "pca", "itq"),
-    "gradient": ("flip", "trec", "straight-through", "frozen"),
-}
 
 
 @dataclass(frozen=True)
@@ -31,18 +18,28 @@ class Pattern:
     """How one convolution reuses computation (DESIGN §2; GR §3). Refuses nonsense on construction.
 
     Attributes:
-        length: L, columns of X in a neuron vector.
-        hashes: H, sign bits of an id, 1 to 16 (`tree`: 1 to 10).
-        order: column order of X: `kh.kw.c` (a slice runs through the channels of a pixel) or `c.kh.kw` (a slice
-            runs inside a channel, as in the papers).
-        scope: whose vectors share clusters: those of one `image`, of the `batch`, or `compiled`: centroids
-            accumulated while training, fixed afterwards.
+        length: L, columns of X in a neuron block; at least K: the whole row.
+        hashes: H, sign bits of an id, 1 to 16 (`tree`: 1 to 10). `kmeans`: there are 2^H clusters. `hypercube`: D, the
+            dimensions that are cut into bins.
+        order: column order of X (GR §3.3): c, kh and kw with dots between, outermost first, each with an optional tile
+            size: `kh.kw.c` (a slice runs through the channels of a pixel), `c.kh.kw` (inside a channel, as in the
+            papers), `c:8.kh.kw` (blocks of eight channels; inside, as `kh.kw.c`).
+        scope: whose vectors share clusters: those of one `image`, of the `batch`, `across_batches` (DR Algorithm 1: an
+            id computed in any earlier batch is not computed again; in training as `batch`), or `compiled`:
+            centroids accumulated while training, fixed afterwards.
         sharing: which slices share hash vectors: none (`slice`: one hash matrix for each), the slices of one channel
-            `block` at all kernel positions (ids then exist once per input pixel; needs order `kh.kw.c` and L
+            `block` at all kernel positions (ids then exist once per input pixel; needs channels innermost and L
             dividing the channels), or all (`layer`, as in the TREC artifact).
-        clustering: where an id's bits come from. `lsh`: H hyperplanes, a bit each. `tree`: 2^H − 1 hyperplanes in a
+        clustering: where ids come from. `lsh`: H hyperplanes, a bit each. `tree`: 2^H − 1 hyperplanes in a
             binary tree, of which a vector meets H, the bits so far choosing the next. A tree is fitted to calibration
-            vectors and does not learn: it needs init `pca` (of each node's vectors) and gradient `frozen`.
+            vectors and does not learn: it needs init `pca` (of each node's vectors) and gradient `frozen`. `kmeans` and
+            `hypercube` (DR §III-B1) have no hash at all, and need gradient `frozen`.
+        similarity: `angular` clusters x/‖x‖ (DR's default), `euclidean` x itself. Centroids are means of x in both.
+        bins: B of `hypercube`.
+        direction: `vertical` compares blocks of a slice, `horizontal` those of a panel of rows (GR §3.4).
+        block_rows: b, rows of X in a neuron block (GR §3.3); in horizontal direction l, the rows of a panel.
+        row_order: order of X's rows over b, oh and ow, with tiles as in `order`: which rows a block or panel takes.
+        cache_entries: at most so many ids have their results kept (`across_batches`).
         init: first hash vectors: `random` (N(0, 1), zero thresholds, the papers'), random with `median`
             thresholds, principal axes (`pca`) or `itq` of calibration vectors.
         gradient: how the hash learns; `docs/method.md` compares them. `flip` is ours, `trec` is TREC §3.2.
@@ -66,6 +63,12 @@ class Pattern:
     scope: str = "image"
     sharing: str = "slice"
     clustering: str = "lsh"
+    similarity: str = "euclidean"
+    bins: int = 4
+    direction: str = "vertical"
+    block_rows: int = 1
+    row_order: str = "b.oh.ow"
+    cache_entries: int = 1 << 20
     init: str = "random"
     gradient: str = "flip"
     slope: float = 10_000.0
@@ -78,66 +81,29 @@ class Pattern:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._check_integer("length", 1)
-        self._check_integer("hashes", 1, MAX_HASHES)
-        self._check_integer("gradient_rows", 1)
-        self._check_integer("seed", 0)
-        for field, choices in _CHOICES.items():
-            value = getattr(self, field)
-            if value not in choices:
-                raise PatternError(f"a pattern's {field} must be one of {', '.join(choices)}, not {value!r}")
-        self._check_number("slope", above=0.0)
-        self._check_number("centre")
-        self._check_number("k", above=1.0)  # Eq. 3.7 asks for k > 1
-        self._check_number("flip_slope", above=0.0)
-        self._check_number("window", above=0.0)
-        self._check_number("momentum", above=0.0)
-        if self.momentum > 1:
-            raise PatternError(f"a pattern's momentum must be at most 1, not {self.momentum!r}")
-        if self.sharing == "block" and self.order != "kh.kw.c":
-            raise PatternError(
-                f"sharing hashes by channel block needs order kh.kw.c, not {self.order}: only there is a slice "
-                "a block of one pixel's channels"
-            )
-
-        if self.clustering == "tree":
-            self._check_tree()
-
-    def _check_tree(self) -> None:
-        if self.init != "pca" or self.gradient != "frozen":
-            raise PatternError(
-                "a tree of hyperplanes is fitted to images and does not learn: write clustering='tree', init='pca', "
-                f"gradient='frozen' (not init={self.init!r}, gradient={self.gradient!r})"
-            )
-        if self.hashes > MAX_TREE_HASHES:
-            raise PatternError(
-                f"a tree of hyperplanes has at most {MAX_TREE_HASHES} hashes (levels), not {self.hashes}: it needs "
-                "2^H − 1 hyperplanes; use fewer, or clustering='lsh'"
-            )
-
-    def _check_integer(self, field: str, minimum: int, maximum: int | None = None) -> None:
-        value = getattr(self, field)
-        bad = isinstance(value, bool) or not isinstance(value, int) or value < minimum
-        if bad or (maximum is not None and value > maximum):
-            limits = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-            raise PatternError(f"a pattern's {field} must be an integer {limits}, not {value!r}")
-
-    def _check_number(self, field: str, above: float = -math.inf) -> None:
-        value = getattr(self, field)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= above:
-            limit = "a finite number" if above == -math.inf else f"a finite number above {above:g}"
-            raise PatternError(f"a pattern's {field} must be {limit}, not {value!r}")
-        object.__setattr__(self, field, float(value))
+        pattern_rules.check(self)
 
     @property
     def ids(self) -> int:
-        """2^H: how many ids a vector can have."""
-        return 1 << self.hashes
+        """How many ids a vector can have: 2^H, or the B^H cells of a hyper-cube (DR prints D^B)."""
+        return self.bins**self.hashes if self.clustering == "hypercube" else 1 << self.hashes
+
+    @property
+    def id_bits(self) -> int:
+        """Bits that hold any id."""
+        return (self.ids - 1).bit_length()
 
     @property
     def planes(self) -> int:
-        """Hyperplanes of a hash matrix: H, or the 2^H − 1 of a tree."""
-        return self.hashes if self.clustering == "lsh" else self.ids - 1
+        """Hyperplanes of a hash matrix: H, the 2^H − 1 of a tree, or none."""
+        if self.clustering == "lsh":
+            return self.hashes
+        return self.ids - 1 if self.clustering == "tree" else 0
+
+    @property
+    def block_size(self) -> int:
+        """Values of a neuron block: b·L."""
+        return self.block_rows * self.length
 
     @property
     def pixelwise(self) -> bool:
@@ -145,11 +111,26 @@ class Pattern:
 
         True in compiled scope with hashes shared by channel block (DESIGN §5.5).
         """
-        return self.scope == "compiled" and self.sharing == "block"
+        return self.scope == "compiled" and self.sharing == "block" and self.block_rows == 1
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it matters which rows of X are neighbours: blocks of several rows, or panels of rows."""
+        return self.block_rows > 1 or self.direction == "horizontal"
+
+    @property
+    def rows_per_image(self) -> bool:
+        """Whether blocks and panels of rows end where an image ends."""
+        return self.scope in ("image", "compiled")
+
+    @property
+    def own_panels(self) -> bool:
+        """Whether each panel of a tensor of blocks has clusters of its own: an image's, or a horizontal panel's."""
+        return self.scope == "image" or self.direction == "horizontal"
 
     def slices(self, geometry: ConvGeometry) -> int:
-        """S, the number of slices: ⌈K/L⌉."""
-        return -(-geometry.K // self.length)
+        """S, the number of slices: ⌈K/L⌉; in horizontal direction the ⌊K/L⌋ blocks of a panel."""
+        return geometry.K // self.length if self.direction == "horizontal" else -(-geometry.K // self.length)
 
     def hash_groups(self, geometry: ConvGeometry) -> int:
         """G, the number of hash matrices; slice s uses matrix s mod G."""
@@ -161,30 +142,22 @@ class Pattern:
         """How many sets of 2^H centroids the compiled scope keeps: one per block or one per slice."""
         return self.hash_groups(geometry) if self.pixelwise else self.slices(geometry)
 
+    def for_layer(self, geometry: ConvGeometry, layer_name: str) -> Pattern:
+        """This pattern as it applies to a layer: a length above K (whole rows) is K.
+
+        Raises:
+            PatternError: if it cannot apply, with the layer's name, what was found and what is possible.
+        """
+        self.validate_for(geometry, layer_name)
+        return dataclasses.replace(self, length=min(self.length, geometry.K))
+
     def validate_for(self, geometry: ConvGeometry, layer_name: str) -> None:
         """Refuse a layer that this pattern cannot apply to.
 
         Raises:
             PatternError: with the layer's name, what was found and what is possible.
         """
-        if self.length > geometry.K:
-            raise PatternError(
-                f"layer '{layer_name}': slices of length {self.length} are longer than its im2col rows "
-                f"(K = {geometry.K}); use a length from 1 to {geometry.K}"
-            )
-        channels = geometry.in_channels
-        if self.sharing == "block" and channels % self.length:
-            divisors = [d for d in range(1, channels + 1) if channels % d == 0]
-            raise PatternError(
-                f"layer '{layer_name}': length {self.length} does not divide its {channels} input channels, which "
-                f"sharing by block needs; use one of {', '.join(map(str, divisors))}, or sharing='slice'"
-            )
-        numbers = self.centroid_groups(geometry) * self.ids * self.length
-        if self.scope == "compiled" and numbers > _MAX_CENTROID_NUMBERS:
-            raise PatternError(
-                f"layer '{layer_name}': compiled scope with {self.hashes} hashes keeps {numbers:,} centroid numbers, "
-                f"more than {_MAX_CENTROID_NUMBERS:,}; use fewer hashes"
-            )
+        pattern_rules.check_for(self, geometry, layer_name)
 
     def to_dict(self) -> dict[str, str | int | float]:
         """All fields as strings and numbers, for TOML or JSON; `from_dict` reads them back."""
@@ -210,4 +183,9 @@ class Pattern:
 
     def __str__(self) -> str:
         how = f"{self.init}, {self.gradient}" if self.clustering == "lsh" else self.clustering
-        return f"L={self.length} H={self.hashes} {self.order}, {self.scope} scope, hashes per {self.sharing} ({how})"
+        if self.similarity != "euclidean":
+            how = f"{how}, {self.similarity}"
+        size = f"L={self.length}" if self.block_rows == 1 else f"L={self.length} b={self.block_rows}"
+        rows = "" if self.row_order == "b.oh.ow" else f" rows {self.row_order}"
+        way = "" if self.direction == "vertical" else " horizontal"
+        return f"{size} H={self.hashes} {self.order}{rows}{way}, {self.scope} scope, hashes per {self.sharing} ({how})"

@@ -15,13 +15,15 @@ _LLOYD_ROUNDS = 8
 
 
 def output_gram(weight: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:
-    """(G, L, L) Σ W_s·W_sᵀ over the slices s that a hash group serves.
+    """(G, b·L, b·L) Σ W_s·W_sᵀ over the slices s that a hash group serves, for each row of a block by itself.
 
     eᵀ·gram·e is what an error e of one of its vectors does to the outputs, squared and summed over them.
     """
     groups, length = pattern.hash_groups(geometry), pattern.length
-    slices = whole_slices(weight_matrix(weight, pattern.order), length, 0).reshape(-1, groups, length, len(weight))
-    return torch.einsum("sgim,sgjm->gij", slices, slices)
+    used = weight_matrix(weight, pattern.order)[: pattern.slices(geometry) * length]
+    slices = whole_slices(used, length, 0).reshape(-1, groups, length, len(weight))
+    gram = torch.einsum("sgim,sgjm->gij", slices, slices)
+    return torch.kron(torch.eye(pattern.block_rows, dtype=gram.dtype), gram)
 
 
 def fit_tree(vectors: Tensor, hashes: int, gram: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -11,16 +11,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.order import COLUMN_AXES, Axis, parse_order, permutation, tiled
+
+_PLAIN = parse_order("kh.kw.c", COLUMN_AXES)
 
 
 def column_indices(geometry: ConvGeometry, order: str) -> npt.NDArray[np.int64]:
     """What each column of X is: an array (K, 3) of (c, kh, kw)."""
-    (kh, kw), channels = geometry.kernel_size, geometry.in_channels
-    if order == "c.kh.kw":
-        c, i, j = np.meshgrid(np.arange(channels), np.arange(kh), np.arange(kw), indexing="ij")
-    else:
-        i, j, c = np.meshgrid(np.arange(kh), np.arange(kw), np.arange(channels), indexing="ij")
-    return np.stack([c.ravel(), i.ravel(), j.ravel()], axis=1).astype(np.int64)
+    sizes = (geometry.in_channels, *geometry.kernel_size)
+    canonical = np.indices(sizes).reshape(3, -1).T
+    return canonical[permutation(parse_order(order, COLUMN_AXES), COLUMN_AXES, sizes)].astype(np.int64)
+
+
+def _from_plain(axes: tuple[Axis, ...], geometry: ConvGeometry, device: torch.device) -> Tensor:
+    """(K,) where each column of the order `axes` stands in order `kh.kw.c`."""
+    sizes = (*geometry.kernel_size, geometry.in_channels)
+    return torch.tensor(permutation(axes, ("kh", "kw", "c"), sizes), device=device)
 
 
 def pad_input(x: Tensor, geometry: ConvGeometry) -> Tensor:
@@ -31,14 +37,18 @@ def pad_input(x: Tensor, geometry: ConvGeometry) -> Tensor:
 
 def _windows(x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
     """im2col of `x` (B, C, H, W): (B, OH·OW, K), a copy."""
-    if order == "kh.kw.c":  # from channels-last memory, so that a pixel's channels are copied in one run
+    axes = parse_order(order, COLUMN_AXES)
+    if tiled(axes):
+        return _windows(x, geometry, "kh.kw.c").index_select(2, _from_plain(axes, geometry, x.device))
+    if axes[-1][0] == "c":  # from channels-last memory, so that a pixel's channels are copied in one run
         x = x.contiguous(memory_format=torch.channels_last)
     u = pad_input(x, geometry)
     for axis in range(2):
         extent = geometry.dilation[axis] * (geometry.kernel_size[axis] - 1) + 1
         u = u.unfold(2 + axis, extent, geometry.stride[axis])
     u = u[..., :: geometry.dilation[0], :: geometry.dilation[1]]  # (B, C, OH, OW, KH, KW)
-    u = u.permute((0, 2, 3, 1, 4, 5) if order == "c.kh.kw" else (0, 2, 3, 4, 5, 1))
+    dims = {"c": 1, "kh": 4, "kw": 5}
+    u = u.permute(0, 2, 3, *(dims[name] for name, _ in axes))
     return u.reshape(u.shape[0], u.shape[1] * u.shape[2], geometry.K)
 
 
@@ -49,6 +59,9 @@ def col2im(columns: Tensor, geometry: ConvGeometry, order: str, size: tuple[int,
         return F.fold(
             columns.transpose(1, 2), size, geometry.kernel_size, geometry.dilation, geometry.padding, geometry.stride
         )
+    axes = parse_order(order, COLUMN_AXES)
+    if axes != _PLAIN:
+        columns = columns.index_select(2, torch.argsort(_from_plain(axes, geometry, columns.device)))
     (kh, kw), (sh, sw), (dh, dw) = geometry.kernel_size, geometry.stride, geometry.dilation
     (ph, pw), (oh, ow) = geometry.padding, geometry.output_size(height, width)
     batch, channels = columns.shape[0], geometry.in_channels
@@ -83,16 +96,18 @@ def im2col(x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
 
 def weight_matrix(weight: Tensor, order: str) -> Tensor:
     """W (K, M) of `weight` (M, C, KH, KW), its rows in `order`."""
-    return (weight if order == "c.kh.kw" else weight.permute(0, 2, 3, 1)).flatten(1).t()
+    axes = parse_order(order, COLUMN_AXES)
+    if tiled(axes):
+        index = torch.tensor(permutation(axes, COLUMN_AXES, tuple(weight.shape[1:])), device=weight.device)
+        return weight.flatten(1).t().index_select(0, index)
+    return weight.permute(0, *(1 + COLUMN_AXES.index(name) for name, _ in axes)).flatten(1).t()
 
 
 def weight_from_matrix(matrix: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
     """Inverse of `weight_matrix`: (K, M) to (M, C, KH, KW), contiguous."""
-    (kh, kw), channels = geometry.kernel_size, geometry.in_channels
-    rows = matrix.t()
-    if order == "c.kh.kw":
-        return rows.reshape(-1, channels, kh, kw).contiguous()
-    return rows.reshape(-1, kh, kw, channels).permute(0, 3, 1, 2).contiguous()
+    sizes = (geometry.in_channels, *geometry.kernel_size)
+    index = torch.tensor(permutation(parse_order(order, COLUMN_AXES), COLUMN_AXES, sizes), device=matrix.device)
+    return matrix.index_select(0, torch.argsort(index)).t().reshape(-1, *sizes).contiguous()
 
 
 def whole_slices(matrix: Tensor, length: int, dim: int) -> Tensor:
