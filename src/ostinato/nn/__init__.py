@@ -3,7 +3,7 @@
 from ostinato.nn.calibrate import calibrate
 from ostinato.nn.conv import ReuseConv2d
 from ostinato.nn.convert import LayerReport, conversion_report, convert, reuse_layers, revert
-from ostinato.nn.measure import measure_reuse
+from ostinato.nn.measure import measure_reuse, reset_caches
 
 __all__ = [
     "LayerReport",
@@ -12,6 +12,7 @@ __all__ = [
     "conversion_report",
     "convert",
     "measure_reuse",
+    "reset_caches",
     "reuse_layers",
     "revert",
 ]

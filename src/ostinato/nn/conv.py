@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from ostinato.errors import ConversionError, ModelError
 from ostinato.nn.op import reuse_conv2d_op
-from ostinato.reuse import ConvGeometry, Pattern, ReuseStats, RunningCentroids, random_hash, reuse_conv2d
+from ostinato.reuse import (
+    ConvGeometry,
+    Pattern,
+    ResultCache,
+    ReuseStats,
+    RunningCentroids,
+    random_hash,
+    reuse_conv2d,
+)
 from ostinato.reuse.functional import cluster_ids
 
 
@@ -56,8 +64,11 @@ class ReuseConv2d(nn.Module):
     None in the other scopes. In evaluation, centroids of ids never seen (count zero) hold their nearest seen
     neighbours' mean, see `filled_centroids`.
 
+    In scope `across_batches`, evaluation keeps results in `cache`, which is no part of the state dictionary. It forgets
+    them in training and when weights or hashes have changed; `reset_cache` makes it forget at will.
+
     In evaluation without gradients, and under `torch.export`, the forward pass is one operator,
-    `torch.ops.ostinato.reuse_conv2d`.
+    `torch.ops.ostinato.reuse_conv2d` (except with such a cache).
 
     Raises:
         PatternError: if the pattern cannot apply to the geometry.
@@ -87,6 +98,8 @@ class ReuseConv2d(nn.Module):
         groups = pattern.centroid_groups(geometry)
         self.register_buffer("centroids", torch.zeros(groups, pattern.ids, pattern.block_size) if compiled else None)
         self.register_buffer("centroid_counts", torch.zeros(groups, pattern.ids) if compiled else None)
+        self.cache = ResultCache(pattern.cache_entries) if pattern.scope == "across_batches" else None
+        self._cached_for: object = None
         self._pattern_text = json.dumps(pattern.to_dict())
         self.recorder: ReuseStats | None = None  # set by `measure_reuse`
         self._needs_filling = False
@@ -149,7 +162,8 @@ class ReuseConv2d(nn.Module):
         if not exporting:
             self._prepare()
         gradient = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters()))
-        if exporting or not (self.training or gradient or self.recorder is not None):
+        plain = not (self.training or gradient or self.recorder is not None or self.cache is not None)
+        if exporting or plain:
             return reuse_conv2d_op(
                 x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.centroids, self.centroid_counts,
                 self._pattern_text, self.geometry, self.layer_name,
@@ -164,8 +178,23 @@ class ReuseConv2d(nn.Module):
             x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.pattern,
             stride=g.stride, padding=g.padding, dilation=g.dilation,
             centroids=self.centroids, counts=self.centroid_counts,
-            training=self.training, momentum=self.pattern.momentum, stats=self.recorder, layer_name=self.layer_name,
+            training=self.training, momentum=self.pattern.momentum, stats=self.recorder, cache=self._valid_cache(),
+            layer_name=self.layer_name,
         )  # fmt: skip
+
+    def reset_cache(self) -> None:
+        """Forget what earlier batches computed (scope `across_batches`)."""
+        if self.cache is not None:
+            self.cache.reset()
+
+    def _valid_cache(self) -> ResultCache | None:
+        """The cache, emptied if this is training or its results are not those of the present weights and hashes."""
+        made_of = self.weight, self.hash_vectors, self.thresholds
+        now = None if self.training else [(p.data_ptr(), p._version, p.dtype, p.device) for p in made_of]
+        if now is None or now != self._cached_for:
+            self.reset_cache()
+        self._cached_for = now
+        return self.cache
 
     def running(self) -> RunningCentroids:
         """The compiled scope's running centroids and counts (the buffers themselves).

@@ -13,7 +13,7 @@ from ostinato.reuse import ReuseStats
 
 @contextmanager
 def measure_reuse(model: nn.Module) -> Iterator[dict[str, ReuseStats]]:
-    """Within it, forward passes add to the yielded counts: vectors, clusters, unseen and r_t by layer name.
+    """Within it, forward passes add to the yielded counts: vectors, clusters, unseen, reused and r_t by layer name.
 
     ```python
     with measure_reuse(model) as reuse:
@@ -31,3 +31,9 @@ def measure_reuse(model: nn.Module) -> Iterator[dict[str, ReuseStats]]:
     finally:
         for name, layer in layers.items():
             layer.recorder = before[name]
+
+
+def reset_caches(model: nn.Module) -> None:
+    """Make the model's layers of scope `across_batches` forget what earlier batches computed."""
+    for layer in reuse_layers(model).values():
+        layer.reset_cache()

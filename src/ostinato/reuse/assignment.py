@@ -21,20 +21,29 @@ class ReuseStats:
     Attributes:
         vectors: neuron blocks clustered. Where ids exist once per input pixel and block, that many; else N·S for b = 1.
         clusters: clusters formed (compiled scope in evaluation: distinct table entries used in each forward pass).
+            Across batches: those that had to be computed.
         unseen: vectors whose id had never been seen in training or calibration (compiled scope in evaluation).
+        reused: vectors whose id an earlier batch had computed (across batches).
     """
 
     vectors: int = 0
     clusters: int = 0
     unseen: int = 0
+    reused: int = 0
 
     @property
     def r_t(self) -> float:
         """Redundancy ratio 1 − clusters/vectors (TREC §4.3); 0 before any forward pass."""
         return 1.0 - self.clusters / self.vectors if self.vectors else 0.0
 
-    def add(self, vectors: int, clusters: int, unseen: int) -> None:
+    @property
+    def reuse_rate(self) -> float:
+        """R of DR §III-B2: the share of vectors that fell into clusters of earlier batches."""
+        return self.reused / self.vectors if self.vectors else 0.0
+
+    def add(self, vectors: int, clusters: int, unseen: int, reused: int = 0) -> None:
         """Count one more forward pass."""
+        self.reused += reused
         self.vectors += vectors
         self.clusters += clusters
         self.unseen += unseen
@@ -107,9 +116,7 @@ def assign(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reu
     return Assignment(projections, keys, clusters, centroids)
 
 
-def block_ids(
-    columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern
-) -> tuple[Tensor, Tensor]:
+def block_ids(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor]:
     """Ids (R,) int64 of the blocks of `columns` (B, P, S·D), and the projections that a learning hash needs."""
     rows = columns.reshape(-1, hash_vectors.shape[1])
     if pattern.similarity == "angular":
@@ -119,7 +126,7 @@ def block_ids(
     return panel_ids(rows, columns.shape[0], columns.shape[1], pattern), rows.new_empty(len(rows), 0)
 
 
-def slice_bounds(clusters: Clusters, panels_per_slice: int, slices: int, bits: int) -> list[int]:
-    """First cluster of each slice, and the end: clusters of one slice are neighbours."""
-    firsts = (torch.arange(slices + 1, device=clusters.keys.device) * panels_per_slice) << bits
-    return [int(v) for v in torch.searchsorted(clusters.keys, firsts).tolist()]
+def slice_bounds(keys: Tensor, panels_per_slice: int, slices: int, bits: int) -> list[int]:
+    """First of the ascending `keys` of each slice, and the end: clusters of one slice are neighbours."""
+    firsts = (torch.arange(slices + 1, device=keys.device) * panels_per_slice) << bits
+    return [int(v) for v in torch.searchsorted(keys, firsts).tolist()]

@@ -83,7 +83,7 @@ class ReuseMatmul(torch.autograd.Function):
         assignment = assign(columns, hash_vectors, thresholds, reuse)
         clusters, centroids = assignment.clusters, assignment.centroids.view(-1, length)
         panels = batch if reuse.pattern.own_panels else 1
-        ctx.bounds = [block * v for v in slice_bounds(clusters, panels, slices, reuse.pattern.id_bits)]
+        ctx.bounds = [block * v for v in slice_bounds(clusters.keys, panels, slices, reuse.pattern.id_bits)]
         products = columns.new_empty(len(clusters) * block, outputs)
         for s, (start, end) in enumerate(zip(ctx.bounds[:-1], ctx.bounds[1:], strict=True)):
             torch.mm(centroids[start:end], weights[s * length : (s + 1) * length], out=products[start:end])

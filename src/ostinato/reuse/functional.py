@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,6 +13,7 @@ from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
 from ostinato.reuse.autograd import QuantiseVectors, ReuseMatmul
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
+from ostinato.reuse.cache import ResultCache, cached_matmul
 from ostinato.reuse.geometry import ConvGeometry, Pair
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
@@ -33,6 +37,7 @@ def reuse_conv2d(
     training: bool = False,
     momentum: float | None = None,
     stats: ReuseStats | None = None,
+    cache: ResultCache | None = None,
     layer_name: str = "reuse_conv2d",
 ) -> Tensor:
     """Convolution by reuse (TREC §3.1), differentiable as `pattern.gradient` says (TREC §3.2).
@@ -53,6 +58,8 @@ def reuse_conv2d(
         training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
         momentum: weight of this batch in that update; None accumulates.
         stats: its counts are added to, if given.
+        cache: scope `across_batches` in evaluation: what earlier batches computed with the same weights and hash; None
+            begins without. The result has no gradient.
         layer_name: for error messages.
 
     Returns:
@@ -70,11 +77,14 @@ def reuse_conv2d(
     running = _running(centroids, counts, pattern, training, layer_name)
     reuse = Reuse(pattern, training, running, momentum, stats)
     compute = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-    form = _quantised_convolution if pattern.pixelwise else _reuse_product
+    product = _matmul
+    if pattern.scope == "across_batches" and not training:
+        product = partial(cached_matmul, cache=ResultCache(pattern.cache_entries) if cache is None else cache)
+    form = _quantised_convolution if pattern.pixelwise else partial(_reuse_product, product=product)
     if pattern.direction == "horizontal":
         form = _horizontal_product
     with torch.autocast(x.device.type, enabled=False):
-        y = form(
+        y: Tensor = form(
             x.to(compute), weight.to(compute), None if bias is None else bias.to(compute),
             hash_vectors.to(compute), thresholds.to(compute), reuse, geometry,
         )  # fmt: skip
@@ -83,19 +93,19 @@ def reuse_conv2d(
 
 def _reuse_product(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    reuse: Reuse, geometry: ConvGeometry,
+    reuse: Reuse, geometry: ConvGeometry, product: Callable[..., Tensor],
 ) -> Tensor:  # fmt: skip
-    """Centroid products per slice, then recovery: the general vertical form."""
+    """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
     columns = im2col(x, geometry, pattern.order)
     matrix = weight_matrix(weight, pattern.order)
     weights = whole_slices(matrix, pattern.length, 0).contiguous()
     if not pattern.blocked:
-        y = _matmul(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
+        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
     else:
         order = _rows(x, geometry, pattern)
         rows = order.arrange(columns)
-        y = _matmul(to_blocks(rows, pattern), weights, hash_vectors, thresholds, reuse)
+        y = product(to_blocks(rows, pattern), weights, hash_vectors, thresholds, reuse)
         y = order.restore(torch.cat([y, rows[:, y.shape[1] :] @ matrix], 1))
     return _image(y, bias, x, geometry)
 
@@ -181,6 +191,8 @@ def quantised_columns(
     centroids: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """X̂ (B, P, K): im2col with every vector replaced by its centroid, as in evaluation.
+
+    In scope `across_batches` it is what training sees: the centroids of this batch.
 
     Args:
         x: (B, C, H, W).

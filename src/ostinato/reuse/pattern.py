@@ -39,6 +39,8 @@ class Pattern:
         direction: `vertical` compares blocks of a slice, `horizontal` those of a panel of rows (GR §3.4).
         block_rows: b, rows of X in a neuron block (GR §3.3); in horizontal direction l, the rows of a panel.
         row_order: order of X's rows over b, oh and ow, with tiles as in `order`: which rows a block or panel takes.
+        representative: what a new id's result is computed from (`across_batches`): the `first` vector that has it, as
+            in Algorithm 1, or the `mean` of the batch's, as in the text around it.
         cache_entries: at most so many ids have their results kept (`across_batches`).
         init: first hash vectors: `random` (N(0, 1), zero thresholds, the papers'), random with `median`
             thresholds, principal axes (`pca`) or `itq` of calibration vectors.
@@ -68,6 +70,7 @@ class Pattern:
     direction: str = "vertical"
     block_rows: int = 1
     row_order: str = "b.oh.ow"
+    representative: str = "first"
     cache_entries: int = 1 << 20
     init: str = "random"
     gradient: str = "flip"

@@ -18,10 +18,11 @@ _MAX_CENTROID_NUMBERS = 2**28  # one GiB of float32: beyond it a compiled table 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "direction": ("vertical", "horizontal"),
-    "scope": ("image", "batch", "compiled"),
+    "scope": ("image", "batch", "across_batches", "compiled"),
     "sharing": ("slice", "block", "layer"),
     "clustering": ("lsh", "tree", "kmeans", "hypercube"),
     "similarity": ("euclidean", "angular"),
+    "representative": ("first", "mean"),
     "init": ("random", "median", "pca", "itq"),
     "gradient": ("flip", "trec", "straight-through", "frozen"),
 }
