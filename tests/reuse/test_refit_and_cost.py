@@ -99,6 +99,40 @@ def test_a_vector_meets_only_h_of_a_trees_planes():
     )
 
 
+def test_blocks_have_the_cost_of_vectors_but_for_the_rows_that_fill_none():
+    vectors, blocks = (layer_cost(GEOMETRY, Pattern(16, 4, block_rows=b), 14, 14, 0.3) for b in (1, 3))
+    n, k, m, full = 100, 1600, 64, 99
+    assert blocks.hashing == vectors.hashing * full // n
+    assert blocks.gemm == pytest.approx(2 * (0.3 * full + 1) * k * m)
+    assert blocks.recovery == full * m * 99
+
+
+def test_horizontal_reuse_sums_weights_and_recovers_nothing():
+    """GR §3.4 with K = 1600 columns of l = 7 rows: 15 panels of 100 rows."""
+    pattern = Pattern(1, 4, direction="horizontal", sharing="layer", block_rows=7)
+    cost = layer_cost(GEOMETRY, pattern, 14, 14, 0.25)
+    assert cost.gemm == pytest.approx(0.25 * cost.conventional)
+    assert cost.summing == 15 * 1600 * 0.75 * 64
+    assert cost.recovery == 0
+    assert cost.total == cost.hashing + cost.gathering + cost.gemm + cost.summing
+
+
+def test_kmeans_costs_more_than_it_saves_as_deep_reuse_says():
+    kmeans = layer_cost(GEOMETRY, Pattern(16, 4, clustering="kmeans", gradient="frozen"), 14, 14, 0.1)
+    assert kmeans.total > kmeans.conventional
+    cube = layer_cost(GEOMETRY, Pattern(16, 4, clustering="hypercube", gradient="frozen"), 14, 14, 0.1)
+    assert cube.hashing < layer_cost(GEOMETRY, Pattern(16, 4), 14, 14, 0.1).hashing
+
+
+def test_a_first_vector_needs_no_additions_to_stand_for_its_cluster():
+    def gathering(representative):
+        pattern = Pattern(16, 4, scope="across_batches", representative=representative)
+        return layer_cost(GEOMETRY, pattern, 14, 14, 0.1).gathering
+
+    assert gathering("first") == 0
+    assert gathering("mean") == 100 * 1600
+
+
 def test_cost_needs_a_remaining_ratio_that_is_one():
     for r_c in (None, -0.1, 1.1, float("nan")):
         with pytest.raises(PatternError, match="r_c"):

@@ -45,10 +45,10 @@ def _hash_gradients(
     if reuse.fixed or reuse.pattern.gradient == "frozen" or not wanted:
         return None, None
     active, gradient = projection_gradient(state, reuse.pattern)
-    angular = reuse.pattern.similarity == "angular"
-    hashed = state.rows[active]
-    norms = torch.linalg.vector_norm(hashed, dim=1, keepdim=True).clamp_min(torch.finfo(hashed.dtype).tiny)
-    hashed = hashed / norms if angular else hashed
+    hashed, norms = state.rows[active], None
+    if reuse.pattern.similarity == "angular":
+        norms = torch.linalg.vector_norm(hashed, dim=1, keepdim=True).clamp_min(torch.finfo(hashed.dtype).tiny)
+        hashed = hashed / norms
     vectors, thresholds = torch.zeros_like(hash_vectors), hash_vectors.new_zeros(state.groups, gradient.shape[1])
     group = active % state.groups
     order = torch.argsort(group, stable=True)
@@ -59,7 +59,7 @@ def _hash_gradients(
         thresholds[g] = -gradient[mine].sum(0)
         if through is not None:
             pulled = gradient[mine] @ hash_vectors[g].t()
-            if angular:  # through x/‖x‖: what is along x does not count
+            if norms is not None:  # through x/‖x‖: what is along x does not count
                 pulled = (pulled - hashed[mine] * (hashed[mine] * pulled).sum(1, keepdim=True)) / norms[mine]
             through.index_add_(0, active[mine], pulled)
     return vectors, thresholds

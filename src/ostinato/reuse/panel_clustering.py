@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ostinato.reuse.pattern import Pattern
 
-_LLOYD_ROUNDS = 10
+LLOYD_ROUNDS = 10
 _HELD = 1 << 24  # distances at a time
 
 
@@ -42,7 +42,7 @@ def _kmeans(panels: Tensor, pattern: Pattern) -> Tensor:
 
 
 def _lloyd(panels: Tensor, centres: Tensor) -> Tensor:
-    for _ in range(_LLOYD_ROUNDS):
+    for _ in range(LLOYD_ROUNDS):
         ids = _nearest(panels, centres)
         sums = torch.zeros_like(centres).scatter_add_(1, ids.unsqueeze(2).expand_as(panels), panels)
         sizes = centres.new_zeros(centres.shape[:2]).scatter_add_(1, ids, torch.ones_like(panels[..., 0]))

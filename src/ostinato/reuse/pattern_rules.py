@@ -150,7 +150,7 @@ def check_for(pattern: Pattern, geometry: ConvGeometry, layer_name: str) -> None
             f"layer '{layer_name}': a hyper-cube of {pattern.hashes} dimensions (hashes) needs blocks of as many "
             f"values, and {pattern.block_rows}×{min(pattern.length, columns)} has {values}"
         )
-    numbers = pattern.centroid_groups(geometry) * pattern.ids * pattern.block_size
+    numbers = pattern.centroid_groups(geometry) * pattern.ids * values
     if pattern.scope == "compiled" and numbers > _MAX_CENTROID_NUMBERS:
         raise PatternError(
             f"layer '{layer_name}': compiled scope with {pattern.hashes} hashes keeps {numbers:,} centroid numbers, "
