@@ -121,7 +121,16 @@ def test_a_tree_fills_ids_that_were_never_seen_from_its_own_branches():
     assert not torch.allclose(layer.centroids, layer.running().filled())
 
 
-@pytest.mark.parametrize("pattern", [Pattern(6, 2), Pattern(6, 2, scope="compiled", sharing="block")])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        Pattern(6, 2),
+        Pattern(6, 2, scope="compiled", sharing="block"),
+        Pattern(6, 2, block_rows=2, row_order="b.oh:2.ow", order="kw.c.kh"),
+        Pattern(1, 3, "c.kh.kw", direction="horizontal", sharing="layer", block_rows=20),
+        Pattern(6, 2, similarity="angular"),
+    ],
+)
 def test_learning_the_hash_by_flips_lowers_the_reconstruction_error(pattern):
     """Descent on the hash alone, towards the conventional output of smooth images."""
     original = conv()
