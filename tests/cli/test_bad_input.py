@@ -90,6 +90,7 @@ def test_corrupt_data(refused: Run, tmp_path: Path, name: str) -> None:
     [
         ("conv3:L=8,H=4", "no layer 'conv3'"),
         ("fc1:L=8,H=4", "only Conv2d can be reused"),
+        ("conv1:L=76,H=4", "K = 75"),
         ("conv1:L=38,H=4,direction=horizontal,sharing=layer", "K = 75"),
         ("conv2:L=7,H=4,scope=compiled,sharing=block", "length 7 does not divide its 64 input channels"),
         ("conv2:L=8,H=17", "from 1 to 16"),

@@ -129,10 +129,11 @@ def test_a_refused_conversion_in_place_changes_nothing():
     assert not reuse_layers(model)
 
 
-def test_a_length_above_k_becomes_the_whole_row():
-    layer = convert(network(), {"body.1": Pattern(100, 3)}).body[1]
-    assert layer.pattern == Pattern(72, 3)
-    assert layer.hash_vectors.shape == (1, 72, 3)
+def test_a_length_above_k_is_refused_before_anything_changes():
+    model = network()
+    with pytest.raises(PatternError, match=r"'body\.1': .*K = 72"):
+        convert(model, {"body.1": Pattern(73, 3)}, inplace=True)
+    assert isinstance(model.body[1], nn.Conv2d)
 
 
 def test_nan_weights_are_refused_by_name():

@@ -53,11 +53,11 @@ def every_pattern(draw, directions=("vertical", "horizontal"), scopes=("image", 
         length = draw(st.sampled_from([d for d in range(1, geometry.in_channels + 1) if geometry.in_channels % d == 0]))
     else:
         order = draw(orders({"c": geometry.in_channels, "kh": geometry.kernel_size[0], "kw": geometry.kernel_size[1]}))
-        length = draw(st.integers(1, geometry.K // 2 if direction == "horizontal" else geometry.K + 2))
+        length = draw(st.integers(1, geometry.K // 2 if direction == "horizontal" else geometry.K))
     block_rows = draw(st.integers(1, min(5, rows) if direction == "vertical" else 5))
     hashes = draw(st.integers(1, 4))
     if clustering == "hypercube":
-        hashes = min(hashes, min(length, geometry.K) * block_rows)
+        hashes = min(hashes, length * block_rows)
     pattern = Pattern(
         length, hashes, order, scope, sharing, direction=direction, block_rows=block_rows,
         row_order=draw(orders({"b": batch, "oh": oh, "ow": ow}, first="b" if per_image else None)),

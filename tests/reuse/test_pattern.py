@@ -95,9 +95,10 @@ def test_one_column_has_nothing_to_compare():
         Pattern(1, 3, direction="horizontal", sharing="layer").validate_for(ConvGeometry(1, 1, 1), "conv1")
 
 
-def test_a_length_above_k_is_the_whole_row_of_a_layer():
-    assert Pattern(108, 3).for_layer(GEOMETRY, "conv1") == Pattern(108, 3)
-    assert Pattern(500, 3).for_layer(GEOMETRY, "conv1") == Pattern(108, 3)
+def test_a_length_is_at_most_the_whole_row():
+    Pattern(108, 3).validate_for(GEOMETRY, "conv1")
+    with pytest.raises(PatternError, match=r"'conv1': slices of length 109 .*K = 108.*from 1 to 108"):
+        Pattern(109, 3).validate_for(GEOMETRY, "conv1")
 
 
 def test_a_block_must_divide_the_channels():

@@ -108,18 +108,6 @@ def test_horizontal_reuse_is_grs_example():
     torch.testing.assert_close(y.flatten(), c * (10 + 1) + x[:, 2] * 7)
 
 
-def test_a_length_above_k_is_the_whole_row():
-    geometry = ConvGeometry(3, 2, 2)
-    whole = Pattern(12, 3)
-    operands = tensors(whole, geometry, (5, 5), 2, 0)
-    longer = Pattern(20, 3)
-    padded = F.pad(operands[3], (0, 0, 0, 8), value=5.0)
-    torch.testing.assert_close(
-        run(longer, geometry, *operands[:3], padded, operands[4]), run(whole, geometry, *operands)
-    )
-    assert longer.for_layer(geometry, "conv1") == whole
-
-
 def test_angular_similarity_does_not_see_a_vectors_length_and_euclidean_does():
     geometry = ConvGeometry(2, 1, 1)
     x = torch.tensor([[1.0, 1.0], [10.0, 9.0], [10.0, 0.0], [1.0, 0.1]], dtype=torch.float64).T.reshape(1, 2, 2, 2)

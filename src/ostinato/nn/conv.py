@@ -84,7 +84,7 @@ class ReuseConv2d(nn.Module):
         self, geometry: ConvGeometry, pattern: Pattern, *, bias: bool = True, name: str = "reuse_conv2d"
     ) -> None:
         super().__init__()
-        pattern = pattern.for_layer(geometry, name)
+        pattern.validate_for(geometry, name)
         self.geometry, self.pattern, self.layer_name = geometry, pattern, name
         self.weight = nn.Parameter(torch.empty(geometry.out_channels, geometry.in_channels, *geometry.kernel_size))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)

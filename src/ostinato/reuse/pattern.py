@@ -18,7 +18,7 @@ class Pattern:
     """How one convolution reuses computation (DESIGN §2; GR §3). Refuses nonsense on construction.
 
     Attributes:
-        length: L, columns of X in a neuron block; at least K: the whole row.
+        length: L, columns of X in a neuron block; K, all of them, is the whole row.
         hashes: H, sign bits of an id, 1 to 16 (`tree`: 1 to 10). `kmeans`: there are 2^H clusters. `hypercube`: D, the
             dimensions that are cut into bins.
         order: column order of X (GR §3.3): c, kh and kw with dots between, outermost first, each with an optional tile
@@ -144,15 +144,6 @@ class Pattern:
     def centroid_groups(self, geometry: ConvGeometry) -> int:
         """How many sets of 2^H centroids the compiled scope keeps: one per block or one per slice."""
         return self.hash_groups(geometry) if self.pixelwise else self.slices(geometry)
-
-    def for_layer(self, geometry: ConvGeometry, layer_name: str) -> Pattern:
-        """This pattern as it applies to a layer: a length above K (whole rows) is K.
-
-        Raises:
-            PatternError: if it cannot apply, with the layer's name, what was found and what is possible.
-        """
-        self.validate_for(geometry, layer_name)
-        return dataclasses.replace(self, length=min(self.length, geometry.K))
 
     def validate_for(self, geometry: ConvGeometry, layer_name: str) -> None:
         """Refuse a layer that this pattern cannot apply to.

@@ -131,6 +131,11 @@ def check_for(pattern: Pattern, geometry: ConvGeometry, layer_name: str) -> None
     channels, (kh, kw), columns = geometry.in_channels, geometry.kernel_size, geometry.K
     axes = parse_order(pattern.order, COLUMN_AXES)
     refuse_large_tiles(axes, {"c": channels, "kh": kh, "kw": kw}, "order", layer_name)
+    if pattern.direction == "vertical" and pattern.length > columns:
+        raise PatternError(
+            f"layer '{layer_name}': slices of length {pattern.length} are longer than its im2col rows (K = {columns}); "
+            f"use a length from 1 to {columns}, which is the whole row"
+        )
     if pattern.direction == "horizontal" and columns < 2 * pattern.length:
         raise PatternError(
             f"layer '{layer_name}': horizontal reuse compares blocks of {pattern.length} columns within a panel of "
@@ -144,11 +149,11 @@ def check_for(pattern: Pattern, geometry: ConvGeometry, layer_name: str) -> None
             f"layer '{layer_name}': length {pattern.length} does not divide its {channels} input channels, which "
             f"sharing by block needs; use one of {', '.join(map(str, divisors))}, or sharing='slice'"
         )
-    values = min(pattern.length, columns) * pattern.block_rows
+    values = pattern.length * pattern.block_rows
     if pattern.clustering == "hypercube" and pattern.hashes > values:
         raise PatternError(
             f"layer '{layer_name}': a hyper-cube of {pattern.hashes} dimensions (hashes) needs blocks of as many "
-            f"values, and {pattern.block_rows}×{min(pattern.length, columns)} has {values}"
+            f"values, and {pattern.block_rows}×{pattern.length} has {values}"
         )
     numbers = pattern.centroid_groups(geometry) * pattern.ids * values
     if pattern.scope == "compiled" and numbers > _MAX_CENTROID_NUMBERS:
