@@ -188,7 +188,7 @@ class QReuseImage(QUnaryOp):
 
     Per slice s, in order: id of every row by `hash` (group s); for each id that occurs, with n members,
     centroid c = trunc(128 · Σ (q − zp_in) / n), within ±32640;
-    T[s][id][m] = sat16(rounding_high_multiply(Σ_l c_l · weight[m, s·L + l], multiplier[m])), and for s = 0
+    `T[s, id, m]` = sat16(rounding_high_multiply(Σ_l c_l · weight[m, s·L + l], multiplier[m])), and for s = 0
     T = sat16(T + offset[m]).
     A[n, m] = the T rows of row n's ids added in slice order with int16 saturation at every addition;
     out = sat8(A >> fraction_bits).

@@ -52,7 +52,9 @@ def reuse_conv2d(
             are ignored.
         thresholds: (G, P).
         pattern: of the reuse.
-        stride, padding, dilation: as in torch's conv2d, padding with zeros.
+        stride: as in torch's conv2d.
+        padding: as in torch's conv2d, with zeros.
+        dilation: as in torch's conv2d.
         centroids: (S or blocks, 2^H, b·L), compiled scope only: looked up in evaluation, updated in place in training.
         counts: (S or blocks, 2^H), with `centroids`.
         training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
