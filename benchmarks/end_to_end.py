@@ -9,6 +9,7 @@ A run found in --out goes on (or is only reported, if it is finished), as with `
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -60,9 +61,20 @@ def write_page(report: Report, plots: Path) -> Path:
             shutil.copyfile(plots / f"{picture}.png", RESULTS / f"{name}-{picture}.png")
     shown = [p for p in PICTURES if (RESULTS / f"{name}-{p}.png").exists()]
     pictures = "\n\n".join(f"![{p.replace('_', ' ')}]({name}-{p}.png)" for p in shown)
-    page = "\n\n".join([to_markdown(report).rstrip(), pictures, f"Machine: {machine()}."])
+    about = f"Machine: {machine()}. {training_times(plots.parent)}"
+    page = "\n\n".join([to_markdown(report).rstrip(), pictures, about])
     write_atomically(RESULTS / f"{name}.md", (page + "\n").encode())
     return RESULTS / f"{name}.md"
+
+
+def training_times(run_dir: Path) -> str:
+    """How long each network's training took; the report's wall time leaves out those that were there already."""
+    parts = []
+    for metrics in sorted(run_dir.glob("*/metrics.jsonl")):
+        epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
+        seconds = sum(epoch["seconds"] for epoch in epochs)
+        parts.append(f"{metrics.parent.name} {seconds:.0f} s ({len(epochs)} epochs)")
+    return f"Training: {', '.join(parts)}; networks found in the run's folder are not trained again."
 
 
 if __name__ == "__main__":

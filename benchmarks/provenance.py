@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ostinato.pipeline.job import commit
 
+COMMIT = commit()
+"""Of the code as this program began: a checkout may move on while it runs."""
+
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 
 
@@ -23,4 +26,4 @@ def machine() -> str:
 
 def provenance(command: str, seeds: str) -> str:
     """Markdown lines: command, commit, seeds, machine."""
-    return f"* command: `{command}`\n* commit: `{commit()}`\n* seeds: {seeds}\n* machine: {machine()}\n"
+    return f"* command: `{command}`\n* commit: `{COMMIT}`\n* seeds: {seeds}\n* machine: {machine()}\n"
