@@ -36,6 +36,9 @@ from ostinato.report import write_report as write_report_files
 from ostinato.targets.boards import BOARDS
 from ostinato.training import evaluate, save_model
 
+_PLAIN_WIDTH = 120
+"""Of tables that go to a file or a pipe."""
+
 Network = Annotated[
     Path, typer.Argument(help="Folder of a trained network (or its model.pt), as `train` and `convert` write it.")
 ]
@@ -171,7 +174,7 @@ def simulate(
         fields["logits"] = report.logits.tolist()
         _print(fields, True)
     else:
-        Console().print(report)
+        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(report)
 
 
 def report(

@@ -25,6 +25,10 @@ _TITLES = {
 }
 
 
+_WIDE = 120
+"""Columns that the whole table needs."""
+
+
 @dataclass(frozen=True)
 class LayerReport:
     """One layer: executed instructions, modelled cycles, and the cycles of each phase of GR Table 3."""
@@ -65,7 +69,7 @@ class SimulationReport:
     logits: Int8Array = field(repr=False, default_factory=lambda: np.zeros((0,), np.int8))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield _table(self)
+        yield _table(self, narrow=options.max_width < _WIDE)
         yield (
             f"{self.ms:.2f} ms · {self.cycles:,} cycles (modelled: {self.cycle_model})\n"
             f"{self.instructions:,} instructions · SRAM {self.sram_bytes:,} B · flash {self.flash_bytes:,} B"
@@ -77,24 +81,33 @@ class SimulationReport:
         return stream.getvalue().rstrip()
 
 
-def _table(report: SimulationReport) -> Table:
+def _table(report: SimulationReport, *, narrow: bool) -> Table:
+    """By layer; in a narrow place without kernels, shares and instructions, so that names and numbers stay whole."""
     used = [phase for phase in PHASES if any(layer.phases.get(phase) for layer in report.layers)]
     images = f", mean of {report.images} images" if report.images > 1 else ""
     table = Table(
         title=f"{report.network} on {report.board} ({report.code}{images})", title_justify="left", box=SIMPLE_HEAD
     )
-    table.add_column("layer", overflow="fold")
-    table.add_column("kernel", overflow="fold")
-    for title in ("cycles", "share", "instructions", *(_TITLES[phase] for phase in used)):
+    table.add_column("layer", overflow="fold", min_width=8)
+    if not narrow:
+        table.add_column("kernel", overflow="fold", min_width=12)
+    counts = ("cycles",) if narrow else ("cycles", "share", "instructions")
+    for title in (*counts, *(_TITLES[phase] for phase in used)):
         table.add_column(title, justify="right", no_wrap=True)
     for layer in report.layers:
-        share = layer.cycles / report.cycles if report.cycles else 0.0
         phases = [_percent(layer.phases.get(phase, 0), layer.cycles) for phase in used]
-        table.add_row(layer.name, layer.kernel, f"{layer.cycles:,}", f"{share:.1%}", f"{layer.instructions:,}", *phases)
+        share = _percent(layer.cycles, report.cycles)
+        table.add_row(*_cells(layer.name, layer.kernel, layer.cycles, share, layer.instructions, narrow), *phases)
     table.add_section()
     sums = [_percent(sum(layer.phases.get(phase, 0) for layer in report.layers), report.cycles) for phase in used]
-    table.add_row("total", "", f"{report.cycles:,}", "100.0%", f"{report.instructions:,}", *sums)
+    table.add_row(*_cells("total", "", report.cycles, "100.0%", report.instructions, narrow), *sums)
     return table
+
+
+def _cells(name: str, kernel: str, cycles: int, share: str, instructions: int, narrow: bool) -> list[str]:
+    if narrow:
+        return [name, f"{cycles:,}"]
+    return [name, kernel, f"{cycles:,}", share, f"{instructions:,}"]
 
 
 def _percent(cycles: int, of: int) -> str:
