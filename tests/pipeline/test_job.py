@@ -57,6 +57,10 @@ def test_files(finished: tuple[Path, Report]) -> None:
     assert not [path for path in out.rglob("*") if path.name.endswith(".tmp")]
 
 
+def test_rows_of_an_earlier_call_are_owned_up_to(finished: tuple[Path, Report]) -> None:
+    assert "3 rows were measured by an earlier call, at the commit of that time." in finished[1].notes
+
+
 def test_the_interface_has_what_is_promised(finished: tuple[Path, Report]) -> None:
     found = json.loads((finished[0] / "report.json").read_text())
     assert {"network", "data", "board", "commit", "seed", "rows"} <= found.keys()

@@ -48,6 +48,7 @@ def run(
     tell = announce or (lambda number, count, what: None)
     tell(0, len(methods), f"training the conventional {config.model} on {len(dataset.train):,} images")
     conventional = train_conventional(config, dataset, out / CONVENTIONAL, progress=progress)
+    found = sum(read_row(_row_path(out, method)) is not None for method in methods)
     networks: dict[str, nn.Module] = {}
     rows: list[Row] = []
     for number, method in enumerate(methods, start=1):
@@ -72,19 +73,23 @@ def run(
         wall_seconds=time.monotonic() - started,
         clock_hz=board.clock_hz,
         cycle_model=board.core,
-        notes=_notes(config, dataset),
+        notes=_notes(config, dataset, found),
     )
     write_report(out, report, tile_picture=_picture(methods, networks, dataset))
     return report
 
 
 def _row(config: RunConfig, dataset: ImageDataset, network: nn.Module, method: Method, out: Path, say: Say) -> Row:
-    path = out / "rows" / f"{method.slug}.json"
+    path = _row_path(out, method)
     row = read_row(path)
     if row is None:
         row = make_row(config, dataset, network, method, out / "firmware" / method.slug, say=say)
         write_row(path, row)
     return row
+
+
+def _row_path(out: Path, method: Method) -> Path:
+    return out / "rows" / f"{method.slug}.json"
 
 
 def _picture(methods: Sequence[Method], networks: dict[str, nn.Module], dataset: ImageDataset) -> TilePicture | None:
@@ -95,14 +100,18 @@ def _picture(methods: Sequence[Method], networks: dict[str, nn.Module], dataset:
     return None
 
 
-def _notes(config: RunConfig, dataset: ImageDataset) -> tuple[str, ...]:
+def _notes(config: RunConfig, dataset: ImageDataset, found: int) -> tuple[str, ...]:
     schedule = config.schedule
     seen = min(n for n in (len(dataset.train), config.train_limit) if n is not None)
     notes = [
         f"Conventional network: {schedule.epochs} epochs on {seen:,} images; reuse networks start from it and are "
         f"fine-tuned for {schedule.fine_tune_epochs} epochs.",
         "The epoch is chosen on held-out training images; the test set is used for the numbers above only.",
+        "Deep Reuse keeps the trained weights; TREC starts from ITQ hashes and refitted weights and fine-tunes both (flip "
+        "estimator); the tree is refitted and fine-tuned with its hash frozen. Rows thus differ in more than learned hashes.",
     ]
+    if found:
+        notes.append(f"{found} rows were measured by an earlier call, at the commit of that time.")
     if schedule.image_scope_images is not None and schedule.image_scope_images < seen:
         notes.append(f"Image-scope networks are fine-tuned on {schedule.image_scope_images:,} images an epoch.")
     return tuple(notes)
