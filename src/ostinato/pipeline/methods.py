@@ -40,10 +40,11 @@ BEST_DENSE = Method(slug="conventional-dense", method="conventional", kernel="be
 def cifarnet_methods() -> tuple[Method, ...]:
     """The rows for CifarNet.
 
-    Rows of one scope share slices, order and hash count. What else differs between them: Deep Reuse has random hashes and
-    keeps the trained weights (DR is a method of inference time); TREC starts from ITQ hashes and a closed-form refit and
-    fine-tunes weights and hashes together (flip estimator); the tree is refitted and fine-tuned alike, its hash frozen. So
-    no difference between two rows is the worth of learning the hash alone: `benchmarks/fine_tuning.py` measures that.
+    Rows of one scope share slices, order and hash count. What else differs between them: Deep Reuse has random hashes
+    and keeps the trained weights (DR is a method of inference time); TREC starts from ITQ hashes and a closed-form
+    refit and fine-tunes weights and hashes together (flip estimator); the tree is refitted and fine-tuned alike, its
+    hash frozen. So no difference between two rows is the worth of learning the hash alone, which
+    `benchmarks/fine_tuning.py` measures.
     """
     random = {
         "conv1": Pattern(length=15, hashes=6, scope="image", init="random"),
