@@ -183,3 +183,20 @@ def test_a_layer_that_never_runs_is_refused():
     model.spare = nn.Conv2d(3, 4, 3)
     with pytest.raises(ModelError, match="'spare' never runs"):
         calibrate(convert(model, {"spare": Pattern(9, 3)}), images())
+
+
+def test_conventional_layers_behind_a_reused_one_are_refitted_when_asked():
+    torch.manual_seed(1)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 4, 1)
+    ).eval()
+    pattern = Pattern(8, 2, scope="compiled", sharing="block", clustering="tree", init="pca", gradient="frozen")
+    x, seen = images(60), []
+    plain = calibrate(convert(model, {"2": pattern}), x).eval()
+    refitted = calibrate(
+        convert(model, {"2": pattern}), x, refit_dense=True, progress=lambda *step: seen.append(step)
+    ).eval()
+    assert seen == [("2", 1, 3), ("4", 2, 3), ("6", 3, 3)]
+    assert error(refitted, model, images(60, seed=1)) < error(plain, model, images(60, seed=1))
+    for layer in (0, 2):  # before the first reused one, and the reused one itself: as without
+        assert torch.equal(plain[layer].weight, refitted[layer].weight)

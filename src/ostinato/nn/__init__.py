@@ -3,14 +3,17 @@
 from ostinato.nn.calibrate import calibrate
 from ostinato.nn.conv import ReuseConv2d
 from ostinato.nn.convert import LayerReport, conversion_report, convert, reuse_layers, revert
+from ostinato.nn.grouping import ChannelGrouping, group_channels
 from ostinato.nn.measure import measure_reuse, reset_caches
 
 __all__ = [
+    "ChannelGrouping",
     "LayerReport",
     "ReuseConv2d",
     "calibrate",
     "conversion_report",
     "convert",
+    "group_channels",
     "measure_reuse",
     "reset_caches",
     "reuse_layers",

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from ostinato.errors import ModelError
-from ostinato.nn.conv import ReuseConv2d
+from ostinato.nn.capture import capture_input, capture_output, removed
+from ostinato.nn.conv import ReuseConv2d, geometry_of, refusal
 from ostinato.nn.convert import reuse_layers, revert
 from ostinato.reuse import (
     LeastSquares,
     hashed_vectors,
+    im2col,
     initial_hash,
     quantised_columns,
     reuse_conv2d,
@@ -24,10 +24,7 @@ from ostinato.reuse import (
 
 _SAMPLED_VECTORS = 20_000  # per hash group, to fit its hyperplanes
 _SAMPLED_NUMBERS = 1 << 25  # and in all groups together
-
-
-class _ReachedLayer(Exception):  # noqa: N818 (a signal, not an error)
-    """Stops a forward pass at the layer that is calibrated."""
+_DENSE_ORDER = "c.kh.kw"  # of a conventional refit's columns: any will do
 
 
 @torch.no_grad()
@@ -36,6 +33,7 @@ def calibrate(
     images: Tensor,
     *,
     refit: bool = True,
+    refit_dense: bool = False,
     batch_size: int = 50,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> nn.Module:
@@ -43,13 +41,16 @@ def calibrate(
 
     Each layer sees what the reuse layers before it, already calibrated, make of the images. Its hashes are
     initialised (`random` ones stay as they are), its running centroids accumulated (compiled scope), and its weights
-    and bias refitted by least squares towards the outputs of the same layer in the conventional model. Layers that
-    are not reused stay as they are. A layer that runs several times is calibrated on its first run.
+    and bias refitted by least squares towards the outputs of the same layer in the conventional model. A layer that
+    runs several times is calibrated on its first run.
 
     Args:
         model: with reuse layers; left in the mode that it was in.
         images: (N, C, H, W) floating point, preprocessed as in training.
-        refit: whether to refit weights.
+        refit: whether to refit the weights of reuse layers.
+        refit_dense: whether to refit the conventional convolutions behind a reuse layer too, in their turn, so that
+            they undo what they can of the errors before them (DESIGN §5.12). Linear layers stay: they have more
+            columns than a few hundred images have rows.
         batch_size: images at a time; also the batch whose vectors share clusters in batch scope.
         progress: called with (layer name, layers done, layers in all).
 
@@ -69,10 +70,15 @@ def calibrate(
         module.training = False  # not .eval(), which would ask uncalibrated layers for their centroids
     try:
         order = _execution_order(teacher, list(reuse_layers(model)), images[:1])
-        layers = reuse_layers(model)
+        if refit_dense:
+            order = _with_dense(model, teacher, order, images[:1])
         batches = torch.split(images, batch_size)
         for done, name in enumerate(order):
-            _calibrate_layer(model, teacher, name, layers[name], batches, refit)
+            layer = _module(model, name)
+            if isinstance(layer, ReuseConv2d):
+                _calibrate_layer(model, teacher, name, layer, batches, refit)
+            elif isinstance(layer, nn.Conv2d):
+                _refit_dense(model, teacher, name, layer, batches)
             if progress is not None:
                 progress(name, done + 1, len(order))
     finally:
@@ -84,7 +90,7 @@ def calibrate(
 def _calibrate_layer(
     model: nn.Module, teacher: nn.Module, name: str, layer: ReuseConv2d, batches: tuple[Tensor, ...], refit: bool
 ) -> None:
-    inputs = [_capture(model, layer, batch)[0] for batch in batches]
+    inputs = [capture_input(model, layer, batch) for batch in batches]
     if layer.pattern.init != "random":
         sample = _sample_vectors(inputs, layer)
         vectors, thresholds = initial_hash(layer.geometry, layer.pattern, sample, name, layer.weight)
@@ -93,7 +99,11 @@ def _calibrate_layer(
     if layer.pattern.scope == "compiled":
         _accumulate_centroids(layer, inputs)
     if refit:
-        _refit(layer, teacher.get_submodule("" if name == "(model)" else name), teacher, inputs, batches)
+        _refit(layer, _module(teacher, name), teacher, inputs, batches)
+
+
+def _module(model: nn.Module, name: str) -> nn.Module:
+    return model.get_submodule("" if name == "(model)" else name)
 
 
 def _sample_vectors(inputs: list[Tensor], layer: ReuseConv2d) -> Tensor:
@@ -124,13 +134,36 @@ def _accumulate_centroids(layer: ReuseConv2d, inputs: list[Tensor]) -> None:
     layer.fill_centroids()
 
 
+def _with_dense(model: nn.Module, teacher: nn.Module, reused: list[str], images: Tensor) -> list[str]:
+    """`reused` and all ordinary convolutions that run after the first of them, in the order of their first run."""
+    plain = [n for n, m in model.named_modules() if type(m) is nn.Conv2d and refusal(m) is None]
+    order = _execution_order(teacher, [*reused, *plain], images, all_run=False)
+    return order[min(order.index(name) for name in reused) :]
+
+
+def _refit_dense(
+    model: nn.Module, teacher: nn.Module, name: str, layer: nn.Conv2d, batches: tuple[Tensor, ...]
+) -> None:
+    """Weights of a conventional convolution that bring its outputs nearest to what they were without reuse."""
+    geometry, conventional = geometry_of(layer), _module(teacher, name)
+    problem = LeastSquares(geometry.K, geometry.out_channels, layer.bias is not None)
+    for images in batches:
+        x, target = capture_input(model, layer, images), capture_output(teacher, conventional, images)
+        columns = im2col(x, geometry, _DENSE_ORDER)
+        problem.add(columns.flatten(0, 1), target.flatten(2).transpose(1, 2).flatten(0, 1))
+    weights, bias = problem.solve(weight_matrix(layer.weight, _DENSE_ORDER))
+    layer.weight.copy_(weight_from_matrix(weights, geometry, _DENSE_ORDER))
+    if layer.bias is not None and bias is not None:
+        layer.bias.copy_(bias)
+
+
 def _refit(
     layer: ReuseConv2d, conventional: nn.Module, teacher: nn.Module, inputs: list[Tensor], batches: tuple[Tensor, ...]
 ) -> None:
     pattern, g = layer.pattern, layer.geometry
     problem = LeastSquares(g.K, g.out_channels, layer.bias is not None)
     for x, images in zip(inputs, batches, strict=True):
-        target = _capture(teacher, conventional, images)[1]
+        target = capture_output(teacher, conventional, images)
         columns = quantised_columns(x, layer.hash_vectors, layer.thresholds, g, pattern, layer.centroids)
         problem.add(columns.flatten(0, 1), target.flatten(2).transpose(1, 2).flatten(0, 1))
     weights, bias = problem.solve(weight_matrix(layer.weight, pattern.order))
@@ -139,51 +172,17 @@ def _refit(
         layer.bias.copy_(bias)
 
 
-def _capture(model: nn.Module, layer: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Input and output of `layer` when `model` runs on `images`; nothing after the layer is computed.
-
-    The output of a reuse layer is not wanted, and is a tensor without elements: it may not be able to run yet.
-    """
-    seen: list[Tensor] = []
-
-    def before(_: nn.Module, args: tuple[Any, ...]) -> None:
-        seen.append(args[0])
-        if isinstance(layer, ReuseConv2d):
-            seen.append(args[0].new_empty(0))
-            raise _ReachedLayer
-
-    def after(_: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        seen.append(output)
-        raise _ReachedLayer
-
-    with _hooks(layer.register_forward_pre_hook(before), layer.register_forward_hook(after)):
-        try:
-            model(images)
-        except _ReachedLayer:
-            return seen[0], seen[1]
-    raise ModelError(f"the layer {layer} never runs")
-
-
-def _execution_order(teacher: nn.Module, names: list[str], images: Tensor) -> list[str]:
-    """`names` in the order of their first run in the conventional model."""
+def _execution_order(teacher: nn.Module, names: list[str], images: Tensor, all_run: bool = True) -> list[str]:
+    """`names` in the order of their first run in the conventional model; with `all_run`, each must run."""
     order: list[str] = []
-    modules = {name: teacher.get_submodule("" if name == "(model)" else name) for name in names}
+    modules = {name: _module(teacher, name) for name in names}
     handles = [
         module.register_forward_pre_hook(lambda _m, _a, name=name: order.append(name))
         for name, module in modules.items()
     ]
-    with _hooks(*handles):
+    with removed(*handles):
         teacher(images)
     for name in names:
-        if name not in order:
+        if all_run and name not in order:
             raise ModelError(f"layer '{name}' never runs in the model's forward pass, so it cannot be calibrated")
     return list(dict.fromkeys(order))
-
-
-@contextmanager
-def _hooks(*handles: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

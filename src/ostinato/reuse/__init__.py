@@ -8,6 +8,7 @@ from ostinato.reuse.cache import ResultCache
 from ostinato.reuse.cost import LayerCost, layer_cost
 from ostinato.reuse.functional import cluster_ids, hashed_vectors, quantised_columns, reuse_conv2d
 from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.grouping import channel_grouping
 from ostinato.reuse.hashing import bindec, project, tree_ids
 from ostinato.reuse.initialise import initial_hash, random_hash
 from ostinato.reuse.pattern import Pattern
@@ -24,6 +25,7 @@ __all__ = [
     "ReuseStats",
     "RunningCentroids",
     "bindec",
+    "channel_grouping",
     "cluster_ids",
     "col2im",
     "column_indices",
