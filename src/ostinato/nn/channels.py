@@ -92,7 +92,8 @@ class _Graph:
         """Qualified name of the module whose weight `node` uses."""
         weight = node.args[1] if len(node.args) > 1 else None
         name = self.tensors.get(weight.name, "") if isinstance(weight, fx.Node) else ""
-        return self.names[self.model.get_submodule(str(name).rpartition(".")[0])]
+        module = self.model.get_submodule(str(name).rpartition(".")[0])
+        return str(self.names[module])
 
     def path(self, layer: str) -> ChannelPath | str:
         readers = self.of_module.get(self.names[self.model.get_submodule(layer)], [])

@@ -81,7 +81,7 @@ def _refusal(path: ChannelPath | str, pattern: Pattern, layer: nn.Module, done: 
         return f"grouped for '{done[path.producer]}', which reads the same channels"
     if parse_order(pattern.order, COLUMN_AXES)[-1] != ("c", 1):
         return f"in order {pattern.order} a slice is no block of channels"
-    channels = int(layer.weight.shape[1])  # type: ignore[union-attr, index]
+    channels = int(layer.weight.shape[1])  # type: ignore[index]
     if pattern.length >= channels or channels % pattern.length:
         return f"slices of {pattern.length} do not divide {channels} channels into blocks"
     return None
