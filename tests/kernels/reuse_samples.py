@@ -206,7 +206,8 @@ SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))
 
 
 def bind(op: QReuseImage | QReuseCompiled) -> Binding:
-    return bind_reuse_image(op) if isinstance(op, QReuseImage) else bind_reuse_compiled(op)
+    """On the library's code, compiled once for all layers; test_reuse_pointers.py tests what is generated."""
+    return bind_reuse_image(op) if isinstance(op, QReuseImage) else bind_reuse_compiled(op, "offsets")
 
 
 def corner_cases() -> list[QReuseImage | QReuseCompiled]:

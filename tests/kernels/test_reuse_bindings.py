@@ -9,8 +9,7 @@ import pytest
 from reuse_samples import bind, column_order, make_compiled, make_image, random_window
 
 from ostinato.errors import QuantizationError, UnsupportedError
-from ostinato.kernels.reuse_compiled import paired_tiles
-from ostinato.kernels.reuse_layout import locate_slices, words
+from ostinato.kernels.reuse_layout import locate_slices, paired_tiles, words
 from ostinato.kernels.sources import source_path
 from ostinato.quant.ops import ConvDims
 

@@ -72,6 +72,20 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
                                  const int8_t *in, int8_t *out);
 int32_t ost_reuse_compiled_s8_scratch_bytes(const ost_reuse_compiled_s8_params *params);
 
+/* Compiled scope, pixel-aligned, table rows by their addresses: a map of 4 bytes for each pixel and channel block, and
+ * generated code, which is faster. The functions of a layer,
+ *     ost_status ost_reuse_pointers_s8_<sizes>(const ost_reuse_pointers_s8_params *, const ost_scratch *, in, out)
+ * and its ..._scratch_bytes, are written by the Python package's kernels/reuse_pointers.py, for these sizes alone. */
+typedef struct {
+    ost_window window;           /* output channels in whole tiles of 16, input at least 2 pixels wide */
+    int32_t length;              /* L, a multiple of 4 that divides C */
+    ost_reuse_hash hash;         /* C / L groups, H from 1 to 12 */
+    const uint16_t *padding_ids; /* C / L ids of a pixel that is padding */
+    const int8_t *table;         /* packed: M/16 tiles x C / L x 2^H x KH x KW x 16 */
+    const int16_t *offset;       /* M, channels in the order 0 2 1 3 of every 4 */
+    int32_t fraction_bits;       /* F, 1 to 7 */
+} ost_reuse_pointers_s8_params;
+
 #ifdef __cplusplus
 }
 #endif
