@@ -39,13 +39,15 @@ typedef struct {
 typedef struct {
     ost_window window;
     int32_t input_zero_point;
-    ost_reuse_hash hash; /* S groups, H from 1 to 8 */
+    ost_reuse_hash hash; /* S groups, or C / L; H from 1 to 8 */
     ost_reuse_slices slices;
     const int8_t *weights;     /* packed: S x ceil(M/4)*2 x words x 2 x 4, channels in the order 0 2 1 3 of every 4 */
     const int32_t *multiplier; /* ceil(M/4)*4, the same order */
     const int16_t *offset;     /* ceil(M/4)*4, the same order */
     int32_t fraction_bits;     /* F, 1 to 7 */
     int32_t slices_per_pass;   /* tables held at a time; S: outputs are finished at once, without accumulators */
+    int32_t pixel_ids;         /* 1: slices are channel blocks of pixels, L = words * 4 divides C, and all kernel
+                                * positions share C / L groups of hashes: ids are found once per padded input pixel */
 } ost_reuse_image_s8_params;
 
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
