@@ -12,7 +12,7 @@ import numpy as np
 from ostinato.errors import SimulationError
 from ostinato.kernels.abi import ALIGNMENT, image
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.sources import include_dir, source_dir, source_path
+from ostinato.kernels.sources import compiled_sources, include_dir, source_dir
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.targets.profile import Profile
 from ostinato.targets.simulator import Simulator
@@ -23,9 +23,8 @@ class KernelRunner:
     """Kernels compiled for `core`; their cost is modelled with memory that has no wait states."""
 
     def __init__(self, bindings: Iterable[Binding], core: str = "cortex-m4") -> None:
-        names = dict.fromkeys(name for binding in bindings for name in binding.sources)
-        files = [*(source_path(name) for name in names), Path(__file__).with_name("kernel_memory.c")]
         with tempfile.TemporaryDirectory() as folder:
+            files = [*compiled_sources(bindings, Path(folder)), Path(__file__).with_name("kernel_memory.c")]
             elf = compile_firmware(
                 files, Path(folder) / "kernels.elf", core=core, include_dirs=(include_dir(), source_dir())
             )

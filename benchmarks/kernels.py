@@ -1,8 +1,8 @@
-"""Modelled Cortex-M4 cost of every kernel on a few layers: `python benchmarks/kernels.py [--json FILE]`.
+"""Modelled cost of every kernel on a few layers, Cortex-M4 and M7: `python benchmarks/kernels.py [--json FILE]`.
 
-Writes docs/results/kernels.md.
-Each row is checked against the integer reference before it is printed. Cycles are modelled, with memory that has no
-wait states; instructions are exact. Flash counts constant data only.
+Writes docs/results/kernels.md. Each row is checked against the integer reference before it is printed. Cycles are
+modelled, with memory that has no wait states; instructions are exact. Flash counts constant data only, SRAM input,
+output and scratch.
 
 To add kernels, write a function that yields `Case`s and name it in `CASES`.
 """
@@ -10,17 +10,17 @@ To add kernels, write a function that yields `Case`s and name it in `CASES`.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import reuse_cases as reuse
 from kernel_runner import KernelRunner
+from kernel_table import CORES, Row, as_json, markdown, terminal
 from ostinato.files import write_atomically
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
@@ -40,26 +40,13 @@ LAYERS = {
 
 @dataclass(frozen=True)
 class Case:
-    """An operator on a kernel. `multiplications` are those of the conventional operator (0: it has none)."""
+    """An operator on a kernel."""
 
     layer: str
     op: QOp
     binding: Binding
-    multiplications: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one case costs."""
-
-    layer: str
-    kernel: str
-    cycles: int
-    instructions: int
-    cycles_per_mac: float | None
-    scratch_bytes: int
-    flash_bytes: int
-    phases: dict[str, int]
+    scope: Literal["conventional", "image", "compiled"] = "conventional"
+    variant: str = ""
 
 
 def conventional_cases() -> Iterator[Case]:
@@ -67,34 +54,38 @@ def conventional_cases() -> Iterator[Case]:
     rng = np.random.default_rng(0)
     for name, dims in LAYERS.items():
         conv = random_conv(rng, dims)
-        multiplications = dims.positions * dims.columns * dims.output[2]
-        yield Case(name, conv, bind_conv(conv, "cmsis"), multiplications)
-        yield Case(name, conv, bind_conv(conv, "dense"), multiplications)
+        yield Case(name, conv, bind_conv(conv, "cmsis"))
+        yield Case(name, conv, bind_conv(conv, "dense"))
     linear = random_linear(rng, 1600, 384)
-    yield Case("CifarNet fc1", linear, bind_linear(linear), linear.weight.size)
+    yield Case("CifarNet fc1", linear, bind_linear(linear))
     dims = ConvDims((28, 28, 64), (14, 14, 64), (2, 2), (2, 2))
     pool = QMaxPool2d(name="pool", input=_tensor(dims.input), output=_tensor(dims.output), dims=dims)
-    yield Case("CifarNet pool1", pool, bind_max_pool(pool), 0)
+    yield Case("CifarNet pool1", pool, bind_max_pool(pool))
 
 
-def reuse_cases() -> Iterator[Case]:
-    """Image scope on CifarNet's convolutions; compiled scope, with tables of all int8 and of 7 bits, and a tree."""
-    for name, length, hashes in (("CifarNet conv1", 15, 4), ("CifarNet conv2", 32, 3)):
-        dims = LAYERS[name]
-        layer = f"{name}, L={length}, H={hashes}"
-        image = reuse.image_layer(dims, length, hashes)
-        yield Case(layer, image, bind_reuse_image(image), dims.positions * dims.columns * dims.output[2])
+def image_cases() -> Iterator[Case]:
+    """Image scope on CifarNet's convolutions; the second with a hash of its own for each slice, and for each block."""
+    for name, length, hashes, shared in (
+        ("CifarNet conv1", 15, 4, False),
+        ("CifarNet conv2", 32, 3, False),
+        ("CifarNet conv2", 32, 3, True),
+    ):
+        op = reuse.image_layer(LAYERS[name], length, hashes, shared=shared)
+        yield Case(name, op, bind_reuse_image(op), "image", "hash by block" if shared else "hash by slice")
+
+
+def compiled_cases() -> Iterator[Case]:
+    """Compiled scope by addresses, with tables of all int8, of 7 bits, and a tree; and by offsets."""
     for name in ("CifarNet conv2", "3x3, 32 to 128", "3x3, 64 to 64"):
-        dims = LAYERS[name]
         for length in (8, 16):
-            for kind, largest, tree in (("int8", 127, False), ("7 bits", 63, False), ("int8, tree", 127, True)):
-                layer = f"{name}, L={length}, H=4, {kind}"
-                compiled = reuse.compiled_layer(dims, length, 4, largest=largest, tree=tree)
-                multiplications = dims.positions * dims.columns * dims.output[2]
-                yield Case(layer, compiled, bind_reuse_compiled(compiled), multiplications)
+            for variant, largest, tree in (("7 bits", 63, False), ("7 bits, tree", 63, True), ("int8", 127, False)):
+                op = reuse.compiled_layer(LAYERS[name], length, 4, largest=largest, tree=tree)
+                yield Case(name, op, bind_reuse_compiled(op), "compiled", variant)
+                if variant == "7 bits":
+                    yield Case(name, op, bind_reuse_compiled(op, "offsets"), "compiled", variant)
 
 
-CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, reuse_cases)
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, image_cases, compiled_cases)
 
 
 def random_conv(rng: np.random.Generator, dims: ConvDims) -> QConv2d:
@@ -134,65 +125,68 @@ def _tensor(shape: tuple[int, ...]) -> QTensor:
     return QTensor("tensor", shape, scale=0.05, zero_point=-3)
 
 
-def measure(runner: KernelRunner, case: Case) -> Row:
-    """Run one case, check its bits, and count."""
-    if isinstance(case.op, (QReuseCompiled, QReuseImage)):
-        x = reuse.smooth_input(case.op.dims.input)
-    else:
-        x = np.random.default_rng(1).integers(-128, 128, case.op.input.shape).astype(np.int8)
-    output, profile = runner.run(case.binding, x, case.op.output.size)
-    np.testing.assert_array_equal(output, execute_op(case.op, x).ravel())
-    phases: dict[str, int] = {}
-    for function, counts in profile.by_function.items():
-        phase = case.binding.phases.get(function, "other")
-        phases[phase] = phases.get(phase, 0) + counts.cycles
-    total = profile.total
-    return Row(
-        layer=case.layer,
-        kernel=case.binding.kernel,
-        cycles=total.cycles,
-        instructions=total.instructions,
-        cycles_per_mac=total.cycles / case.multiplications if case.multiplications else None,
-        scratch_bytes=case.binding.scratch_bytes,
-        flash_bytes=case.binding.flash_bytes,
-        phases=phases,
-    )
+def measure(core: str, cases: list[Case]) -> list[Row]:
+    """Run all cases on a core, check their bits, and count."""
+    runner = KernelRunner([case.binding for case in cases], core)
+    rows = []
+    for case in cases:
+        reused = case.op if isinstance(case.op, (QReuseCompiled, QReuseImage)) else None
+        if reused:
+            x = reuse.smooth_input(reused.dims.input)
+        else:
+            x = np.random.default_rng(1).integers(-128, 128, case.op.inputs[0].shape).astype(np.int8)
+        output, profile = runner.run(case.binding, x, case.op.output.size)
+        np.testing.assert_array_equal(output, execute_op(case.op, x).ravel())
+        phases: dict[str, int] = {}
+        for function, counts in profile.by_function.items():
+            phase = case.binding.phases.get(function, "other")
+            phases[phase] = phases.get(phase, 0) + counts.cycles
+        rows.append(
+            Row(
+                layer=case.layer,
+                kernel=case.binding.kernel,
+                scope=case.scope,
+                variant=case.variant,
+                L=reused.length if reused else None,
+                H=reused.hash.hashes if reused else None,
+                core=core,
+                cycles=profile.total.cycles,
+                instructions=profile.total.instructions,
+                ratio_cmsis_style=None,
+                ratio_best_dense=None,
+                sram_bytes=x.size + case.op.output.size + case.binding.scratch_bytes,
+                flash_bytes=case.binding.flash_bytes,
+                phases=phases,
+            )
+        )
+    return with_ratios(rows)
 
 
-def table(rows: list[Row]) -> Table:
-    """The rows for a terminal."""
-    shown = Table("layer", "kernel", title="Modelled Cortex-M4, no wait states")
-    for column in ("cycles", "instructions", "cycles/MAC", "scratch B", "flash B", "phases (cycles)"):
-        shown.add_column(column, justify="left" if column.startswith("phases") else "right")
-    for row in rows:
-        per_mac = "" if row.cycles_per_mac is None else f"{row.cycles_per_mac:.3f}"
-        phases = ", ".join(f"{name} {cycles:,}" for name, cycles in sorted(row.phases.items()))
-        numbers = (f"{n:,}" for n in (row.scratch_bytes, row.flash_bytes))
-        shown.add_row(row.layer, row.kernel, f"{row.cycles:,}", f"{row.instructions:,}", per_mac, *numbers, phases)
-    return shown
+def with_ratios(rows: list[Row]) -> list[Row]:
+    """Each row of a convolution beside both conventional kernels of its layer."""
+    cycles = {(row.layer, row.kernel): row.cycles for row in rows}
+
+    def ratio(row: Row, kernel: str) -> float | None:
+        baseline = cycles.get((row.layer, kernel))
+        return None if baseline is None else baseline / row.cycles
+
+    return [
+        replace(row, ratio_cmsis_style=ratio(row, "conv_s8_cmsis"), ratio_best_dense=ratio(row, "conv_s8_dense"))
+        for row in rows
+    ]
 
 
 def page(rows: list[Row]) -> str:
-    """The rows as Markdown, with each layer's cycles under both conventional kernels beside them."""
-    baselines = {(row.layer, row.kernel): row.cycles for row in rows}
-    heading = ("layer", "kernel", "cycles", "× over CMSIS-style", "× over best dense", "scratch, B", "constants, B")
-    lines = [heading, ("---", "---", *["---:"] * 5)]
-    for row in rows:
-        layer = row.layer.split(", L=")[0]
-        ratios = [
-            f"{baselines[layer, kernel] / row.cycles:.2f}" if (layer, kernel) in baselines else "–"
-            for kernel in ("conv_s8_cmsis", "conv_s8_dense")
-        ]
-        lines.append(
-            (row.layer, row.kernel, f"{row.cycles:,}", *ratios, f"{row.scratch_bytes:,}", f"{row.flash_bytes:,}")
-        )
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    """docs/results/kernels.md."""
     return f"""# Kernels
 
-Modelled Cortex-M4, no wait states, random weights and smooth random inputs; each row's bits are checked against the
-integer reference first. *7 bits* are tables whose entries a pair of rows can add within int8.
+Modelled cycles, no wait states, random weights and smooth random inputs; each row's bits are checked against the
+integer reference first. The Cortex-M7's model is not calibrated. Each layer's cycles are beside both conventional
+kernels of the same run. *7 bits* are tables whose entries a pair of rows can add within int8; *hash by block* is one
+hash for all kernel positions, *hash by slice* one for each. `reuse_pointers_s8` is code generated for the layer's
+sizes. SRAM is input, output and scratch.
 
-{table}
+{markdown(rows)}
 
 {provenance("python benchmarks/kernels.py", "fixed in the program")}"""
 
@@ -202,12 +196,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     arguments = parser.parse_args()
     cases = [case for source in CASES for case in source()]
-    runner = KernelRunner(case.binding for case in cases)
-    rows = [measure(runner, case) for case in cases]
-    Console(width=200).print(table(rows))
+    rows = [row for core in CORES for row in measure(core, cases)]
+    Console(width=220).print(terminal(rows))
     write_atomically(RESULTS / "kernels.md", page(rows).encode())
     if arguments.json:
-        write_atomically(arguments.json, json.dumps([asdict(row) for row in rows], indent=2).encode() + b"\n")
+        write_atomically(arguments.json, as_json(rows))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def columns_of(dims: ConvDims) -> Int32Array:
     return np.indices((*dims.kernel, dims.input[2])).reshape(3, -1).T[:, [2, 0, 1]].astype(np.int32)
 
 
-def image_layer(dims: ConvDims, length: int, hashes: int) -> QReuseImage:
-    """Random weights whose outputs fill int8."""
+def image_layer(dims: ConvDims, length: int, hashes: int, *, shared: bool = False) -> QReuseImage:
+    """Random weights whose outputs fill int8; `shared`: all kernel positions have one channel block's hashes."""
     rng = np.random.default_rng(2)
     channels, slices, bits = dims.output[2], -(-dims.columns // length), 4
     unit = 60 * 2**bits / (128 * 60 * 73 * np.sqrt(dims.columns))
@@ -37,7 +37,7 @@ def image_layer(dims: ConvDims, length: int, hashes: int) -> QReuseImage:
         **_tensors(dims),
         length=length,
         columns=columns_of(dims),
-        hash=_hash(rng, slices, hashes, length, tree=False),
+        hash=_hash(rng, slices, hashes, length, tree=False, of=dims.input[2] // length if shared else slices),
         weight=rng.integers(-127, 128, (channels, dims.columns)).astype(np.int8),
         multiplier=np.full(channels, round(unit * 2**32), np.int32),
         offset=np.full(channels, 1 << (bits - 1), np.int32),
@@ -70,9 +70,13 @@ def _tensors(dims: ConvDims) -> dict[str, object]:
     }
 
 
-def _hash(rng: np.random.Generator, groups: int, hashes: int, length: int, *, tree: bool) -> QHash:
+def _hash(
+    rng: np.random.Generator, groups: int, hashes: int, length: int, *, tree: bool, of: int | None = None
+) -> QHash:
+    """Hashes of `groups` groups, of which the first `of` differ and are repeated."""
     planes = (1 << hashes) - 1 if tree else hashes
     vectors = rng.normal(0, 40, (groups, planes, length)).round().clip(-127, 127).astype(np.int8)
+    vectors = vectors[np.arange(groups) % (of or groups)]
     middle = vectors.astype(np.int32).sum(axis=2) * (ZERO_POINT + 40)
     return QHash(vectors=vectors, offset=(-middle).astype(np.int32), tree=tree)
 

@@ -104,7 +104,10 @@ def narrow_conv(channels: int, multiplier: int, shift: int, zero_point: int) -> 
 
 
 def random_conv(rng: np.random.Generator) -> QConv2d:
-    dims = random_window(rng, int(rng.integers(1, 71)), int(rng.integers(1, 71)))
+    channels = int(rng.integers(1, 71))
+    if rng.random() < 0.3:  # whole blocks of columns, which the dense kernel does not gather
+        channels = int(rng.choice([16, 32, 48]))
+    dims = random_window(rng, channels, int(rng.integers(1, 71)))
     return make_conv(rng, dims, wide=bool(rng.random() < 0.3))
 
 

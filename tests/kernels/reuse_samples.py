@@ -99,8 +99,12 @@ def make_image(
     *,
     gain: float = 1.0,
     tree: bool | None = None,
+    groups: int | None = None,
 ) -> QReuseImage:
-    """Outputs spread over int8 at gain 1; a large gain saturates the int16 tables and sums."""
+    """Outputs spread over int8 at gain 1; a large gain saturates the int16 tables and sums.
+
+    Slice s is hashed like slice s mod `groups`; by default every slice has hashes of its own.
+    """
     channels, columns = dims.output[2], dims.columns
     zero, bits, slices = int(rng.integers(-128, 128)), int(rng.integers(1, 8)), -(-columns // length)
     weight = rng.integers(-127, 128, (channels, columns)).astype(np.int8)
@@ -109,6 +113,8 @@ def make_image(
     offset = rng.integers(-30 << bits, 30 << bits, channels) + (1 << (bits - 1))
     if gain > 1:
         offset = rng.integers(-(1 << 15), 1 << 15, channels)
+    hashing = random_hash(rng, groups or slices, hashes, length, zero, tree)
+    index = np.arange(slices) % (groups or slices)
     return QReuseImage(
         name="features.conv",
         input=tensor("x", dims.input, zero),
@@ -116,7 +122,7 @@ def make_image(
         dims=dims,
         length=length,
         columns=column_order(dims, order),
-        hash=random_hash(rng, slices, hashes, length, zero, tree),
+        hash=replace(hashing, vectors=hashing.vectors[index], offset=hashing.offset[index]),
         weight=weight,
         multiplier=np.clip(multiplier, 1, (1 << 31) - 1).astype(np.int32),
         offset=offset.astype(np.int32),
@@ -129,12 +135,14 @@ def random_image(rng: np.random.Generator) -> QReuseImage:
     dims = random_window(rng, channels, outputs)
     order: Order = "c.kh.kw" if rng.random() < 0.5 else "kh.kw.c"
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+    groups = None
     if order == "kh.kw.c" and rng.random() < 0.5:
         length = int(rng.choice(divisors))
+        groups = channels // length if rng.random() < 0.5 else None
     else:
         length = int(rng.integers(1, min(dims.columns, 70) + 1))
     gain = float(rng.choice([1.0, 1.0, 40.0, 4000.0]))
-    return make_image(rng, dims, length, int(rng.integers(1, 9)), order, gain=gain)
+    return make_image(rng, dims, length, int(rng.integers(1, 9)), order, gain=gain, groups=groups)
 
 
 def safe_table(rng: np.random.Generator, rows: int, ids: int, channels: int, largest: int) -> tuple[IntArray, IntArray]:
@@ -206,7 +214,8 @@ SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))
 
 
 def bind(op: QReuseImage | QReuseCompiled) -> Binding:
-    return bind_reuse_image(op) if isinstance(op, QReuseImage) else bind_reuse_compiled(op)
+    """On the library's code, compiled once for all layers; test_reuse_pointers.py tests what is generated."""
+    return bind_reuse_image(op) if isinstance(op, QReuseImage) else bind_reuse_compiled(op, "offsets")
 
 
 def corner_cases() -> list[QReuseImage | QReuseCompiled]:
@@ -221,6 +230,9 @@ def corner_cases() -> list[QReuseImage | QReuseCompiled]:
             ops.append(make_image(rng, dims, length, 2, "kh.kw.c", tree=False))
             ops.append(make_compiled(rng, dims, length, 3, "c.kh.kw", pixel_aligned=False, tree=False))
         ops.append(make_compiled(rng, dims, dims.input[2], 4, "kh.kw.c", pixel_aligned=True, tree=False))
+    for length in (4, 8, 16):  # ids once per pixel
+        dims = ConvDims((6, 7, 16), (3, 7, 20), (3, 3), (2, 1), (1, 1))
+        ops.append(make_image(rng, dims, length, 5, "kh.kw.c", groups=16 // length))
     for hashes in range(1, 9):
         for length in (*range(1, 10), 31, 32, 33, 37, 65):  # every entry into the unrolled products
             dims = ConvDims((1, 4, length), (1, 4, 18), (1, 1))

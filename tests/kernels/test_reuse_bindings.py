@@ -9,8 +9,8 @@ import pytest
 from reuse_samples import bind, column_order, make_compiled, make_image, random_window
 
 from ostinato.errors import QuantizationError, UnsupportedError
-from ostinato.kernels.reuse_compiled import paired_tiles
-from ostinato.kernels.reuse_layout import locate_slices, words
+from ostinato.kernels.reuse_image import has_pixel_ids
+from ostinato.kernels.reuse_layout import locate_slices, paired_tiles, words
 from ostinato.kernels.sources import source_path
 from ostinato.quant.ops import ConvDims
 
@@ -102,3 +102,15 @@ def test_sums_that_could_overflow_are_refused():
     image = make_image(rng, long, 600, 2, "kh.kw.c")
     with pytest.raises(QuantizationError, match="beyond int32"):
         bind(replace(image, weight=np.full_like(image.weight, 127)))
+
+
+def test_ids_are_found_once_per_pixel_where_kernel_positions_share_their_hashes():
+    rng = np.random.default_rng(0)
+    shared = make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False, groups=2)
+    assert has_pixel_ids(shared)
+    assert bind(shared).arrays["hash_offsets"].size == 2 * 3
+    assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False))
+    assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "c.kh.kw", tree=False, groups=2))
+    assert not has_pixel_ids(make_image(rng, CONV, 2, 3, "kh.kw.c", tree=False, groups=4))
+    sparse = ConvDims((7, 7, 8), (2, 2, 20), (2, 2), (4, 4))
+    assert not has_pixel_ids(make_image(rng, sparse, 4, 3, "kh.kw.c", tree=False, groups=2))

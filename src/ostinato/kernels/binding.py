@@ -24,7 +24,6 @@ Phase = Literal["transformation", "clustering", "gemm", "recovering", "other"]
 """The phases of GR Table 3; `other` is everything that a reuse layer does not have (pooling, fully connected, glue)."""
 
 
-
 @dataclass(frozen=True)
 class ArrayRef:
     """A struct field that points to the constant array of this name in `Binding.arrays`."""
@@ -52,6 +51,9 @@ class Binding:
     """C function → phase; a function that is not named counts as `other`."""
     inputs: int = 1
     """Tensors it reads; if more than one, `in` is an array of pointers."""
+    generated: Mapping[str, str] = field(default_factory=dict)
+    """File name → text of sources written for this layer's sizes, which define the kernel; they include by the same
+    paths as the library's sources. Layers of one size have the same files."""
 
     @property
     def flash_bytes(self) -> int:

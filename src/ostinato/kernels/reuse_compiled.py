@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,15 +19,18 @@ from ostinato.kernels.reuse_layout import (
     in_one_row,
     locate_slices,
     pack_hash,
+    padding_ids,
+    paired_tiles,
     round_up,
     run_length,
     scratch_size,
+    table_tiles,
     to_channel_order,
     words,
 )
-from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, IntArray
+from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
+from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, IntArray
 from ostinato.quant.ops import QReuseCompiled
-from ostinato.quant.reference import hash_ids
 
 MOST_HASHES = 12
 _NARROW_HASHES = 4
@@ -60,8 +63,16 @@ PHASES: dict[str, Phase] = {
 }
 
 
-def bind_reuse_compiled(op: QReuseCompiled) -> Binding:
+CompiledForm = Literal["offsets", "addresses"]
+"""How table rows are found: by ids of one or two bytes, or by their addresses (generated code, faster)."""
+
+
+def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) -> Binding:
     """A reuse convolution in compiled scope.
+
+    Args:
+        op: the layer.
+        form: None: by addresses where there is code for the sizes and the layer's SRAM stays within bounds.
 
     Raises:
         UnsupportedError: H > 12, a pixel-aligned L that does not divide C, or a window that leaves the padded input.
@@ -69,6 +80,8 @@ def bind_reuse_compiled(op: QReuseCompiled) -> Binding:
     """
     check_layer(op, "compiled-scope", MOST_HASHES, "use fewer hashes")
     _check_sums(op)
+    if form == "addresses" or (form is None and has_pointer_form(op) and pointers_are_small(op)):
+        return bind_reuse_pointers(op)
     blocks = op.dims.input[2] // op.length
     if op.pixel_aligned:
         if blocks * op.length != op.dims.input[2]:
@@ -92,7 +105,7 @@ def bind_reuse_compiled(op: QReuseCompiled) -> Binding:
             **hashes,
             "starts": none if slices is None else slices.starts,
             "gather": none if slices is None else slices.gather,
-            "padding_ids": _padding_ids(op) if op.pixel_aligned else none.astype(np.uint16),
+            "padding_ids": 16 * padding_ids(op) if op.pixel_aligned else none.astype(np.uint16),
             "table": _pack_table(op),
             "offset": to_channel_order(op.offset, TILE).astype(np.int16),
             "paired": paired_tiles(op),
@@ -147,37 +160,9 @@ def _check_sums(op: QReuseCompiled) -> None:
         )
 
 
-def _padding_ids(op: QReuseCompiled) -> IntArray:
-    """Ids of a padding pixel's channel blocks, times 16."""
-    vector = np.full((1, op.length), op.input.zero_point, np.int64)
-    ids = [int(hash_ids(vector, op.hash, group)[0]) for group in range(len(op.hash.vectors))]
-    return np.array([16 * i for i in ids], np.uint16)
-
-
-def _tiles(op: QReuseCompiled) -> IntArray:
-    """(tiles, R, 2^H, 16), zeros for channels beyond M."""
-    rows, ids, channels = op.table.shape
-    full = np.pad(op.table, ((0, 0), (0, 0), (0, -channels % TILE)))
-    return full.reshape(rows, ids, -1, TILE).transpose(2, 0, 1, 3)
-
-
 def _pack_table(op: QReuseCompiled) -> IntArray:
-    packed: IntArray = np.ascontiguousarray(_tiles(op)).astype(np.int8)
+    packed: IntArray = np.ascontiguousarray(table_tiles(op)).astype(np.int8)
     return packed
-
-
-def paired_tiles(op: QReuseCompiled) -> IntArray:
-    """(tiles,) uint8: 1 where rows 2r and 2r + 1 of all channels add up within int8, whatever their ids.
-
-    Such tiles are added in pairs of rows by SADD8 before they are widened, which saves a fifth of the time.
-    """
-    tiles = _tiles(op).astype(np.int64)
-    even, odd = tiles[:, 0 : op.rows - 1 : 2], tiles[:, 1 : op.rows : 2]
-    highest = even.max(axis=2) + odd.max(axis=2)
-    lowest = even.min(axis=2) + odd.min(axis=2)
-    safe = (highest <= INT8_MAX) & (lowest >= INT8_MIN)
-    paired: IntArray = safe.reshape(len(tiles), -1).all(axis=1).astype(np.uint8)
-    return paired
 
 
 def _scratch_bytes(op: QReuseCompiled, slices: Slices | None) -> int:

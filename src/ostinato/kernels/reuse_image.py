@@ -25,7 +25,7 @@ from ostinato.kernels.reuse_layout import (
     words,
 )
 from ostinato.quant.arithmetic import IntArray
-from ostinato.quant.ops import QReuseImage
+from ostinato.quant.ops import QHash, QReuseImage
 
 MOST_HASHES = 8
 _EXACT_ROWS = 256
@@ -45,6 +45,8 @@ SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 PHASES: dict[str, Phase] = {
     **SHARED_PHASES,
     "ost_reuse_cluster_slice": "clustering",
+    "ost_reuse_map_pixels": "clustering",
+    "ost_reuse_copy_ids": "clustering",
     "ost_reuse_clear_clusters": "clustering",
     "ost_reuse_flush_sums": "clustering",
     "ost_reuse_sum_clusters": "clustering",
@@ -82,7 +84,13 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
     slices = locate_slices(op.dims, op.columns, op.length)
     ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
     columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    per_pass = _slices_per_pass(op)
+    per_pass, pixel_ids = _slices_per_pass(op), has_pixel_ids(op)
+    if pixel_ids:
+        groups = op.dims.input[2] // op.length
+        shared = QHash(vectors=op.hash.vectors[:groups], offset=op.hash.offset[:groups], tree=op.hash.tree)
+        hashes = pack_hash(op.name, shared, columns[:groups], slices.leading[:groups])
+    else:
+        hashes = pack_hash(op.name, op.hash, columns, slices.leading)
     return Binding(
         kernel="reuse_image_s8",
         params_type="ost_reuse_image_s8_params",
@@ -102,9 +110,10 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
             "offset": ArrayRef("offset"),
             "fraction_bits": int(op.fraction_bits),
             "slices_per_pass": per_pass,
+            "pixel_ids": int(pixel_ids),
         },
         arrays={
-            **pack_hash(op.name, op.hash, columns, slices.leading),
+            **hashes,
             "starts": slices.starts,
             "gather": slices.gather,
             "weights": _pack_weights(op, columns, slices.leading),
@@ -115,6 +124,29 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
         sources=SOURCES,
         phases=PHASES,
     )
+
+
+def has_pixel_ids(op: QReuseImage) -> bool:
+    """Whether ids are found once per padded input pixel and channel block, instead of once per output and slice.
+
+    That can be so where slices are channel blocks in whole words (order kh.kw.c, L divides C) and all kernel positions
+    have the same hashes (sharing `block` or `layer`); it is so where there are fewer pixels than vectors of a block.
+    """
+    groups, rest = divmod(op.dims.input[2], op.length)
+    if rest or op.length % 4 or op.hash.vectors.shape[0] % groups:
+        return False
+    kh, kw = op.dims.kernel
+    if _padded_pixels(op) >= op.dims.positions * kh * kw:
+        return False
+    order = np.indices((kh, kw, op.dims.input[2])).reshape(3, -1).T[:, [2, 0, 1]]
+    vectors = op.hash.vectors.reshape(-1, groups, *op.hash.vectors.shape[1:])
+    offset = op.hash.offset.reshape(-1, groups, op.hash.offset.shape[1])
+    return bool(np.array_equal(op.columns, order) and np.all(vectors == vectors[:1]) and np.all(offset == offset[:1]))
+
+
+def _padded_pixels(op: QReuseImage) -> int:
+    (height, width, _), (ph, pw) = op.dims.input, op.dims.padding
+    return (height + 2 * ph) * (width + 2 * pw)
 
 
 def _pack_weights(op: QReuseImage, columns: list[int], leading: tuple[int, ...]) -> IntArray:
@@ -160,6 +192,7 @@ def _scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int) -> int:
     return scratch_size(
         slices.padded_bytes,
         slices.gather_bytes,
+        _padded_pixels(op) * (op.dims.input[2] // op.length) if has_pixel_ids(op) else 0,
         op.dims.positions * per_pass + 1,
         ids * values * 2,
         ids * values * 4 if op.dims.positions > _EXACT_ROWS else 0,

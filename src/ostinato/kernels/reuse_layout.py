@@ -8,14 +8,16 @@ import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import Phase
-from ostinato.quant.arithmetic import Int32Array, IntArray
+from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, Int32Array, IntArray
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage
+from ostinato.quant.reference import hash_ids
 
 TILE = 16
 """Output channels that are recovered together."""
 CHANNEL_ORDER = (0, 2, 1, 3)
 """Of every four channels in int16 tables, and of every four columns: what SXTB16 and SXTB16 ROR #8 make of a word."""
-_PART = 4
+HASH_PART = 4
+"""Hyperplanes that one pass over the vectors asks."""
 _LONGEST_RUN = 128
 _INT32 = 1 << 31
 
@@ -33,7 +35,7 @@ SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_tree_run": "clustering",
     "ost_reuse_tree_walk_long": "clustering",
     **{f"ost_reuse_tree_walk_{n}": "clustering" for n in (1, 2, 4)},
-    **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, _PART + 1)},
+    **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, HASH_PART + 1)},
 }  # fmt: skip
 
 
@@ -158,7 +160,7 @@ def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int,
 def _parts(hashing: QHash) -> list[IntArray]:
     """Planes that lie side by side: up to 4 hashes that one pass computes; the planes of a tree each by itself."""
     planes = hashing.vectors.shape[1]
-    return np.array_split(np.arange(planes), planes if hashing.tree else -(-planes // _PART))
+    return np.array_split(np.arange(planes), planes if hashing.tree else -(-planes // HASH_PART))
 
 
 def to_channel_order(values: IntArray, multiple: int) -> IntArray:
@@ -189,3 +191,31 @@ def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int,
                 f"Layer {op.name}: its last window reaches element {reach} of a padded input of "
                 f"{op.dims.input[axis] + 2 * op.dims.padding[axis]}; it needs more padding."
             )
+
+
+def padding_ids(op: QReuseCompiled) -> IntArray:
+    """(C / L,) uint16: the ids of a padding pixel's channel blocks."""
+    vector = np.full((1, op.length), op.input.zero_point, np.int64)
+    ids = [int(hash_ids(vector, op.hash, group)[0]) for group in range(len(op.hash.vectors))]
+    return np.array(ids, np.uint16)
+
+
+def table_tiles(op: QReuseCompiled) -> IntArray:
+    """(tiles, R, 2^H, 16), zeros for channels beyond M."""
+    rows, ids, channels = op.table.shape
+    full = np.pad(op.table, ((0, 0), (0, 0), (0, -channels % TILE)))
+    return full.reshape(rows, ids, -1, TILE).transpose(2, 0, 1, 3)
+
+
+def paired_tiles(op: QReuseCompiled) -> IntArray:
+    """(tiles,) uint8: 1 where rows 2r and 2r + 1 of all channels add up within int8, whatever their ids.
+
+    Such tiles are added in pairs of rows by SADD8 before they are widened, which saves a tenth of the time.
+    """
+    tiles = table_tiles(op).astype(np.int64)
+    even, odd = tiles[:, 0 : op.rows - 1 : 2], tiles[:, 1 : op.rows : 2]
+    highest = even.max(axis=2) + odd.max(axis=2)
+    lowest = even.min(axis=2) + odd.min(axis=2)
+    safe = (highest <= INT8_MAX) & (lowest >= INT8_MIN)
+    paired: IntArray = safe.reshape(len(tiles), -1).all(axis=1).astype(np.uint8)
+    return paired

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+
+from ostinato.kernels.binding import Binding
 
 _HERE = Path(__file__).resolve().parent
 
@@ -27,3 +30,17 @@ def source_path(name: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"the kernel library has no source {name!r}")
     return path
+
+
+def compiled_sources(bindings: Iterable[Binding], folder: Path) -> list[Path]:
+    """What a compiler is called for: the library's `.c` and `.S` files of these kernels, and the generated ones.
+
+    Generated files are written into `folder`.
+    """
+    bindings = list(bindings)
+    names = dict.fromkeys(name for binding in bindings for name in binding.sources)
+    files = [source_path(name) for name in names if name.endswith((".c", ".S"))]
+    for name, text in {name: text for binding in bindings for name, text in binding.generated.items()}.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        files.append(folder / name)
+    return files

@@ -174,8 +174,12 @@ def _title(layer: Layer) -> str:
 
 
 def _params(layer: Layer) -> str:
-    body = _initialiser(layer, layer.binding.params, 1)
-    return f"/* {_title(layer)} */\nstatic const {layer.binding.params_type} {layer.identifier}_params = {body};"
+    binding = layer.binding
+    body = _initialiser(layer, binding.params, 1)
+    arguments = f"const {binding.params_type} *params, const ost_scratch *scratch, const int8_t *in, int8_t *out"
+    # No header declares a kernel that was generated for one layer; several layers may share it.
+    prototype = f"ost_status ost_{binding.kernel}({arguments});\n" if binding.generated else ""
+    return f"/* {_title(layer)} */\n{prototype}static const {binding.params_type} {layer.identifier}_params = {body};"
 
 
 def _initialiser(layer: Layer, fields: Mapping[str, Any], depth: int) -> str:

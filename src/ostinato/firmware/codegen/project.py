@@ -39,10 +39,11 @@ class Project:
         return build_layers(self.graph, self.bindings, self.plan)
 
     @cached_property
-    def kernel_files(self) -> dict[str, Path]:
-        """Project path → file of the kernel library."""
-        files = self.library.files(self.bindings)
-        return {f"kernels/{path}": file for path, file in files.items()}
+    def kernel_files(self) -> dict[str, str]:
+        """Project path → text: files of the kernel library, and those generated for single layers."""
+        files = {path: file.read_text() for path, file in self.library.files(self.bindings).items()}
+        generated = {f"src/generated/{name}": text for b in self.bindings for name, text in b.generated.items()}
+        return {f"kernels/{path}": text for path, text in {**files, **generated}.items()}
 
     @property
     def sources(self) -> list[str]:
@@ -51,8 +52,8 @@ class Project:
 
     def write(self, folder: Path) -> None:
         """Write everything but README.md (which tells sizes that only the linker knows) into an empty folder."""
-        for name, file in self.kernel_files.items():
-            _write(folder / name, file.read_text())
+        for name, text in self.kernel_files.items():
+            _write(folder / name, text)
         texts = {
             "model.h": model_header(self.graph, self.layers, self.plan),
             "model.c": model_source(self.graph, self.layers),

@@ -39,13 +39,15 @@ typedef struct {
 typedef struct {
     ost_window window;
     int32_t input_zero_point;
-    ost_reuse_hash hash; /* S groups, H from 1 to 8 */
+    ost_reuse_hash hash; /* S groups, or C / L; H from 1 to 8 */
     ost_reuse_slices slices;
     const int8_t *weights;     /* packed: S x ceil(M/4)*2 x words x 2 x 4, channels in the order 0 2 1 3 of every 4 */
     const int32_t *multiplier; /* ceil(M/4)*4, the same order */
     const int16_t *offset;     /* ceil(M/4)*4, the same order */
     int32_t fraction_bits;     /* F, 1 to 7 */
     int32_t slices_per_pass;   /* tables held at a time; S: outputs are finished at once, without accumulators */
+    int32_t pixel_ids;         /* 1: slices are channel blocks of pixels, L = words * 4 divides C, and all kernel
+                                * positions share C / L groups of hashes: ids are found once per padded input pixel */
 } ost_reuse_image_s8_params;
 
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
@@ -71,6 +73,20 @@ typedef struct {
 ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, const ost_scratch *scratch,
                                  const int8_t *in, int8_t *out);
 int32_t ost_reuse_compiled_s8_scratch_bytes(const ost_reuse_compiled_s8_params *params);
+
+/* Compiled scope, pixel-aligned, table rows by their addresses: a map of 4 bytes for each pixel and channel block, and
+ * generated code, which is faster. The functions of a layer,
+ *     ost_status ost_reuse_pointers_s8_<sizes>(const ost_reuse_pointers_s8_params *, const ost_scratch *, in, out)
+ * and its ..._scratch_bytes, are written by the Python package's kernels/reuse_pointers.py, for these sizes alone. */
+typedef struct {
+    ost_window window;           /* output channels in whole tiles of 16, input at least 2 pixels wide */
+    int32_t length;              /* L, a multiple of 4 that divides C */
+    ost_reuse_hash hash;         /* C / L groups, H from 1 to 12 */
+    const uint16_t *padding_ids; /* C / L ids of a pixel that is padding */
+    const int8_t *table;         /* packed: M/16 tiles x C / L x 2^H x KH x KW x 16 */
+    const int16_t *offset;       /* M, channels in the order 0 2 1 3 of every 4 */
+    int32_t fraction_bits;       /* F, 1 to 7 */
+} ost_reuse_pointers_s8_params;
 
 #ifdef __cplusplus
 }

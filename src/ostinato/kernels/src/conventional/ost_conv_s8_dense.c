@@ -92,6 +92,36 @@ OST_INLINE void gather(const ost_conv_s8_dense_params *params, const int8_t *in,
     }
 }
 
+/* Whole blocks of one value. */
+OST_INLINE int16_t *fill_blocks(int16_t *to, int32_t value, int32_t count)
+{
+    const uint32_t both = (uint16_t)value * 0x10001u;
+    for (; count > 0; count -= OST_DENSE_BLOCK, to += 2 * OST_DENSE_BLOCK) {
+        for (int32_t k = 0; k < OST_DENSE_BLOCK; k += 2) {
+            ost_store_u32(to + k, both);
+        }
+    }
+    return to;
+}
+
+/* One pixel whose window reaches into the padding, where every tap is whole blocks: nothing is gathered. */
+OST_INLINE void widen_taps(const ost_conv_s8_dense_params *params, const int8_t *in, int32_t y, int32_t x, int16_t *to)
+{
+    const ost_window *w = &params->window;
+    const int32_t channels = w->input.channels, zero = params->input_zero_point;
+    const ost_range taps = ost_valid_positions(x, w->kernel.width, 1, w->input.width);
+    for (int32_t kh = 0, row = y; kh < w->kernel.height; kh++, row += w->dilation.height) {
+        if (row < 0 || row >= w->input.height || taps.first >= taps.end) {
+            to = fill_blocks(to, zero, w->kernel.width * channels);
+            continue;
+        }
+        const int8_t *from = in + (row * w->input.width + x + taps.first) * channels;
+        to = fill_blocks(to, zero, taps.first * channels);
+        to = widen_blocks(to, from, (taps.end - taps.first) * channels);
+        to = fill_blocks(to, zero, (w->kernel.width - taps.end) * channels);
+    }
+}
+
 /* Lays out one pixel; (y, x) is the window's corner in the unpadded input, pixel is 0 or 1. */
 OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_params *params,
                                                         const dense_scratch *s, const int8_t *in, int32_t y, int32_t x,
@@ -108,6 +138,10 @@ OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_
         for (int32_t kh = 0; kh < w->kernel.height; kh++, from += step) {
             to = widen_blocks(to, from, run);
         }
+        return;
+    }
+    if (!inside && w->dilation.width == 1 && w->input.channels % OST_DENSE_BLOCK == 0) {
+        widen_taps(params, in, y, x, to);
         return;
     }
     const int32_t padded = padded_columns(w);
@@ -170,16 +204,16 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
     s.rows = (int16_t *)scratch->data;
     s.sums = (int32_t *)(void *)(s.rows + 2 * columns);
     s.gather = (int8_t *)(s.sums + 2 * padded_channels(w));
-    /* Of a group of four padded columns, pairs (0, 2) and (1, 3): three in front leave the first pair empty too. */
+    const int32_t blocks = columns / OST_DENSE_BLOCK, missing = ost_round_up(blocks, OST_DENSE_PASS) - blocks;
     ost_dense_product product = {
         .rows = s.rows,
         .weights = params->weights,
         .bias = params->bias,
         .sums = s.sums,
         .groups = padded_channels(w) / 4,
-        .blocks = columns / OST_DENSE_BLOCK,
+        .blocks = blocks,
         /* Of four columns, (0, 2) and (1, 3) are pairs: three in front leave the first pair empty too. */
-        .skip = front / 4 * 2 + (front % 4 == 3),
+        .skip = missing * (OST_DENSE_BLOCK / 2) + front / 4 * 2 + (front % 4 == 3),
         .narrow = channels % 4 == 0 ? params->narrow : NULL,
     };
     ost_fill_bytes(s.gather, 0, front);

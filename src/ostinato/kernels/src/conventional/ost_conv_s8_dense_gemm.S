@@ -2,15 +2,18 @@
  * as sums or requantised to int8.
  *
  * Layouts: ost_conv_s8_dense_gemm.h. A pair of columns is 6 loads and 8 SMLAD, 16 modelled cycles for 16
- * multiplications; no register is left over, so the loop's end lives on the stack. One pass covers 16 pairs (two
- * blocks): 896 bytes, which stay within the 1 KB instruction cache of an STM32F4's flash accelerator. The first pass
- * of a channel group enters behind the pairs that are padding; all pairs have the same code size, and the pointers
- * start one block early where the number of blocks is odd. The plain twin is ost_conv_s8_dense_gemm_plain.c. */
+ * multiplications; no register is left over, so the loop's end lives on the stack, and a pass costs 8 cycles more than its
+ * pairs. One pass covers OST_DENSE_PASS blocks, 448 bytes each: 2.7 KB, more than the 1 KB instruction cache of an
+ * STM32F4's flash accelerator; with wait states it is best run from RAM. The first pass of a channel group enters
+ * behind the blocks that there are not and the pairs that are padding; all pairs have the same code size, and the
+ * pointers start that much early. The plain twin is ost_conv_s8_dense_gemm_plain.c. */
 
 #if defined(__ARM_FEATURE_DSP) && (__ARM_FEATURE_DSP == 1) && !defined(OST_PLAIN_C)
 
     .syntax unified
     .thumb
+
+    .equ    OST_DENSE_PASS, 6       /* as in ost_conv_s8_dense_gemm.h */
 
 /* r2..r9 are the sums of channels 0..3, pixels 0 and 1; r0 the rows, r1 the weights. */
     .macro pair block, index
@@ -96,8 +99,7 @@ ost_conv_s8_dense_gemm:
     str     r2, [sp, #F_NARROW]
     str     r3, [sp, #F_OUT0]
     str     r4, [sp, #F_OUT1]
-    and     r8, r5, #1              /* an odd number of blocks starts at pass's second one */
-    add     r6, r6, r8, lsl #3
+    lsr     r8, r6, #3              /* blocks that the first pass skips */
     movs    r9, #PAIR_BYTES
     adr.w   r10, .Lpass
     mla     r10, r6, r9, r10
@@ -126,25 +128,21 @@ ost_conv_s8_dense_gemm:
 
     .p2align 4
 .Lpass:
-    pair    0, 0
-    pair    0, 1
-    pair    0, 2
-    pair    0, 3
-    pair    0, 4
-    pair    0, 5
-    pair    0, 6
-    pair    0, 7
-    pair    1, 0
-    pair    1, 1
-    pair    1, 2
-    pair    1, 3
-    pair    1, 4
-    pair    1, 5
-    pair    1, 6
-    pair    1, 7
+    .set    block, 0
+    .rept   OST_DENSE_PASS
+    pair    block, 0
+    pair    block, 1
+    pair    block, 2
+    pair    block, 3
+    pair    block, 4
+    pair    block, 5
+    pair    block, 6
+    pair    block, 7
+    .set    block, block + 1
+    .endr
     ldr.w   r10, [sp, #F_ROWS_END]
-    add.w   r0, r0, #128
-    add.w   r1, r1, #256
+    add.w   r0, r0, #(64 * OST_DENSE_PASS)
+    add.w   r1, r1, #(128 * OST_DENSE_PASS)
     cmp     r0, r10
     bne.w   .Lpass
 

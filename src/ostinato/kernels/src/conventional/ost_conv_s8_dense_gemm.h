@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define OST_DENSE_BLOCK 16
+#define OST_DENSE_PASS 6 /* blocks that the inner loop covers in one go */
 
 typedef struct {
     const int16_t *rows;
@@ -19,7 +20,9 @@ typedef struct {
     int32_t *sums;
     int32_t groups; /* ceil(M/4) */
     int32_t blocks; /* ceil(K/16) */
-    int32_t skip;   /* leading pairs of columns that are padding only, 0..7 */
+    /* Pairs of columns that the first pass skips: 8 for each block that completes a whole number of passes, and those at
+     * the front of the first block that are padding only. */
+    int32_t skip;
     /* ost_conv_s8_dense_params.narrow, or null. Where it is given (M is a multiple of 4), the sums do not go to memory:
      * their int8 results go to out0 and out1, one byte per channel. */
     const int32_t *narrow;

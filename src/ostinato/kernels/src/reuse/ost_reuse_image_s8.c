@@ -13,6 +13,7 @@
 typedef struct {
     int8_t *padded;     /* the input with its padding, if it has any */
     int8_t *gather;     /* one run of gathered vectors, if any slice is gathered */
+    uint8_t *map;       /* ids of every padded pixel and channel block, if all kernel positions share their hashes */
     uint8_t *ids;       /* N x slices_per_pass, and a byte that may be read behind them */
     int16_t *sums;      /* 2^H x words * 4 */
     int32_t *wide;      /* the same, if N > 256 */
@@ -31,6 +32,22 @@ OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
     return part;
 }
 
+/* Channel blocks of a pixel, if all kernel positions share their hashes. */
+OST_INLINE int32_t blocks_of(const ost_reuse_image_s8_params *p)
+{
+    return p->window.input.channels / (p->hash.words * 4);
+}
+
+OST_INLINE int32_t padded_width(const ost_window *w)
+{
+    return w->input.width + 2 * w->padding.width;
+}
+
+OST_INLINE int32_t padded_pixels(const ost_window *w)
+{
+    return (w->input.height + 2 * w->padding.height) * padded_width(w);
+}
+
 OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
 {
     const int32_t positions = p->window.output.height * p->window.output.width, channels = p->window.output.channels;
@@ -41,6 +58,7 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
     s.bytes = 0;
     s.padded = (int8_t *)take(base, &s.bytes, ost_reuse_padded_bytes(&p->window));
     s.gather = (int8_t *)take(base, &s.bytes, ost_reuse_gather_bytes(&p->window, &p->slices, p->hash.words));
+    s.map = (uint8_t *)take(base, &s.bytes, p->pixel_ids ? padded_pixels(&p->window) * blocks_of(p) : 0);
     s.ids = (uint8_t *)take(base, &s.bytes, positions * p->slices_per_pass + 1);
     s.sums = (int16_t *)take(base, &s.bytes, ids * values * 2);
     s.wide = (int32_t *)take(base, &s.bytes, positions > OST_REUSE_EXACT_ROWS ? ids * values * 4 : 0);
@@ -50,6 +68,30 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
     s.table = (int16_t *)take(base, &s.bytes, p->slices_per_pass * tiles * ids * OST_REUSE_TILE * 2);
     s.rest = (int16_t *)take(base, &s.bytes, one_pass ? 0 : rest * tiles * OST_REUSE_TILE * 2);
     return s;
+}
+
+/* The ids of every pixel; x is the padded input. */
+OST_PHASE_FUNCTION static void ost_reuse_map_pixels(const ost_reuse_image_s8_params *p, const int8_t *x, uint8_t *map)
+{
+    const int32_t blocks = blocks_of(p), count = padded_pixels(&p->window);
+    for (int32_t b = 0; b < blocks; b++) {
+        const ost_hash_run run = {x + b * p->hash.words * 4, p->window.input.channels, count, map + b, blocks, 1, 0};
+        ost_reuse_hash_run(&p->hash, b, &run);
+    }
+}
+
+/* Ids of slice s at `count` output positions from (oy, ox), out of the map. */
+OST_PHASE_FUNCTION static void ost_reuse_copy_ids(const ost_reuse_image_s8_params *p, const uint8_t *map, int32_t s,
+                                                  int32_t oy, int32_t ox, int32_t count, uint8_t *ids, int32_t id_step)
+{
+    const ost_window *w = &p->window;
+    const int32_t blocks = blocks_of(p), step = w->stride.width * blocks;
+    /* A slice starts at a multiple of L in the padded input, which is its id's place in the map. */
+    const uint8_t *from = map + p->slices.starts[s] / (p->hash.words * 4) +
+                          (oy * w->stride.height * padded_width(w) + ox * w->stride.width) * blocks;
+    for (int32_t n = 0; n < count; n++, from += step, ids += id_step) {
+        *ids = *from;
+    }
 }
 
 /* Ids and sums of slice s; slot is its place in this pass. */
@@ -66,7 +108,11 @@ OST_PHASE_FUNCTION static void ost_reuse_cluster_slice(const ost_reuse_image_s8_
             const ost_slice_run run =
                 ost_reuse_slice_run(w, &p->slices, p->hash.words, s, x, oy, ox, count, m->gather);
             const ost_hash_run hashed = {run.vectors, run.step, count, ids, id_step, 1, 0};
-            ost_reuse_hash_run(&p->hash, s, &hashed);
+            if (p->pixel_ids) {
+                ost_reuse_copy_ids(p, m->map, s, oy, ox, count, ids, id_step);
+            } else {
+                ost_reuse_hash_run(&p->hash, s, &hashed);
+            }
             ost_reuse_sum_clusters(clusters, run.vectors, run.step, count, ids, id_step);
             ids += count * id_step;
         }
@@ -99,13 +145,26 @@ OST_PHASE_FUNCTION static void ost_reuse_fill_table(const ost_reuse_image_s8_par
     }
 }
 
+/* Every slice is a channel block of a pixel. */
+OST_INLINE int slices_are_blocks(const ost_reuse_image_s8_params *p)
+{
+    const int32_t length = p->hash.words * 4;
+    for (int32_t s = 0; s < p->slices.count; s++) {
+        if (p->slices.starts[s] < 0 || p->slices.starts[s] % length != 0) {
+            return 0;
+        }
+    }
+    return p->window.input.channels % length == 0;
+}
+
 OST_INLINE int arguments_are_valid(const ost_reuse_image_s8_params *p, const int8_t *in, const int8_t *out)
 {
     return p && in && out && p->weights && p->multiplier && p->offset && p->hash.offsets && p->hash.vectors &&
            p->slices.starts && ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 8 &&
            p->hash.words >= 1 && p->slices.count >= 1 && p->slices_per_pass >= 1 &&
            p->slices_per_pass <= p->slices.count && p->fraction_bits >= 1 && p->fraction_bits <= 7 &&
-           p->window.output.height * p->window.output.width <= UINT16_MAX;
+           p->window.output.height * p->window.output.width <= UINT16_MAX &&
+           (!p->pixel_ids || slices_are_blocks(p));
 }
 
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params)
@@ -135,6 +194,9 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     if (ost_reuse_is_padded(&p->window)) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
+    }
+    if (p->pixel_ids) {
+        ost_reuse_map_pixels(p, x, m.map);
     }
     for (int32_t first = 0; first < p->slices.count; first += p->slices_per_pass) {
         const int32_t left = p->slices.count - first;

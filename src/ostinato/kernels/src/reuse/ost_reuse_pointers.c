@@ -1,0 +1,212 @@
+/* Reuse convolution in compiled scope, table rows by their addresses (ost_reuse_pointers.h). */
+#include "ost_reuse_pointers.h"
+
+#include "../support/ost_window.h"
+#include "ost_reuse_fixed.h"
+#include "ost_reuse_hash.h"
+
+#define TILE 16
+
+OST_INLINE int32_t blocks_of(const ost_reuse_pointers_s8_params *p)
+{
+    return p->window.input.channels / p->length;
+}
+
+OST_INLINE int32_t padded_width(const ost_window *w)
+{
+    return w->input.width + 2 * w->padding.width;
+}
+
+/* Entries of the map, rounded up to what is moved at a time. */
+OST_INLINE int32_t map_entries(const ost_reuse_pointers_s8_params *p)
+{
+    const ost_window *w = &p->window;
+    return ost_round_up((w->input.height + 2 * w->padding.height) * padded_width(w) * blocks_of(p), 8);
+}
+
+/* From the table rows of one block to the next one's. */
+OST_INLINE int32_t block_bytes(const ost_reuse_pointers_s8_params *p)
+{
+    return ost_pointer_id_bytes(&p->window) << p->hash.hashes;
+}
+
+OST_INLINE uint32_t first_address(const ost_reuse_pointers_s8_params *p)
+{
+#if OST_HAS_DSP
+    return (uint32_t)(uintptr_t)p->table;
+#else
+    (void)p;
+    return 0;
+#endif
+}
+
+/* `pixels` pixels that are padding. */
+OST_INLINE uint32_t *write_padding(const ost_reuse_pointers_s8_params *p, uint32_t *to, int32_t pixels)
+{
+    const int32_t blocks = blocks_of(p), step = block_bytes(p), each = ost_pointer_id_bytes(&p->window);
+    for (; pixels > 0; pixels--) {
+        uint32_t table = first_address(p);
+        for (int32_t b = 0; b < blocks; b++, table += (uint32_t)step) {
+            *to++ = table + (uint32_t)(p->padding_ids[b] * each);
+        }
+    }
+    return to;
+}
+
+OST_PHASE_FUNCTION static void ost_reuse_pad_pointers(const ost_reuse_pointers_s8_params *p, uint32_t *map)
+{
+    const ost_window *w = &p->window;
+    const int32_t inside = w->input.width * blocks_of(p), edge = w->padding.height * padded_width(w);
+    map = write_padding(p, map, edge);
+    for (int32_t y = 0; y < w->input.height; y++) {
+        map = write_padding(p, map, w->padding.width) + inside;
+        map = write_padding(p, map, w->padding.width);
+    }
+    write_padding(p, map, edge);
+}
+
+#if OST_HAS_DSP
+
+/* `width` neighbouring pixels; an odd last one is hashed together with the one before it, once more. */
+OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const ost_pointer_functions *functions,
+                        const int8_t *pixels, int32_t width, uint32_t *map)
+{
+    ost_pointer_map row = {pixels, p->hash.offsets, p->hash.vectors, map, p->table, p->hash.tree ? width : width / 2};
+    functions->map(&row);
+    if (!p->hash.tree && width % 2 != 0) {
+        row.pixels = pixels + (width - 2) * p->window.input.channels;
+        row.map = map + (width - 2) * blocks_of(p);
+        row.count = 1;
+        functions->map(&row);
+    }
+}
+
+OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_params *p,
+                                                   const ost_pointer_functions *functions, uint32_t *map, int8_t *out)
+{
+    const int32_t tiles = p->window.output.channels / TILE;
+    for (int32_t tile = 0; tile < tiles; tile++) {
+        const ost_pointer_sum sum = {map, p->offset + tile * TILE, out + tile * TILE};
+        if (tile > 0) {
+            ost_reuse_move_pointers(map, map_entries(p) / 8, blocks_of(p) * block_bytes(p));
+        }
+        functions->sum(&sum);
+    }
+}
+
+#else
+
+OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const ost_pointer_functions *functions,
+                        const int8_t *pixels, int32_t width, uint32_t *map)
+{
+    const int32_t blocks = blocks_of(p), id_bytes = (int32_t)sizeof(uint32_t);
+    (void)functions;
+    for (int32_t b = 0; b < blocks; b++) {
+        const ost_hash_run run = {pixels + b * p->length,  p->window.input.channels, width,
+                                  (uint8_t *)(map + b),    blocks * id_bytes,        2, 0};
+        ost_reuse_hash_run(&p->hash, b, &run);
+        for (int32_t x = 0; x < width; x++) {
+            const uint32_t id = *(uint16_t *)(void *)(map + x * blocks + b);
+            map[x * blocks + b] = (uint32_t)(b * block_bytes(p)) + id * (uint32_t)ost_pointer_id_bytes(&p->window);
+        }
+    }
+}
+
+/* The table rows of one output, added to 16 channels. */
+OST_INLINE void sum_rows(const ost_reuse_pointers_s8_params *p, const uint32_t *corner, const int8_t *table,
+                         int16_t *sums)
+{
+    const ost_window *w = &p->window;
+    const int32_t blocks = blocks_of(p);
+    for (int32_t kh = 0; kh < w->kernel.height; kh++) {
+        for (int32_t kw = 0; kw < w->kernel.width; kw++, table += TILE) {
+            const uint32_t *at =
+                corner + (kh * w->dilation.height * padded_width(w) + kw * w->dilation.width) * blocks;
+            for (int32_t b = 0; b < blocks; b++) {
+                for (int32_t k = 0; k < TILE; k++) {
+                    sums[k] = (int16_t)(sums[k] + table[at[b] + (uint32_t)k]);
+                }
+            }
+        }
+    }
+}
+
+OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_params *p,
+                                                   const ost_pointer_functions *functions, const uint32_t *map,
+                                                   int8_t *out)
+{
+    const ost_window *w = &p->window;
+    const int32_t channels = w->output.channels, step = w->stride.width * blocks_of(p);
+    (void)functions;
+    for (int32_t m = 0; m < channels; m += TILE) {
+        const int8_t *table = p->table + m / TILE * blocks_of(p) * block_bytes(p);
+        const int16_t *offset = p->offset + m;
+        int8_t *to = out + m;
+        for (int32_t oy = 0; oy < w->output.height; oy++) {
+            const uint32_t *corner = map + oy * w->stride.height * padded_width(w) * blocks_of(p);
+            for (int32_t ox = 0; ox < w->output.width; ox++, corner += step, to += channels) {
+                int16_t sums[TILE];
+                for (int32_t k = 0; k < TILE; k += 4) { /* offsets are in the order 0 2 1 3 */
+                    sums[k] = offset[k];
+                    sums[k + 1] = offset[k + 2];
+                    sums[k + 2] = offset[k + 1];
+                    sums[k + 3] = offset[k + 3];
+                }
+                sum_rows(p, corner, table, sums);
+                for (int32_t k = 0; k < TILE; k++) {
+                    to[k] = ost_saturate_s8(sums[k] >> p->fraction_bits);
+                }
+            }
+        }
+    }
+}
+
+#endif
+
+OST_PHASE_FUNCTION static void ost_reuse_map_pointers(const ost_reuse_pointers_s8_params *p,
+                                                      const ost_pointer_functions *functions, const int8_t *in,
+                                                      uint32_t *map)
+{
+    const ost_window *w = &p->window;
+    /* Without padding at the sides, all rows are one. */
+    const int32_t rows = w->padding.width > 0 ? w->input.height : 1;
+    const int32_t width = w->input.height * w->input.width / rows;
+    map += (w->padding.height * padded_width(w) + w->padding.width) * blocks_of(p);
+    for (int32_t y = 0; y < rows; y++) {
+        map_row(p, functions, in, width, map);
+        in += width * w->input.channels;
+        map += padded_width(w) * blocks_of(p);
+    }
+}
+
+OST_INLINE int arguments_are_valid(const ost_reuse_pointers_s8_params *p, const int8_t *in, const int8_t *out)
+{
+    return p && in && out && p->table && p->offset && p->padding_ids && p->hash.offsets && p->hash.vectors &&
+           ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->length >= 4 &&
+           p->length % 4 == 0 && p->window.input.channels % p->length == 0 && p->hash.words == p->length / 4 &&
+           p->window.output.channels % TILE == 0 && p->window.input.width >= 2 && p->fraction_bits >= 1 &&
+           p->fraction_bits <= 7;
+}
+
+int32_t ost_reuse_pointers_scratch_bytes(const ost_reuse_pointers_s8_params *params)
+{
+    return map_entries(params) * (int32_t)sizeof(uint32_t);
+}
+
+ost_status ost_reuse_pointers_run(const ost_reuse_pointers_s8_params *params, const ost_pointer_functions *functions,
+                                  const ost_scratch *scratch, const int8_t *in, int8_t *out)
+{
+    if (!arguments_are_valid(params, in, out)) {
+        return OST_BAD_ARGUMENT;
+    }
+    if (!scratch || !scratch->data || scratch->bytes < ost_reuse_pointers_scratch_bytes(params)) {
+        return OST_NO_SCRATCH;
+    }
+    uint32_t *map = (uint32_t *)scratch->data;
+    if (params->window.padding.height > 0 || params->window.padding.width > 0) {
+        ost_reuse_pad_pointers(params, map);
+    }
+    ost_reuse_map_pointers(params, functions, in, map);
+    ost_reuse_sum_tiles(params, functions, map, out);
+    return OST_OK;
+}

@@ -1,0 +1,56 @@
+/* Compiled scope by addresses: the map holds, for each pixel and channel block, where its table rows lie.
+ *
+ * A layer's kernel is generated code: two functions with its sizes (ost_reuse_pointers_map_asm.h, _sum_asm.h), and the
+ * function of the public interface, which hands them to ost_reuse_pointers_run. Without DSP instructions they are not
+ * there, and plain C with the same bits reads its sizes from the parameters. */
+#ifndef OST_REUSE_POINTERS_H
+#define OST_REUSE_POINTERS_H
+
+#include "ost_reuse.h"
+#include "../support/ost_simd.h"
+
+/* What lies between the rows of two ids: 16 channels of every kernel position. */
+OST_INLINE int32_t ost_pointer_id_bytes(const ost_window *window)
+{
+    return window->kernel.height * window->kernel.width * 16;
+}
+
+#if OST_HAS_DSP
+
+/* Pixels to addresses. The assembly knows the order of the fields of both structs. */
+typedef struct {
+    const int8_t *pixels;
+    const int32_t *offsets; /* of all blocks: ost_reuse_hash */
+    const int16_t *vectors;
+    uint32_t *map;
+    const int8_t *table; /* of the first block */
+    int32_t count;       /* at least 1: pairs of pixels for hyperplanes, pixels for a tree */
+} ost_pointer_map;
+
+/* Addresses to 16 channels of all outputs. */
+typedef struct {
+    const uint32_t *map;
+    const int16_t *offset;
+    int8_t *out;
+} ost_pointer_sum;
+
+typedef struct {
+    void (*map)(const ost_pointer_map *map);
+    void (*sum)(const ost_pointer_sum *sum);
+} ost_pointer_functions;
+
+void ost_reuse_move_pointers(uint32_t *map, int32_t eights, int32_t step);
+
+#else
+
+typedef struct {
+    int unused;
+} ost_pointer_functions;
+
+#endif
+
+ost_status ost_reuse_pointers_run(const ost_reuse_pointers_s8_params *params, const ost_pointer_functions *functions,
+                                  const ost_scratch *scratch, const int8_t *in, int8_t *out);
+int32_t ost_reuse_pointers_scratch_bytes(const ost_reuse_pointers_s8_params *params);
+
+#endif /* OST_REUSE_POINTERS_H */

@@ -1,0 +1,180 @@
+/* Assembler macro of ost_reuse_sum_<layer>(const ost_pointer_sum *sum): 16 channels of all outputs of one layer.
+ *
+ * Generated code instantiates it with the layer's sizes. The map holds addresses of table rows, so a row costs one load
+ * of its address; where it lies in the map and which kernel position's 16 bytes it reads are immediate offsets, and all
+ * R rows are unrolled. With `paired`, rows 2n and 2n + 1 are added by SADD8 before they are widened: 25 cycles for two
+ * rows (32 results), 28 without. Straight-line code of 44 or 52 bytes a row: it is best run from RAM where flash has
+ * wait states.
+ *
+ * Registers: r0 the window's corner in the map, r1 and r2 addresses, r4 to r11 sums (ost_reuse_pack_asm.h's order). */
+#ifndef OST_REUSE_POINTERS_SUM_ASM_H
+#define OST_REUSE_POINTERS_SUM_ASM_H
+
+    .syntax unified
+    .thumb
+
+#include "ost_reuse_pack_asm.h"
+
+/* The stack frame: the 8 words that sums start from, then */
+    .equ    S_OUT, 32
+    .equ    S_ROW_END, 36       /* of the outputs of this row */
+    .equ    S_END, 40           /* of all outputs */
+    .equ    S_MAP, 44           /* of this row's first window */
+    .equ    S_BYTES, 48
+
+/* at_map, at_table: where row number \row is found; rows run through kernel rows, kernel columns and channel blocks. */
+    .macro  locate row
+    .set    tap, (\row) / BLOCKS
+    .set    at_map, (tap / KERNEL_WIDTH) * TAP_ROW_BYTES + (tap % KERNEL_WIDTH) * TAP_BYTES + ((\row) % BLOCKS) * 4
+    .set    at_table, tap * 16
+    .endm
+
+    .macro  add_table_word even, odd, word
+    sxtab16 \even, \even, \word
+    sxtab16 \odd, \odd, \word, ror #8
+    .endm
+
+/* Rows \row (its address is in r1 already) and \row + 1; then r1 is the address of row \row + 2, if there is one. */
+    .macro  paired_rows row
+    locate  \row
+    .set    first, at_table
+    locate  \row + 1
+    .set    second, at_table
+    ldr.w   r2, [r0, #at_map]
+    ldr.w   r3, [r1, #first]
+    ldr.w   lr, [r1, #(first + 4)]
+    ldr.w   r12, [r2, #second]
+    sadd8   r3, r3, r12
+    add_table_word r4, r5, r3
+    ldr.w   r3, [r2, #(second + 4)]
+    ldr.w   r12, [r1, #(first + 8)]
+    sadd8   lr, lr, r3
+    add_table_word r6, r7, lr
+    ldr.w   r3, [r2, #(second + 8)]
+    ldr.w   lr, [r1, #(first + 12)]
+    ldr.w   r2, [r2, #(second + 12)]
+    .if (\row) + 2 < ROWS
+    locate  \row + 2
+    ldr.w   r1, [r0, #at_map]
+    .endif
+    sadd8   r12, r12, r3
+    add_table_word r8, r9, r12
+    sadd8   lr, lr, r2
+    add_table_word r10, r11, lr
+    .endm
+
+/* Row \row, whose address is in \at; \next becomes the address of the row behind it. */
+    .macro  single_row row, at, next
+    locate  \row
+    .set    first, at_table
+    ldr.w   r3, [\at, #first]
+    ldr.w   r12, [\at, #(first + 4)]
+    ldr.w   lr, [\at, #(first + 8)]
+    .if (\row) + 1 < ROWS
+    locate  \row + 1
+    ldr.w   \next, [r0, #at_map]
+    .endif
+    ldr.w   \at, [\at, #(first + 12)]
+    add_table_word r4, r5, r3
+    add_table_word r6, r7, r12
+    add_table_word r8, r9, lr
+    add_table_word r10, r11, \at
+    .endm
+
+    .macro  all_rows paired
+    .set    row, 0
+    .rept   ROWS / 2
+    .if \paired
+    paired_rows row
+    .else
+    single_row row, r1, r2
+    single_row row + 1, r2, r1
+    .endif
+    .set    row, row + 2
+    .endr
+    .if ROWS & 1
+    single_row ROWS - 1, r1, r2
+    .endif
+    .endm
+
+    .macro  reuse_pointers_sum name, paired
+    .section .text.\name, "ax", %progbits
+    .global \name
+    .type   \name, %function
+    .thumb_func
+    .p2align 3
+\name:
+    push    {r4-r11, lr}
+    sub     sp, sp, #S_BYTES
+    ldmia   r0, {r0-r2}                 /* map, offset, out */
+    ldmia   r1, {r4-r11}
+    stmia   sp, {r4-r11}
+    movw    r3, #(ROW_OUT_BYTES & 0xffff)
+    movt    r3, #(ROW_OUT_BYTES >> 16)
+    str     r0, [sp, #S_MAP]
+    str     r2, [sp, #S_OUT]
+    add     r4, r2, r3
+    str     r4, [sp, #S_ROW_END]
+    movw    r5, #OUTPUT_ROWS
+    mla     r2, r3, r5, r2
+    str     r2, [sp, #S_END]
+
+1:  ldr     r4, [sp, #0]
+    ldr     r5, [sp, #4]
+    ldr     r6, [sp, #8]
+    ldr     r7, [sp, #12]
+    ldr.w   r8, [sp, #16]
+    ldr.w   r9, [sp, #20]
+    ldr.w   r10, [sp, #24]
+    ldr.w   r11, [sp, #28]
+    ldr     r1, [r0]
+    all_rows \paired
+    ssat16  r4, #(8 + FRACTION_BITS), r4
+    ssat16  r5, #(8 + FRACTION_BITS), r5
+    ssat16  r6, #(8 + FRACTION_BITS), r6
+    ssat16  r7, #(8 + FRACTION_BITS), r7
+    ssat16  r8, #(8 + FRACTION_BITS), r8
+    ssat16  r9, #(8 + FRACTION_BITS), r9
+    ssat16  r10, #(8 + FRACTION_BITS), r10
+    ssat16  r11, #(8 + FRACTION_BITS), r11
+    mov     r1, #0x00ff00ff
+    ldr     r2, [sp, #S_OUT]
+    ldr     r3, [sp, #S_ROW_END]
+    pack_known r4, r4, r5
+    pack_known r5, r6, r7
+    pack_known r6, r8, r9
+    pack_known r7, r10, r11
+    str     r4, [r2]
+    str     r5, [r2, #4]
+    str     r6, [r2, #8]
+    str     r7, [r2, #12]
+    addw    r2, r2, #CHANNELS
+    add     r0, r0, #STEP_BYTES
+    str     r2, [sp, #S_OUT]
+    cmp     r2, r3
+    bne.w   1b
+
+    ldr     r0, [sp, #S_MAP]            /* the next row */
+    ldr     r1, [sp, #S_END]
+    movw    r3, #STEP_ROW_BYTES
+    add     r0, r0, r3
+    str     r0, [sp, #S_MAP]
+    movw    r3, #(ROW_OUT_BYTES & 0xffff)
+    movt    r3, #(ROW_OUT_BYTES >> 16)
+    add     r3, r3, r2
+    str     r3, [sp, #S_ROW_END]
+    cmp     r2, r1
+    bne.w   1b
+    add     sp, sp, #S_BYTES
+    pop     {r4-r11, pc}
+    .size   \name, . - \name
+    .endm
+
+/* Saturated sums of channels (0, 2) and (1, 3) to the bytes of one word; r1 is 0x00ff00ff. */
+    .macro  pack_known to, even, odd
+    and     \even, r1, \even, lsr #FRACTION_BITS
+    and     \odd, r1, \odd, lsr #FRACTION_BITS
+    orr     \to, \even, \odd, lsl #8
+    .endm
+
+#endif /* OST_REUSE_POINTERS_SUM_ASM_H */

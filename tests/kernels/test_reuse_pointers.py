@@ -1,0 +1,135 @@
+"""Compiled scope by addresses: code generated for a layer's sizes gives the reference's bits, on host and simulator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import INCLUDES, SimulatedKernels
+from host_runner import HostKernels
+from reuse_samples import make_compiled, random_input
+
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
+from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
+from ostinato.kernels.sources import compiled_sources
+from ostinato.quant.ops import ConvDims, QReuseCompiled
+from ostinato.quant.reference import execute_op
+from ostinato.targets.toolchain import compile_firmware, compile_host_library
+
+CONV2 = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
+
+# (sizes, L, H, tree, fraction bits, largest entry): every H, words of a slice, rest of rows, kind of window.
+LAYERS = [
+    (CONV2, 8, 4, False, 3, 63),
+    (CONV2, 16, 4, True, 3, 127),
+    (ConvDims((6, 7, 12), (6, 7, 16), (3, 3), padding=(1, 1)), 4, 1, False, 1, 63),
+    (ConvDims((6, 7, 12), (6, 7, 16), (3, 3), padding=(1, 1)), 4, 1, True, 2, 127),
+    (ConvDims((5, 8, 8), (4, 7, 32), (2, 2)), 8, 2, False, 4, 127),
+    (ConvDims((9, 5, 8), (4, 3, 16), (3, 1), (2, 2), (1, 1), (2, 1)), 8, 3, False, 5, 63),
+    (ConvDims((7, 9, 12), (3, 5, 16), (3, 3), (1, 1), (0, 0), (2, 2)), 12, 5, False, 2, 127),
+    (ConvDims((3, 3, 8), (3, 3, 48), (1, 1)), 4, 6, False, 7, 63),
+    (ConvDims((4, 6, 16), (4, 6, 16), (1, 1)), 16, 7, False, 6, 127),
+    (ConvDims((2, 2, 32), (1, 1, 16), (2, 2)), 16, 8, False, 3, 63),
+    (ConvDims((4, 5, 8), (4, 5, 32), (1, 3), padding=(0, 1)), 4, 8, True, 3, 63),
+    (ConvDims((4, 3, 8), (2, 3, 16), (3, 3), padding=(0, 1)), 8, 9, False, 4, 63),
+    (ConvDims((3, 4, 20), (3, 4, 16), (1, 1)), 20, 10, False, 3, 127),
+    (ConvDims((1, 2, 64), (1, 2, 16), (1, 1)), 64, 5, False, 3, 63),
+    (ConvDims((5, 6, 16), (3, 2, 16), (3, 3), (1, 2)), 8, 3, True, 3, 127),
+]  # fmt: skip
+
+
+def make(rng, layer) -> QReuseCompiled:
+    dims, length, hashes, tree, bits, largest = layer
+    return make_compiled(
+        rng, dims, length, hashes, "kh.kw.c", pixel_aligned=True, largest=largest, bits=bits, tree=tree
+    )
+
+
+@pytest.fixture(scope="module")
+def bindings():
+    return [bind_reuse_pointers(make(np.random.default_rng(0), layer)) for layer in LAYERS]
+
+
+@pytest.fixture(scope="module")
+def host(bindings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("host")
+    sources = [path for path in compiled_sources(bindings, folder) if path.suffix == ".c"]
+    return HostKernels(compile_host_library(sources, folder / "kernels.so", include_dirs=INCLUDES))
+
+
+@pytest.fixture(scope="module", params=["dsp", "plain"])
+def core(request, bindings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("core")
+    sources = [*compiled_sources(bindings, folder), request.config.rootpath / "tests/kernels/harness.c"]
+    defines = {"OST_PLAIN_C": 1} if request.param == "plain" else {}
+    elf = compile_firmware(sources, folder / "kernels.elf", include_dirs=INCLUDES, defines=defines)
+    return SimulatedKernels(elf)
+
+
+def check(machine, layer, seeds):
+    """Other hashes, tables, zero points and inputs run on the code of one size."""
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        op = make(rng, layer)
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        binding = bind_reuse_pointers(op)
+        call = machine.run(binding, x, op.output.size)
+        assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
+        np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
+    return call
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_host(host, layer):
+    check(host, layer, range(12))
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_simulator(core, layer):
+    call = check(core, layer, range(100, 104))
+    binding = bind_reuse_pointers(make(np.random.default_rng(0), layer))
+    known = {*binding.phases, f"ost_{binding.kernel}", "ost_reuse_pointers_run"}
+    assert {name for name in call.profile.by_function if name.startswith("ost_")} <= known
+
+
+def test_refusals(host):
+    op = make(np.random.default_rng(0), LAYERS[2])
+    binding, x = bind_reuse_pointers(op), np.zeros(op.input.shape, np.int8)
+    assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes - 1).status == -2
+    for change in ({"length": 8}, {"fraction_bits": 0}, {"hash": {**binding.params["hash"], "words": 2}}):
+        broken = replace(binding, params={**binding.params, **change})
+        assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == -1, change
+
+
+def test_which_layers_have_code():
+    rng = np.random.default_rng(0)
+    for layer in LAYERS:
+        assert has_pointer_form(make(rng, layer))
+    dims, *rest = LAYERS[2]
+    for change in ({"output": (6, 7, 20)}, {"input": (6, 1, 12), "output": (6, 1, 16)}):
+        assert not has_pointer_form(make(rng, (replace(dims, **change), *rest)))
+    assert not has_pointer_form(make(rng, (dims, 3, *rest[1:])))
+    huge = ConvDims((4, 300, 64), (4, 300, 16), (3, 3), padding=(1, 1))
+    assert not has_pointer_form(make(rng, (huge, 4, 2, False, 3, 63)))
+    gathered = make_compiled(rng, dims, 4, 3, "c.kh.kw", pixel_aligned=False, tree=False)
+    assert not has_pointer_form(gathered)
+
+
+def test_addresses_are_taken_where_memory_allows():
+    """A map of 4 bytes for every 4 input bytes is too large beside the conventional kernel's scratch."""
+    rng = np.random.default_rng(0)
+    small = make(rng, (CONV2, 8, 4, False, 3, 63))
+    large = make(rng, (ConvDims((16, 16, 64), (16, 16, 16), (3, 3), padding=(1, 1)), 4, 2, False, 3, 63))
+    assert pointers_are_small(small)
+    assert not pointers_are_small(large)
+    assert bind_reuse_compiled(small).kernel.startswith("reuse_pointers_s8_")
+    assert bind_reuse_compiled(large).kernel == "reuse_compiled_s8"
+    assert bind_reuse_compiled(small, "offsets").kernel == "reuse_compiled_s8"
+
+
+def test_equal_sizes_share_their_code(bindings):
+    again = bind_reuse_pointers(make(np.random.default_rng(7), LAYERS[0]))
+    assert again.generated == bindings[0].generated
+    other = bind_reuse_pointers(make(np.random.default_rng(7), (*LAYERS[0][:-1], 127)))
+    assert set(other.generated).isdisjoint(again.generated)
