@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ostinato.errors import ModelError
 from ostinato.nn.conv import ReuseConv2d
-from ostinato.nn.convert import reuse_layers, revert
+from ostinato.nn.convert import reuse_layers, revert, stem_layers
+from ostinato.nn.stem_calibrate import calibrate_stem
 from ostinato.reuse import (
     LeastSquares,
     hashed_vectors,
@@ -44,7 +45,8 @@ def calibrate(
     Each layer sees what the reuse layers before it, already calibrated, make of the images. Its hashes are
     initialised (`random` ones stay as they are), its running centroids accumulated (compiled scope), and its weights
     and bias refitted by least squares towards the outputs of the same layer in the conventional model. Layers that
-    are not reused stay as they are. A layer that runs several times is calibrated on its first run.
+    are not reused stay as they are. A layer that runs several times is calibrated on its first run. A transform-coded
+    stem has its transform, ids and table fitted, whatever `refit` says.
 
     Args:
         model: with reuse layers; left in the mode that it was in.
@@ -68,11 +70,14 @@ def calibrate(
     for module in model.modules():
         module.training = False  # not .eval(), which would ask uncalibrated layers for their centroids
     try:
-        order = _execution_order(teacher, list(reuse_layers(model)), images[:1])
-        layers = reuse_layers(model)
+        stems, layers = stem_layers(model), reuse_layers(model)
+        order = [*stems, *_execution_order(teacher, list(layers), images[:1])]  # a stem reads the image, so it is first
         batches = torch.split(images, batch_size)
         for done, name in enumerate(order):
-            _calibrate_layer(model, teacher, name, layers[name], batches, refit)
+            if name in stems:
+                calibrate_stem(model, teacher, name, stems[name], batches)
+            else:
+                _calibrate_layer(model, teacher, name, layers[name], batches, refit)
             if progress is not None:
                 progress(name, done + 1, len(order))
     finally:
