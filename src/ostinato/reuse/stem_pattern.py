@@ -50,6 +50,10 @@ class StemPattern:
             return
         if self.bits > self.hashes:
             object.__setattr__(self, "bits", self.hashes)
+        if self.groups > self.coefficients:
+            raise PatternError(
+                f"a stem of {self.groups} ids needs a coefficient for each, not {self.coefficients}; use fewer groups"
+            )
         total, most = self.groups * self.hashes, self.coefficients * self.bits
         if total > most or total < self.coefficients:
             raise PatternError(
