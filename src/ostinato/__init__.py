@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ostinato.firmware import Firmware, deploy
     from ostinato.nn import ReuseConv2d, calibrate, conversion_report, convert, measure_reuse, revert
     from ostinato.pipeline import RunConfig, run
-    from ostinato.reuse import Pattern
+    from ostinato.reuse import Pattern, StemPattern
     from ostinato.training import evaluate, fit
 
 # Imported when first used, so that `ostinato --help` does not wait for PyTorch.
@@ -33,6 +33,7 @@ _HOMES = {
     "Pattern": "reuse",
     "ReuseConv2d": "nn",
     "RunConfig": "pipeline",
+    "StemPattern": "reuse",
     "calibrate": "nn",
     "conversion_report": "nn",
     "convert": "nn",
@@ -49,6 +50,7 @@ __all__ = [
     "Pattern",
     "ReuseConv2d",
     "RunConfig",
+    "StemPattern",
     "calibrate",
     "conversion_report",
     "convert",

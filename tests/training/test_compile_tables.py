@@ -60,7 +60,7 @@ def test_images_can_be_given_instead_of_a_data_set(digits, network):
 
 
 def test_refusals(digits, network):
-    with pytest.raises(PatternError, match="layer 'conv2': compile_tables .* needs scope 'compiled', not 'image'"):
+    with pytest.raises(PatternError, match=r"layer .conv2.: compile_tables .* needs scope .compiled., not .image."):
         compile_tables(network, digits, {"conv2": Pattern(8, 4)})
     with pytest.raises(ConversionError, match="no layer 'conv3'"):
         compile_tables(network, digits, {"conv3": TREE})

@@ -10,6 +10,7 @@ from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear,
 from ostinato.kernels.joins import bind_add, bind_concat
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
+from ostinato.kernels.stem import bind_stem
 from ostinato.quant.ops import (
     QAdd,
     QAvgPool2d,
@@ -22,6 +23,7 @@ from ostinato.quant.ops import (
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.stem_ops import QStem
 
 ConvKernel = Literal["dense", "cmsis"]
 """What conventional convolutions run on: our best dense kernel, or one in CMSIS-NN's style (the baseline)."""
@@ -66,6 +68,8 @@ def bind(op: QOp, kernel: ConvKernel = "dense") -> Binding:
             return bind_reuse_image(op)
         case QReuseCompiled():
             return bind_reuse_compiled(op)
+        case QStem():
+            return bind_stem(op)
         case _:
             raise UnsupportedError(f"Layer {op.name}: no firmware kernel runs a {type(op).__name__}.")
 

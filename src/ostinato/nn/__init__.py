@@ -2,14 +2,16 @@
 
 from ostinato.nn.calibrate import calibrate
 from ostinato.nn.conv import ReuseConv2d
-from ostinato.nn.convert import LayerReport, conversion_report, convert, reuse_layers, revert
+from ostinato.nn.convert import LayerReport, conversion_report, convert, reuse_layers, revert, stem_layers
 from ostinato.nn.grouping import ChannelGrouping, group_channels
 from ostinato.nn.measure import measure_reuse, reset_caches
+from ostinato.nn.stem import TransformStem
 
 __all__ = [
     "ChannelGrouping",
     "LayerReport",
     "ReuseConv2d",
+    "TransformStem",
     "calibrate",
     "conversion_report",
     "convert",
@@ -18,4 +20,5 @@ __all__ = [
     "reset_caches",
     "reuse_layers",
     "revert",
+    "stem_layers",
 ]

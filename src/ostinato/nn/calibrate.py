@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from ostinato.errors import ModelError
 from ostinato.nn.capture import capture_input, capture_output, removed
 from ostinato.nn.conv import ReuseConv2d, geometry_of, refusal
-from ostinato.nn.convert import reuse_layers, revert
+from ostinato.nn.convert import reuse_layers, revert, stem_layers
+from ostinato.nn.stem import TransformStem
+from ostinato.nn.stem_calibrate import calibrate_stem
 from ostinato.reuse import (
     LeastSquares,
     hashed_vectors,
@@ -42,7 +44,8 @@ def calibrate(
     Each layer sees what the reuse layers before it, already calibrated, make of the images. Its hashes are
     initialised (`random` ones stay as they are), its running centroids accumulated (compiled scope), and its weights
     and bias refitted by least squares towards the outputs of the same layer in the conventional model. A layer that
-    runs several times is calibrated on its first run.
+    runs several times is calibrated on its first run. A transform-coded stem has its transform, ids and table fitted,
+    whatever `refit` says.
 
     Args:
         model: with reuse layers; left in the mode that it was in.
@@ -69,13 +72,16 @@ def calibrate(
     for module in model.modules():
         module.training = False  # not .eval(), which would ask uncalibrated layers for their centroids
     try:
-        order = _execution_order(teacher, list(reuse_layers(model)), images[:1])
-        if refit_dense:
+        stems = stem_layers(model)
+        order = [*stems, *_execution_order(teacher, list(reuse_layers(model)), images[:1])]  # a stem reads the image
+        if refit_dense and order:
             order = _with_dense(model, teacher, order, images[:1])
         batches = torch.split(images, batch_size)
         for done, name in enumerate(order):
             layer = _module(model, name)
-            if isinstance(layer, ReuseConv2d):
+            if isinstance(layer, TransformStem):
+                calibrate_stem(model, teacher, name, layer, batches)
+            elif isinstance(layer, ReuseConv2d):
                 _calibrate_layer(model, teacher, name, layer, batches, refit)
             elif isinstance(layer, nn.Conv2d):
                 _refit_dense(model, teacher, name, layer, batches)

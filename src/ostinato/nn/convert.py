@@ -11,7 +11,8 @@ from torch import nn
 
 from ostinato.errors import ConversionError
 from ostinato.nn.conv import ReuseConv2d, refusal
-from ostinato.reuse import Pattern
+from ostinato.nn.stem import TransformStem
+from ostinato.reuse import Pattern, StemPattern
 
 _ROOT = "(model)"  # the name of a model that is itself one convolution
 _OTHER_CONVOLUTIONS = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -19,7 +20,7 @@ _OTHER_CONVOLUTIONS = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspos
 
 def convert(
     model: nn.Module,
-    patterns: Mapping[str, Pattern] | Pattern,
+    patterns: Mapping[str, Pattern | StemPattern] | Pattern,
     filter_fn: Callable[[str, nn.Conv2d], bool] | None = None,
     inplace: bool = False,
 ) -> nn.Module:
@@ -27,7 +28,8 @@ def convert(
 
     Args:
         model: any module.
-        patterns: by qualified layer name; or one pattern for every convolution that can be reused.
+        patterns: by qualified layer name, a `StemPattern` for a first layer; or one pattern for every convolution that
+            can be reused.
         filter_fn: with one pattern: which convolutions, by (name, convolution), to convert.
         inplace: change `model` itself rather than a deep copy. A refused conversion changes nothing either way.
 
@@ -41,7 +43,7 @@ def convert(
     """
     target = model if inplace else copy.deepcopy(model)
     if isinstance(patterns, Pattern):
-        chosen = {
+        chosen: dict[str, Pattern | StemPattern] = {
             name: patterns
             for name, conv in _convolutions(target).items()
             if refusal(conv) is None and (filter_fn is None or filter_fn(name, conv))
@@ -55,19 +57,28 @@ def convert(
     replacements: dict[nn.Module, nn.Module] = {}
     for name, pattern in chosen.items():
         conv = _find(target, name)
-        replacements[conv] = ReuseConv2d.from_conv(conv, pattern, name)
+        if isinstance(pattern, StemPattern):
+            replacements[conv] = TransformStem.from_conv(conv, pattern, name)
+        else:
+            replacements[conv] = ReuseConv2d.from_conv(conv, pattern, name)
     return _exchange(target, replacements)
 
 
 def revert(model: nn.Module, inplace: bool = False) -> nn.Module:
     """The model with conventional convolutions in place of its reuse layers, weights kept."""
     target = model if inplace else copy.deepcopy(model)
-    return _exchange(target, {layer: layer.to_conv() for layer in reuse_layers(target).values()})
+    layers: list[ReuseConv2d | TransformStem] = [*reuse_layers(target).values(), *stem_layers(target).values()]
+    return _exchange(target, {layer: layer.to_conv() for layer in layers})
 
 
 def reuse_layers(model: nn.Module) -> dict[str, ReuseConv2d]:
     """The model's reuse layers by qualified name, in the order in which they were defined."""
     return {name or _ROOT: m for name, m in model.named_modules() if isinstance(m, ReuseConv2d)}
+
+
+def stem_layers(model: nn.Module) -> dict[str, TransformStem]:
+    """The model's transform-coded stems by qualified name, in the order in which they were defined."""
+    return {name or _ROOT: m for name, m in model.named_modules() if isinstance(m, TransformStem)}
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ def conversion_report(model: nn.Module) -> list[LayerReport]:
     """Each convolution of the model, converted (with its pattern) or left (with the reason), in definition order."""
     report = []
     for name, module in model.named_modules():
-        if isinstance(module, ReuseConv2d):
+        if isinstance(module, ReuseConv2d | TransformStem):
             report.append(LayerReport(name or _ROOT, True, str(module.pattern)))
         elif isinstance(module, nn.Conv2d):
             report.append(LayerReport(name or _ROOT, False, refusal(module) or "not asked for"))
@@ -101,7 +112,7 @@ def _find(model: nn.Module, name: str) -> nn.Conv2d:
     if name in convolutions:
         return convolutions[name]
     found = dict(model.named_modules()).get(name)
-    if isinstance(found, ReuseConv2d):
+    if isinstance(found, ReuseConv2d | TransformStem):
         raise ConversionError(f"layer '{name}' is a reuse layer already; revert the model first")
     if found is not None:
         raise ConversionError(f"layer '{name}' is a {type(found).__name__}; only Conv2d can be reused")

@@ -22,6 +22,7 @@ from ostinato.quant.graph import (
     FloatPool,
 )
 from ostinato.quant.reuse_layer import convert_reuse
+from ostinato.quant.stem_layer import convert_stem
 from ostinato.reuse.geometry import ConvGeometry, Pair
 
 
@@ -195,6 +196,7 @@ CONVERTERS: dict[str, Callable[[Call], FloatOp | None]] = {
     "aten.conv2d.default": _conv2d,
     "aten.conv2d.padding": _conv2d,
     "ostinato.reuse_conv2d.default": convert_reuse,
+    "ostinato.transform_stem.default": convert_stem,
     "aten.linear.default": _linear,
     "aten.batch_norm.default": _batch_norm,
     "aten.relu.default": lambda call: _activation(call, _RELU),

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ostinato.errors import DataError, ModelError, QuantizationError
 from ostinato.quant.evaluate import steps
-from ostinato.quant.graph import INPUT, FloatGraph, FloatPool, FloatReuse
+from ostinato.quant.graph import INPUT, FloatGraph, FloatPool, FloatReuse, FloatStem
 from ostinato.quant.ranges import METHODS, Observer, Range, hull
 from ostinato.quant.reuse_statistics import ReuseStatistics
 from ostinato.quant.scales import owns_scale, shared_scales
+from ostinato.quant.stem_layer import StemStatistics
 
 _BATCH = 16
 
@@ -23,7 +24,7 @@ class Calibration:
     """Ranges of the values that have a scale of their own, and what reuse layers need beside them."""
 
     ranges: Mapping[str, Range]
-    reuse: Mapping[str, ReuseStatistics]
+    reuse: Mapping[str, ReuseStatistics | StemStatistics]
 
 
 def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibration:
@@ -50,7 +51,11 @@ def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibra
     owners = (INPUT, *(op.name for op in graph.ops if owns_scale(op)))
     observed = {owner: [observed_at(graph, name) for name in tied.get(owner, (owner,))] for owner in owners}
     observers = {value: Observer(len(batches)) for values in observed.values() for value in values}
-    reuse = [ReuseStatistics(op) for op in graph.ops if isinstance(op, FloatReuse)]
+    reuse: list[ReuseStatistics | StemStatistics] = [
+        StemStatistics(op) if isinstance(op, FloatStem) else ReuseStatistics(op)
+        for op in graph.ops
+        if isinstance(op, FloatReuse | FloatStem)
+    ]
     for batch in batches:
         for name, value in steps(graph, batch):
             if name in observers:

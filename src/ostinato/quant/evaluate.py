@@ -22,7 +22,9 @@ from ostinato.quant.graph import (
     FloatOp,
     FloatPool,
     FloatReuse,
+    FloatStem,
 )
+from ostinato.quant.stem_layer import execute_stem
 from ostinato.reuse.functional import reuse_conv2d
 
 
@@ -87,6 +89,7 @@ def _flatten(op: FloatFlatten, x: Tensor) -> Tensor:
 _EXECUTORS: dict[type[FloatOp], Callable[..., Tensor]] = {
     FloatConv: _conv,
     FloatReuse: _reuse,
+    FloatStem: execute_stem,
     FloatLinear: _linear,
     FloatBatchNorm: _batch_norm,
     FloatActivation: lambda op, x: x.clamp(op.clamp.low, op.clamp.high),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ostinato.reuse.geometry import ConvGeometry, Pair
 from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.stem import StemTransform
 
 INPUT = "input"
 Shape = tuple[int, ...]
@@ -126,6 +127,14 @@ class FloatReuse(WeightedOp):
     hash_vectors: Tensor
     thresholds: Tensor
     centroids: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatStem(WeightedOp):
+    """A transform-coded stem; weight (M, G, 2^H) is its table."""
+
+    geometry: ConvGeometry
+    transform: StemTransform
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,9 @@ from ostinato.quant.graph import (
     FloatOp,
     FloatPool,
     FloatReuse,
+    FloatStem,
     Shape,
+    WeightedOp,
 )
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QGraph, QMaxPool2d, QOp, QTensor
 from ostinato.quant.passes import prepare
@@ -29,7 +31,10 @@ from ostinato.quant.quantize_dense import activation_limits, quantize_conv, quan
 from ostinato.quant.quantize_join import quantize_add, quantize_concat
 from ostinato.quant.quantize_reuse_compiled import quantize_reuse_compiled
 from ostinato.quant.quantize_reuse_image import quantize_reuse_image
+from ostinato.quant.quantize_stem import quantize_stem
+from ostinato.quant.reuse_statistics import ReuseStatistics
 from ostinato.quant.scales import owns_scale
+from ostinato.quant.stem_layer import StemStatistics
 from ostinato.reuse.geometry import Pair
 
 
@@ -130,18 +135,23 @@ def _quantize_op(op: FloatOp, sources: tuple[QTensor, ...], target: QTensor, cal
         dims = _dims(source, target, op.kernel, op.stride, op.padding, op.dilation)
         kind = QAvgPool2d if op.average else QMaxPool2d
         return kind(name=op.name, input=source, output=target, dims=dims)
-    if isinstance(op, FloatConv | FloatReuse):
+    if isinstance(op, FloatConv | FloatReuse | FloatStem):
         g = op.geometry
         dims = _dims(source, target, g.kernel_size, g.stride, g.padding, g.dilation)
         if isinstance(op, FloatConv):
             return quantize_conv(op, dims, source, target)
         _check_saturation(op, target)
+        statistics = calibration.reuse[op.name]
+        if isinstance(op, FloatStem):
+            assert isinstance(statistics, StemStatistics)
+            return quantize_stem(op, dims, source, target, statistics)
+        assert isinstance(statistics, ReuseStatistics)
         form = quantize_reuse_image if op.pattern.scope == "image" else quantize_reuse_compiled
-        return form(op, dims, source, target, calibration.reuse[op.name])
+        return form(op, dims, source, target, statistics)
     raise TypeError(f"{type(op).__name__} '{op.name}' is not left by passes.prepare")
 
 
-def _check_saturation(op: FloatReuse, target: QTensor) -> None:
+def _check_saturation(op: WeightedOp, target: QTensor) -> None:
     """A reuse layer's activation is int8's saturation: its limits must be the ends of the output's range."""
     low, high = activation_limits(op.clamp, target)
     if low > INT8_MIN + 1 or high < INT8_MAX - 1:  # a range that was rounded to its zero point may be off by one

@@ -37,6 +37,8 @@ from ostinato.quant.ops import (
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.stem_ops import QStem
+from ostinato.quant.stem_reference import stem
 
 
 def pad(x: Int8Array, dims: ConvDims, value: int) -> Int64Array:
@@ -169,6 +171,7 @@ _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QConcat: concat,
     QReuseImage: reuse_image,
     QReuseCompiled: reuse_compiled,
+    QStem: stem,
 }
 
 

@@ -14,6 +14,7 @@ from ostinato.reuse.initialise import initial_hash, random_hash
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.refit import LeastSquares
 from ostinato.reuse.running import RunningCentroids
+from ostinato.reuse.stem_pattern import StemPattern
 from ostinato.reuse.views import col2im, column_indices, im2col, weight_from_matrix, weight_matrix
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ResultCache",
     "ReuseStats",
     "RunningCentroids",
+    "StemPattern",
     "bindec",
     "channel_grouping",
     "cluster_ids",

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from ostinato.data import ImageDataset, to_input
 from ostinato.errors import PatternError
 from ostinato.nn import calibrate, convert, group_channels
-from ostinato.reuse import Pattern
+from ostinato.reuse import Pattern, StemPattern
 
 
 def compile_tables(
     model: nn.Module,
     data: ImageDataset | Tensor,
-    patterns: Mapping[str, Pattern],
+    patterns: Mapping[str, Pattern | StemPattern],
     *,
     images: int = 1000,
     group: bool = True,
@@ -37,7 +37,7 @@ def compile_tables(
     Args:
         model: conventional, trained; it is not changed.
         data: a data set, of whose training split some images are drawn, or images (N, C, H, W) as the model takes them.
-        patterns: by qualified layer name, all in compiled scope.
+        patterns: by qualified layer name, all in compiled scope; the first layer may be a transform-coded stem.
         images: how many are drawn of a data set.
         group, refit, refit_dense: whether to do steps 1, 3b and 3c.
         seed: of the drawing.
@@ -49,7 +49,7 @@ def compile_tables(
         ModelError: no images, or not finite ones, or a layer that never runs.
     """
     for name, pattern in patterns.items():
-        if pattern.scope != "compiled":
+        if isinstance(pattern, Pattern) and pattern.scope != "compiled":
             raise PatternError(
                 f"layer '{name}': compile_tables makes tables once for all inputs and needs scope 'compiled', not "
                 f"{pattern.scope!r}; use convert and calibrate for other scopes"
@@ -57,6 +57,7 @@ def compile_tables(
     shown = data if isinstance(data, Tensor) else to_input(data.train.subset(min(images, len(data.train)), seed).images)
     convert(model, patterns)  # refuses what it must before anything long begins
     if group:
-        model, _ = group_channels(model, patterns, shown)
+        blocks = {name: pattern for name, pattern in patterns.items() if isinstance(pattern, Pattern)}
+        model, _ = group_channels(model, blocks, shown)
     network = convert(model, patterns)
     return calibrate(network, shown, refit=refit, refit_dense=refit_dense, progress=progress)

@@ -4,6 +4,7 @@
 
 #include "ost_conventional.h"
 #include "ost_reuse.h"
+#include "ost_stem.h"
 #include "ost_types.h"
 
 #endif /* OSTINATO_NN_H */

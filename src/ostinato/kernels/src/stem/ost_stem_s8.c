@@ -1,0 +1,88 @@
+/* Transform-coded stem (ost_stem.h): row by row, pixels to ids, ids to outputs. */
+#include "ost_stem.h"
+
+#include "../reuse/ost_reuse_lookup.h"
+#include "../support/ost_window.h"
+#include "ost_stem_rows.h"
+
+/* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
+typedef struct {
+    int16_t *ring;
+    int16_t *columns;
+    uint8_t *ids;
+    int32_t bytes;
+} stem_scratch;
+
+OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
+{
+    char *part = base ? base + *used : NULL;
+    *used += ost_round_up(bytes, 8);
+    return part;
+}
+
+OST_INLINE stem_scratch lay_out(const ost_stem_s8_params *p, void *base)
+{
+    const ost_window *w = &p->window;
+    const int32_t pairs = ost_stem_pairs(w), ids = w->output.width * p->rows * ost_lookup_id_bytes(p->hashes);
+    stem_scratch s = {NULL, NULL, NULL, 0};
+    s.ring = (int16_t *)take(base, &s.bytes, w->input.channels * pairs * w->kernel.height * 4);
+    s.columns = (int16_t *)take(base, &s.bytes, (pairs + OST_STEM_SLACK) * 4);
+    s.ids = (uint8_t *)take(base, &s.bytes, ids + OST_LOOKUP_SLACK);
+    return s;
+}
+
+OST_INLINE int arguments_are_valid(const ost_stem_s8_params *p, const int8_t *in, const int8_t *out)
+{
+    return p && in && out && p->rotation && p->padding && p->channels && p->vertical && p->ends && p->horizontal &&
+           p->centre && p->maps && p->groups && p->table && p->offset && p->paired && ost_window_is_valid(&p->window) &&
+           p->window.input.channels <= 4 && p->window.kernel.height <= 16 && p->window.kernel.width <= 16 &&
+           p->window.dilation.height == 1 && p->window.dilation.width == 1 && p->planes >= 1 && p->hashes >= 1 &&
+           p->hashes <= 8 && p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7;
+}
+
+/* All ids of a row of outputs; the window's first row is row `top` of the padded input. */
+OST_INLINE void row_ids(const ost_stem_s8_params *p, int32_t top, const stem_scratch *m)
+{
+    const int32_t first = top % p->window.kernel.height;
+    for (int32_t f = 0, k = 0; f < p->planes; f++) {
+        ost_stem_column_row(p, f, first, m->ring, m->columns);
+        for (; k < p->ends[f]; k++) {
+            ost_stem_map_row(p, k, m->columns, m->ids);
+        }
+    }
+}
+
+int32_t ost_stem_s8_scratch_bytes(const ost_stem_s8_params *params)
+{
+    return lay_out(params, NULL).bytes;
+}
+
+ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out)
+{
+    const ost_stem_s8_params *p = params;
+    if (!arguments_are_valid(p, in, out)) {
+        return OST_BAD_ARGUMENT;
+    }
+    const stem_scratch m = lay_out(p, scratch ? scratch->data : NULL);
+    if (!scratch || !scratch->data || scratch->bytes < m.bytes) {
+        return OST_NO_SCRATCH;
+    }
+    const ost_window *w = &p->window;
+    const int32_t channels = w->output.channels, step = p->rows * ost_lookup_id_bytes(p->hashes);
+    ost_lookup lookup = {p->hashes, p->rows,   (channels + OST_LOOKUP_TILE - 1) / OST_LOOKUP_TILE,
+                         channels,  p->table,  p->offset,
+                         p->paired, p->fraction_bits, 0};
+    lookup.alike = ost_lookup_alike(&lookup, 0);
+    int32_t rotated = 0;
+    for (int32_t oy = 0; oy < w->output.height; oy++) {
+        const int32_t top = oy * w->stride.height;
+        for (rotated = rotated < top ? top : rotated; rotated < top + w->kernel.height; rotated++) {
+            ost_stem_rotate_row(p, in, rotated, m.ring);
+        }
+        row_ids(p, top, &m);
+        for (int32_t ox = 0; ox < w->output.width; ox++, out += channels) {
+            ost_reuse_lookup(&lookup, m.ids + ox * step, out);
+        }
+    }
+    return OST_OK;
+}

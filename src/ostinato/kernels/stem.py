@@ -1,0 +1,197 @@
+"""`QStem` bound to `ost_stem_s8`: taps by slot and alignment, tables in tiles, sums proven."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ostinato.errors import QuantizationError, UnsupportedError
+from ostinato.kernels.binding import ArrayRef, Binding, Phase
+from ostinato.kernels.conventional import window_params
+from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, to_channel_order
+from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, INT16_MAX, INT32_MAX, IntArray
+from ostinato.quant.stem_ops import QStem
+
+MOST_CHANNELS, LONGEST_KERNEL, MOST_HASHES = 4, 16, 8
+_NARROW_HASHES = 4
+_SLACK = 16
+"""Bytes behind ids that the look-up may read."""
+_LOOKUPS = range(3, 9)
+_SOURCES = (
+    *(f"stem/ost_stem_{name}.c" for name in ("s8", "rotate", "columns", "map")),
+    "reuse/ost_reuse_lookup.c",
+)
+SOURCES = (*_SOURCES, *(f"reuse/ost_reuse_lookup_rows_{hashes}.S" for hashes in _LOOKUPS))
+"""All files; a layer needs only the look-up of its own H."""
+
+PHASES: dict[str, Phase] = {
+    "ost_stem_rotate_row": "transformation",
+    "ost_stem_column_row": "transformation",
+    "ost_stem_map_row": "clustering",
+    "ost_reuse_lookup": "recovering",
+    "ost_reuse_lookup_tile": "recovering",
+    **{f"ost_reuse_lookup_{form}_{h}": "recovering" for form in ("rows", "pairs") for h in _LOOKUPS},
+}
+
+
+def bind_stem(op: QStem) -> Binding:
+    """A transform-coded stem.
+
+    Raises:
+        UnsupportedError: sizes that the kernel does not have.
+        QuantizationError: a sum could overflow, an id could leave its 2^H, or a group has no coefficient.
+    """
+    _check_sizes(op)
+    _check_sums(op)
+    _check_ids(op)
+    lookup = (f"reuse/ost_reuse_lookup_rows_{op.hashes}.S",) if op.hashes in _LOOKUPS else ()
+    return Binding(
+        kernel="stem_s8",
+        params_type="ost_stem_s8_params",
+        params={
+            "window": window_params(op.dims),
+            "input_zero_point": int(op.input.zero_point),
+            "rotation": ArrayRef("rotation"),
+            "padding": ArrayRef("padding"),
+            "planes": len(op.channels),
+            "channels": ArrayRef("channels"),
+            "vertical": ArrayRef("vertical"),
+            "ends": ArrayRef("ends"),
+            "horizontal": ArrayRef("horizontal"),
+            "centre": ArrayRef("centre"),
+            "maps": ArrayRef("maps"),
+            "groups": ArrayRef("groups"),
+            "hashes": op.hashes,
+            "rows": op.rows,
+            "table": ArrayRef("table"),
+            "offset": ArrayRef("offset"),
+            "paired": ArrayRef("paired"),
+            "fraction_bits": int(op.fraction_bits),
+        },
+        arrays={
+            "rotation": _pack_rotation(op),
+            "padding": (op.rotation.astype(np.int64).sum(axis=1) * op.input.zero_point).astype(np.int16),
+            "channels": op.channels.astype(np.int32),
+            "vertical": _pack_vertical(op),
+            "ends": np.searchsorted(op.planes, np.arange(len(op.channels)), side="right").astype(np.int32),
+            "horizontal": _pack_horizontal(op),
+            "centre": op.centre.astype(np.int32),
+            "maps": op.maps.astype(np.uint8),
+            "groups": _pack_groups(op),
+            "table": np.ascontiguousarray(_tiles(op)).astype(np.int8),
+            "offset": to_channel_order(op.offset, TILE).astype(np.int16),
+            "paired": _paired(op),
+        },
+        scratch_bytes=_scratch_bytes(op),
+        sources=(*_SOURCES, *lookup),
+        phases=PHASES,
+    )
+
+
+def _check_sizes(op: QStem) -> None:
+    d = op.dims
+    if d.input[2] > MOST_CHANNELS or max(d.kernel) > LONGEST_KERNEL or d.dilation != (1, 1):
+        raise UnsupportedError(
+            f"Layer {op.name}: no kernel runs a stem of {d.input[2]} channels, kernel {d.kernel} and dilation "
+            f"{d.dilation}; up to {MOST_CHANNELS} channels, {LONGEST_KERNEL}×{LONGEST_KERNEL} and dilation 1 have."
+        )
+    if not 1 <= op.hashes <= MOST_HASHES or op.table.shape[1] != 1 << op.hashes:
+        raise UnsupportedError(
+            f"Layer {op.name}: tables of {op.table.shape[1]} rows do not fit the stem kernel, which takes 2^H, H from "
+            f"1 to {MOST_HASHES}."
+        )
+    if not 1 <= op.fraction_bits <= 7:
+        raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")
+    for axis in (0, 1):
+        reach, size = (d.output[axis] - 1) * d.stride[axis] + d.kernel[axis], d.input[axis] + 2 * d.padding[axis]
+        if reach > size:
+            raise UnsupportedError(
+                f"Layer {op.name}: its last window reaches element {reach - 1} of a padded input of {size}; it needs "
+                "more padding."
+            )
+
+
+def _check_sums(op: QStem) -> None:
+    """Every sum fits its type, for any input."""
+    pixels = 128 * np.abs(op.rotation.astype(np.int64)).sum(axis=1)
+    tall = pixels[op.channels] * np.abs(op.vertical.astype(np.int64)).sum(axis=1) + (1 << 15)
+    columns = (tall >> 16) + 1
+    wide = columns[op.planes] * np.abs(op.horizontal.astype(np.int64)).sum(axis=1) + np.abs(op.centre.astype(np.int64))
+    table, offset = op.table.astype(np.int64), op.offset.astype(np.int64)
+    highest = (offset + table.max(axis=1).sum(axis=0)).max()
+    lowest = (offset + table.min(axis=1).sum(axis=0)).min()
+    bounds = (
+        ("a rotated pixel", int(pixels.max()), INT16_MAX),
+        ("a column's sum", int(tall.max()), INT32_MAX),
+        ("a transformed column", int(columns.max()), INT16_MAX),
+        ("a coefficient's sum", int(wide.max()), INT32_MAX),
+        (f"a sum of {op.rows} table rows", int(max(highest, -1 - lowest)), INT16_MAX),
+    )
+    for what, found, limit in bounds:
+        if found > limit:
+            raise QuantizationError(f"Layer {op.name}: {what} could reach {found}, beyond {limit}; calibrate it again.")
+
+
+def _check_ids(op: QStem) -> None:
+    largest = np.zeros(op.rows, np.int64)
+    np.add.at(largest, op.groups, op.maps.astype(np.int64).max(axis=1))
+    if largest.max() >= 1 << op.hashes:
+        raise QuantizationError(
+            f"Layer {op.name}: an id could be {int(largest.max())}, but its table has {1 << op.hashes} rows."
+        )
+    missing = sorted(set(range(op.rows)) - set(op.groups.tolist()))
+    if missing:
+        raise QuantizationError(f"Layer {op.name}: no coefficient belongs to group {missing[0]}; use fewer groups.")
+
+
+def _pack_rotation(op: QStem) -> IntArray:
+    full = np.pad(op.rotation.astype(np.int16), ((0, 0), (0, MOST_CHANNELS - op.rotation.shape[1])))
+    packed: IntArray = np.ascontiguousarray(full[:, list(CHANNEL_ORDER)])
+    return packed
+
+
+def _pack_vertical(op: QStem) -> IntArray:
+    """(F, KH, KH rounded up to 2): by the slot of a window's first row, taps by slot."""
+    height = op.dims.kernel[0]
+    slots = (np.arange(height)[None] - np.arange(height)[:, None]) % height  # [first, slot] → row of the window
+    taps = op.vertical[:, slots].astype(np.int16)
+    return np.pad(taps, ((0, 0), (0, 0), (0, height % 2)))
+
+
+def _pack_horizontal(op: QStem) -> IntArray:
+    """(n, 2, words, 2): taps from an even column on, and from an odd one."""
+    width = op.dims.kernel[1]
+    lanes = 2 * (width // 2 + 1)
+    even, odd = (np.pad(op.horizontal, ((0, 0), (lead, lanes - width - lead))) for lead in (0, 1))
+    return np.stack([even, odd], axis=1).astype(np.int16)
+
+
+def _pack_groups(op: QStem) -> IntArray:
+    first = np.array([g not in op.groups[:k] for k, g in enumerate(op.groups.tolist())])
+    packed: IntArray = (2 * op.groups + first).astype(np.int32)
+    return packed
+
+
+def _tiles(op: QStem) -> IntArray:
+    """(tiles, G, 2^H, 16), zeros for channels beyond M."""
+    rows, ids, channels = op.table.shape
+    full = np.pad(op.table, ((0, 0), (0, 0), (0, -channels % TILE)))
+    tiles: IntArray = full.reshape(rows, ids, -1, TILE).transpose(2, 0, 1, 3)
+    return tiles
+
+
+def _paired(op: QStem) -> IntArray:
+    """(tiles,): 1 where rows 2r and 2r + 1 of all channels add up within int8, whatever their ids."""
+    tiles = _tiles(op).astype(np.int64)
+    even, odd = tiles[:, 0 : op.rows - 1 : 2], tiles[:, 1 : op.rows : 2]
+    highest, lowest = even.max(axis=2) + odd.max(axis=2), even.min(axis=2) + odd.min(axis=2)
+    safe = (highest <= INT8_MAX) & (lowest >= INT8_MIN)
+    paired: IntArray = safe.reshape(len(tiles), -1).all(axis=1).astype(np.uint8)
+    return paired
+
+
+def _scratch_bytes(op: QStem) -> int:
+    """The parts of `stem_scratch` in ost_stem_s8.c."""
+    pairs = (op.dims.input[1] + 2 * op.dims.padding[1] + 1) // 2
+    ring = op.dims.input[2] * pairs * op.dims.kernel[0] * 4
+    id_bytes = 1 if op.hashes <= _NARROW_HASHES else 2
+    return scratch_size(ring, (pairs + 2) * 4, op.dims.output[1] * op.rows * id_bytes + _SLACK)
