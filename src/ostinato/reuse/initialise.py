@@ -40,8 +40,8 @@ def initial_hash(
     * `pca`: principal axes, most variance first, thresholds at the medians;
     * `itq`: principal axes rotated to make bits and projections agree (iterative quantisation).
 
-    A tree's plane is the principal axis of its node's vectors, measured by what they do to the layer's outputs, and
-    cuts halfway between the two means along it; see `fit_tree`.
+    A tree's plane (`pca`) is the principal axis of its node's vectors, measured by what they do to the layer's outputs,
+    and cuts halfway between the two means along it; see `fit_tree`. `polished` then fits all its nodes together.
 
     Args:
         geometry: of the layer.
@@ -65,7 +65,7 @@ def initial_hash(
         z = z / torch.linalg.vector_norm(z, dim=2, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
     if pattern.clustering == "tree":
         gram = None if weight is None else output_gram(weight.detach().double().cpu(), geometry, pattern)
-        planes, thresholds = fit_tree(z, pattern.hashes, gram)
+        planes, thresholds = fit_tree(z, pattern.hashes, gram, polish=pattern.init == "polished")
         return planes.float() * _valid_rows(geometry, pattern), thresholds.float()
     generator = torch.Generator().manual_seed(pattern.seed)
     directions = _random_directions(geometry, pattern, generator).double()
