@@ -23,6 +23,7 @@ def error_of(z, ids):
     return sum(float((z[ids == k] - z[ids == k].mean(0)).square().sum()) for k in ids.unique().tolist())
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(2, 12), st.integers(0, 2000))
 def test_the_best_threshold_is_that_of_trying_all(n, seed):
     projections, gains = normal(n, 3, seed=seed).round(decimals=1), normal(n, seed=seed + 1)
@@ -86,6 +87,7 @@ def test_a_polished_tree_never_has_more_output_error_than_the_grown_one(hashes, 
     assert polished <= grown * (1 + 1e-9)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 300))
 def test_unit_deviation_changes_no_cut(seed):
     z = normal(60, 3, seed=seed)
