@@ -43,8 +43,10 @@ class Pattern:
             in Algorithm 1, or the `mean` of the batch's, as in the text around it.
         cache_entries: at most so many ids have their results kept (`across_batches`).
         init: first hash vectors: `random` (N(0, 1), zero thresholds, the papers'), random with `median`
-            thresholds, principal axes (`pca`) or `itq` of calibration vectors. Of a tree: `pca` of each node's vectors
-            in turn, or `polished`, where all nodes are then fitted together.
+            thresholds, `pca` or `itq` of calibration vectors, the same as the outputs see them (`weighted-pca`,
+            `weighted-itq`), or chosen one by one for the least output error (`greedy`). Of a tree: `pca` of each
+            node's vectors in turn, `polished` (all nodes then fitted together), or, of one coordinate instead of
+            hyperplanes, `thresholds` (a node's own coordinate) or `level-thresholds` (a level's).
         gradient: how the hash learns; `docs/method.md` compares them. `flip` is ours, `trec` is TREC §3.2.
         slope: a of the sigmoid, TREC Eq. 3.2 (`trec` only).
         centre: b of the sigmoid, TREC Eq. 3.2, slightly right of zero as the paper asks (`trec` only).

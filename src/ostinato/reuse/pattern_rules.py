@@ -16,8 +16,8 @@ MAX_HASHES = 16
 MAX_TREE_HASHES = 10  # a tree has 2^H − 1 hyperplanes, each with its share of the vectors to fit it to
 _MAX_CENTROID_NUMBERS = 2**28  # one GiB of float32: beyond it a compiled table is a mistake, not a choice
 
-LSH_INITS = ("random", "median", "pca", "itq")
-TREE_INITS = ("pca", "polished")
+LSH_INITS = ("random", "median", "pca", "itq", "weighted-pca", "weighted-itq", "greedy")
+TREE_INITS = ("pca", "polished", "thresholds", "level-thresholds")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "direction": ("vertical", "horizontal"),

@@ -10,7 +10,7 @@ from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.tree_polish import SWEEPS, polish_tree
 from ostinato.reuse.views import weight_matrix, whole_slices
 
-_FEWEST = 8  # vectors below which a node is not split
+FEWEST = 8  # vectors below which a node is not split
 _NEGLIGIBLE = 1e-9  # nor with less than this share of the root's variance
 _LLOYD_ROUNDS = 8
 
@@ -94,7 +94,7 @@ def _grow(y: Tensor, hashes: int) -> tuple[Tensor, Tensor]:
 
 def _principal_axis(y: Tensor, least: float) -> tuple[Tensor, float]:
     """Plane (L,) with projections of unit deviation, and the variance along it before; zero if it is ≤ `least`."""
-    if len(y) < _FEWEST:
+    if len(y) < FEWEST:
         return y.new_zeros(y.shape[1]), 0.0
     shifted = y - y.mean(0)
     variances, axes = torch.linalg.eigh(shifted.t() @ shifted / len(y))
