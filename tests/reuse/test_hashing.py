@@ -1,12 +1,13 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_reuse import id_of
 
 from ostinato.errors import PatternError
 from ostinato.reuse import ConvGeometry, Pattern, bindec, initial_hash, project
 from ostinato.reuse.clustering import cluster_means, compact, flat_keys
+from ostinato.reuse.pattern_rules import LSH_INITS
 
 GEOMETRY = ConvGeometry(8, 4, (3, 3))
 
@@ -57,7 +58,7 @@ def test_cluster_means_are_means():
     assert cluster_means(rows, clusters).tolist() == [[5.0, 6.0], [2.0, 3.0]]
 
 
-@pytest.mark.parametrize("init", ["random", "median", "pca", "itq"])
+@pytest.mark.parametrize("init", LSH_INITS)
 @pytest.mark.parametrize("sharing", ["slice", "block", "layer"])
 @pytest.mark.parametrize("hashes", [3, 6])
 def test_initialisation_is_deterministic_finite_and_of_the_right_shape(init, sharing, hashes):
@@ -116,8 +117,9 @@ def test_hash_rows_beyond_a_ragged_slice_are_zero():
     geometry = ConvGeometry(2, 4, (3, 3))  # K = 18
     z = torch.randn(200, 3, 7, generator=torch.Generator().manual_seed(0))
     z[:, 2, 4:] = 0
-    for init in ("random", "median", "pca", "itq"):
-        vectors, _ = initial_hash(geometry, Pattern(7, 6, init=init), z)
+    weight = torch.randn(5, 2, 3, 3, generator=torch.Generator().manual_seed(1))
+    for init in LSH_INITS:
+        vectors, _ = initial_hash(geometry, Pattern(7, 6, init=init), z, weight=weight)
         assert not vectors[2, 4:].abs().gt(1e-9).any(), init
         assert (vectors[2, :4] != 0).any(0).all(), init  # and no hash is wasted on the columns that are not there
 
@@ -125,3 +127,52 @@ def test_hash_rows_beyond_a_ragged_slice_are_zero():
 def test_fitted_initialisation_without_data_is_refused():
     with pytest.raises(PatternError, match=r"'conv1'.*'pca'.*calibrate"):
         initial_hash(GEOMETRY, Pattern(4, 3, init="pca"), None, "conv1")
+
+
+def output_error(z, weight, pattern):
+    vectors, thresholds = initial_hash(ConvGeometry(z.shape[1], len(weight), 1), pattern, z[:, None], weight=weight)
+    clusters = compact(bindec(project(z, vectors, thresholds)), pattern.ids)
+    return float(((z - cluster_means(z, clusters)[clusters.index]) @ weight.flatten(1).t()).square().sum())
+
+
+@pytest.mark.parametrize("kind", ["pca", "itq"])
+def test_weighted_axes_are_those_that_the_outputs_see(kind):
+    """The widest axis has no weight: measured in outputs, no bit is spent on it."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(2000, 4, generator=generator) * torch.tensor([10.0, 3.0, 2.0, 1.0])
+    weight = torch.randn(6, 4, 1, 1, generator=generator)
+    weight[:, 0] = 0
+    patterns = [Pattern(4, 2, sharing="layer", init=init) for init in (kind, f"weighted-{kind}")]
+    vectors, _ = initial_hash(ConvGeometry(4, 6, 1), patterns[1], z[:, None], weight=weight)
+    assert vectors[0, 0].abs().max() < 1e-5 * vectors.abs().max()
+    plain, weighted = (output_error(z, weight, pattern) for pattern in patterns)
+    assert weighted < plain
+    blind = [initial_hash(ConvGeometry(4, 6, 1), pattern, z[:, None])[0] for pattern in patterns]
+    torch.testing.assert_close(*blind, rtol=1e-4, atol=1e-4)  # without weights they are the same
+
+
+@given(st.integers(0, 200))
+@settings(deadline=None, max_examples=20)
+def test_greedy_bits_leave_less_output_error_one_by_one_and_less_than_weighted_axes(seed):
+    generator = torch.Generator().manual_seed(seed)
+    z, weight = torch.randn(600, 4, generator=generator).relu(), torch.randn(5, 4, 1, 1, generator=generator)
+    errors = [output_error(z, weight, Pattern(4, h, sharing="layer", init="greedy")) for h in range(1, 6)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] < output_error(z, weight, Pattern(4, 1, sharing="layer", init="weighted-pca")) * 1.02
+
+
+def test_greedy_finds_the_coordinate_and_the_gap_that_tell_clouds_apart():
+    generator = torch.Generator().manual_seed(0)
+    z = 0.05 * torch.randn(900, 3, generator=generator)
+    z[600:, 1] += 2.0  # a third of them: no median separates it
+    vectors, thresholds = initial_hash(ConvGeometry(3, 1, 1), Pattern(3, 1, sharing="layer", init="greedy"), z[:, None])
+    bits = bindec(project(z, vectors, thresholds)).bool()
+    assert (bits[:600] == bits[0]).float().mean() > 0.95  # a threshold is a 32nd quantile
+    assert (bits[600:] != bits[0]).all()
+
+
+def test_greedy_wastes_nothing_on_vectors_that_are_all_the_same():
+    z = torch.full((50, 1, 4), 0.3)
+    vectors, thresholds = initial_hash(GEOMETRY, Pattern(4, 3, sharing="layer", init="greedy"), z)
+    assert torch.isfinite(vectors).all()
+    assert len(set(bindec(project(z[:, 0], vectors, thresholds)).tolist())) == 1

@@ -5,6 +5,7 @@ No files, no printing. `docs/method.md` has the equations.
 
 from ostinato.reuse.assignment import ReuseStats
 from ostinato.reuse.cache import ResultCache
+from ostinato.reuse.channel_grouping import channel_grouping
 from ostinato.reuse.cost import LayerCost, layer_cost
 from ostinato.reuse.functional import cluster_ids, hashed_vectors, quantised_columns, reuse_conv2d
 from ostinato.reuse.geometry import ConvGeometry

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from ostinato.errors import PatternError
 from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.greedy import fit_greedy
 from ostinato.reuse.pattern import Pattern
-from ostinato.reuse.tree import fit_tree, output_gram
+from ostinato.reuse.threshold_tree import fit_threshold_tree
+from ostinato.reuse.tree import fit_tree, output_gram, square_root
 
 _ITQ_ROUNDS = 25
 _NEGLIGIBLE = 1e-9  # an axis with less than this share of the largest variance carries nothing
@@ -38,17 +40,23 @@ def initial_hash(
 
     * `median`: random directions, thresholds at the medians, so that every bit halves the vectors;
     * `pca`: principal axes, most variance first, thresholds at the medians;
-    * `itq`: principal axes rotated to make bits and projections agree (iterative quantisation).
+    * `itq`: principal axes rotated to make bits and projections agree (iterative quantisation);
+    * `weighted-pca`, `weighted-itq`: the same, vectors measured by what they do to the layer's outputs (`output_gram`);
+    * `greedy`: one after the other, the direction and threshold that leave the least output error; see `fit_greedy`.
 
-    A tree's plane is the principal axis of its node's vectors, measured by what they do to the layer's outputs, and
-    cuts halfway between the two means along it; see `fit_tree`.
+    Those of a tree all measure vectors by what they do to the outputs:
+
+    * `pca`: the principal axis of a node's vectors, cut halfway between the two means along it; see `fit_tree`;
+    * `polished`: then all its nodes fitted together;
+    * `thresholds`: one coordinate of a node's vectors; `level-thresholds`: the same one for the nodes of a level; see
+      `fit_threshold_tree`.
 
     Args:
         geometry: of the layer.
         pattern: L, H, sharing, clustering, init, seed.
         vectors: (n, G, b·L) calibration vectors of each hash group.
         layer_name: for error messages.
-        weight: (M, C, KH, KW) of the layer, for a tree only; without it a tree takes all outputs as alike.
+        weight: (M, C, KH, KW) of the layer, for what is measured in outputs; without it they are taken as alike.
 
     Raises:
         PatternError: if a fitted initialisation gets no vectors.
@@ -63,22 +71,40 @@ def initial_hash(
     z = vectors.detach().double().transpose(0, 1).cpu()  # (G, n, b·L)
     if pattern.similarity == "angular":
         z = z / torch.linalg.vector_norm(z, dim=2, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
+    gram = None if weight is None else output_gram(weight.detach().double().cpu(), geometry, pattern)
     if pattern.clustering == "tree":
-        gram = None if weight is None else output_gram(weight.detach().double().cpu(), geometry, pattern)
-        planes, thresholds = fit_tree(z, pattern.hashes, gram)
+        if pattern.init.endswith("thresholds"):
+            planes, thresholds = fit_threshold_tree(z, pattern.hashes, gram, shared=pattern.init == "level-thresholds")
+        else:
+            planes, thresholds = fit_tree(z, pattern.hashes, gram, polish=pattern.init == "polished")
         return planes.float() * _valid_rows(geometry, pattern), thresholds.float()
+    if pattern.init == "greedy":
+        directions, centre = fit_greedy(z, pattern.hashes, gram)
+        directions = directions * _valid_rows(geometry, pattern)
+    else:
+        directions, centre = _global_axes(geometry, pattern, z, gram)
+    deviation = (z @ directions).std(1, unbiased=False)
+    scale = torch.where(deviation > 1e-12, deviation, torch.ones_like(deviation))
+    return (directions / scale.unsqueeze(1)).float(), (centre / scale).float()
+
+
+def _global_axes(geometry: ConvGeometry, pattern: Pattern, z: Tensor, gram: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Directions (G, b·L, H) and thresholds (G, H) of `median`, `pca` and `itq`, for vectors z (G, n, b·L)."""
     generator = torch.Generator().manual_seed(pattern.seed)
     directions = _random_directions(geometry, pattern, generator).double()
-    if pattern.init != "median":
-        directions = _principal(z, directions)
-    if pattern.init == "itq":
-        directions = _rotated(z, directions, generator)
+    kind = pattern.init.removeprefix("weighted-")
+    weights = gram if kind != pattern.init else None
+    roots = None if weights is None else torch.stack([square_root(each) for each in weights])
+    seen = z if roots is None else z @ roots  # what the outputs see
+    if kind != "median":
+        directions = _principal(seen, directions)
+    if kind == "itq":
+        directions = _rotated(seen, directions, generator)
+    if roots is not None:
+        directions = roots @ directions
     projections = z @ directions
-    deviation = projections.std(1, unbiased=False)
-    scale = torch.where(deviation > 1e-12, deviation, torch.ones_like(deviation))
     # ITQ's rotation balances bits around the mean; elsewhere the median halves the vectors.
-    centre = projections.mean(1) if pattern.init == "itq" else projections.median(1).values
-    return (directions / scale.unsqueeze(1)).float(), (centre / scale).float()
+    return directions, projections.mean(1) if kind == "itq" else projections.median(1).values
 
 
 def _random_directions(geometry: ConvGeometry, pattern: Pattern, generator: torch.Generator) -> Tensor:

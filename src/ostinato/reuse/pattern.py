@@ -32,7 +32,7 @@ class Pattern:
             dividing the channels), or all (`layer`, as in the TREC artifact).
         clustering: where ids come from. `lsh`: H hyperplanes, a bit each. `tree`: 2^H − 1 hyperplanes in a
             binary tree, of which a vector meets H, the bits so far choosing the next. A tree is fitted to calibration
-            vectors and does not learn: it needs init `pca` (of each node's vectors) and gradient `frozen`. `kmeans` and
+            vectors and does not learn: it needs a tree's init and gradient `frozen`. `kmeans` and
             `hypercube` (DR §III-B1) have no hash at all, and need gradient `frozen`.
         similarity: `angular` clusters x/‖x‖ (DR's default), `euclidean` x itself. Centroids are means of x in both.
         bins: B of `hypercube`.
@@ -43,7 +43,10 @@ class Pattern:
             in Algorithm 1, or the `mean` of the batch's, as in the text around it.
         cache_entries: at most so many ids have their results kept (`across_batches`).
         init: first hash vectors: `random` (N(0, 1), zero thresholds, the papers'), random with `median`
-            thresholds, principal axes (`pca`) or `itq` of calibration vectors.
+            thresholds, `pca` or `itq` of calibration vectors, the same as the outputs see them (`weighted-pca`,
+            `weighted-itq`), or chosen one by one for the least output error (`greedy`). Of a tree: `pca` of each
+            node's vectors in turn, `polished` (all nodes then fitted together), or, of one coordinate instead of
+            hyperplanes, `thresholds` (a node's own coordinate) or `level-thresholds` (a level's).
         gradient: how the hash learns; `docs/method.md` compares them. `flip` is ours, `trec` is TREC §3.2.
         slope: a of the sigmoid, TREC Eq. 3.2 (`trec` only).
         centre: b of the sigmoid, TREC Eq. 3.2, slightly right of zero as the paper asks (`trec` only).
@@ -177,6 +180,8 @@ class Pattern:
 
     def __str__(self) -> str:
         how = f"{self.init}, {self.gradient}" if self.clustering == "lsh" else self.clustering
+        if self.clustering == "tree" and self.init != "pca":
+            how = f"{self.init} tree"
         if self.similarity != "euclidean":
             how = f"{how}, {self.similarity}"
         size = f"L={self.length}" if self.block_rows == 1 else f"L={self.length} b={self.block_rows}"

@@ -16,6 +16,9 @@ MAX_HASHES = 16
 MAX_TREE_HASHES = 10  # a tree has 2^H − 1 hyperplanes, each with its share of the vectors to fit it to
 _MAX_CENTROID_NUMBERS = 2**28  # one GiB of float32: beyond it a compiled table is a mistake, not a choice
 
+LSH_INITS = ("random", "median", "pca", "itq", "weighted-pca", "weighted-itq", "greedy")
+TREE_INITS = ("pca", "polished", "thresholds", "level-thresholds")
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "direction": ("vertical", "horizontal"),
     "scope": ("image", "batch", "across_batches", "compiled"),
@@ -23,7 +26,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "clustering": ("lsh", "tree", "kmeans", "hypercube"),
     "similarity": ("euclidean", "angular"),
     "representative": ("first", "mean"),
-    "init": ("random", "median", "pca", "itq"),
+    "init": tuple(dict.fromkeys((*LSH_INITS, *TREE_INITS))),
     "gradient": ("flip", "trec", "straight-through", "frozen"),
 }
 _CHANNELS_INNERMOST = ("kh.kw.c", "kw.kh.c")
@@ -92,12 +95,17 @@ def _check_direction(pattern: Pattern) -> None:
 def _check_clustering(pattern: Pattern) -> None:
     name = pattern.clustering
     if name == "lsh":
+        if pattern.init not in LSH_INITS:
+            raise PatternError(
+                f"init={pattern.init!r} is of trees; hyperplanes (clustering='lsh') can have {', '.join(LSH_INITS)}"
+            )
         return
     if name == "tree":
-        if pattern.init != "pca" or pattern.gradient != "frozen":
+        if pattern.init not in TREE_INITS or pattern.gradient != "frozen":
             raise PatternError(
-                "a tree of hyperplanes is fitted to images and does not learn: write clustering='tree', init='pca', "
-                f"gradient='frozen' (not init={pattern.init!r}, gradient={pattern.gradient!r})"
+                "a tree of hyperplanes is fitted to images and does not learn: write clustering='tree', "
+                f"gradient='frozen' and an init of {', '.join(TREE_INITS)} (not init={pattern.init!r}, "
+                f"gradient={pattern.gradient!r})"
             )
         if pattern.hashes > MAX_TREE_HASHES:
             raise PatternError(

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.tree_polish import SWEEPS, polish_tree
 from ostinato.reuse.views import weight_matrix, whole_slices
 
-_FEWEST = 8  # vectors below which a node is not split
+FEWEST = 8  # vectors below which a node is not split
 _NEGLIGIBLE = 1e-9  # nor with less than this share of the root's variance
 _LLOYD_ROUNDS = 8
 
@@ -26,7 +27,9 @@ def output_gram(weight: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Ten
     return torch.kron(torch.eye(pattern.block_rows, dtype=gram.dtype), gram)
 
 
-def fit_tree(vectors: Tensor, hashes: int, gram: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def fit_tree(
+    vectors: Tensor, hashes: int, gram: Tensor | None = None, *, polish: bool = False
+) -> tuple[Tensor, Tensor]:
     """Hyperplanes that cut each node's vectors where it lowers the output error most, one axis at a time.
 
     With R = gram^½, a node's plane is v = R·u for the first principal axis u of its vectors times R, scaled to
@@ -37,46 +40,68 @@ def fit_tree(vectors: Tensor, hashes: int, gram: Tensor | None = None) -> tuple[
         vectors: (G, n, L), float64.
         hashes: H.
         gram: (G, L, L) from `output_gram`; None: the identity.
+        polish: whether to fit all nodes together afterwards (`polish_tree`), beginning with these planes.
 
     Returns:
         Hash vectors (G, L, 2^H − 1) and thresholds (G, 2^H − 1), nodes in the heap order of `tree_ids`.
     """
     trees = []
     for g, z in enumerate(vectors):
-        root = torch.eye(z.shape[1], dtype=z.dtype) if gram is None else _square_root(gram[g])
-        trees.append(_grow(z, root, hashes))
-    return torch.stack([planes.t() for planes, _ in trees]), torch.stack([thresholds for _, thresholds in trees])
+        root = torch.eye(z.shape[1], dtype=z.dtype) if gram is None else square_root(gram[g])
+        y = z @ root
+        planes, thresholds = _grow(y, hashes)
+        if polish:
+            planes, thresholds = unit_deviation(y, *polish_tree(y, y, planes, thresholds, SWEEPS))
+        trees.append((root @ planes.t(), thresholds))
+    return torch.stack([planes for planes, _ in trees]), torch.stack([thresholds for _, thresholds in trees])
 
 
-def _grow(z: Tensor, root: Tensor, hashes: int) -> tuple[Tensor, Tensor]:
-    """Planes (2^H − 1, L) and thresholds (2^H − 1,) of one tree for `z` (n, L)."""
+def unit_deviation(y: Tensor, planes: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
+    """`planes` (2^H − 1, L) and thresholds, the same cuts, scaled to unit deviation of a node's projections."""
+    planes, thresholds = planes.clone(), thresholds.clone()
+    prefix = torch.zeros(len(y), dtype=torch.long)
+    for level in range(len(planes).bit_length()):
+        node = prefix + ((1 << level) - 1)
+        projections = (y * planes[node]).sum(1)
+        above = projections > thresholds[node]
+        for k in set(node.tolist()):
+            mine = projections[node == k]
+            deviation = mine.std(correction=0)
+            if deviation > torch.finfo(y.dtype).eps * mine.abs().max():
+                planes[k], thresholds[k] = planes[k] / deviation, thresholds[k] / deviation
+        prefix = 2 * prefix + above
+    return planes, thresholds
+
+
+def _grow(y: Tensor, hashes: int) -> tuple[Tensor, Tensor]:
+    """Planes (2^H − 1, L) and thresholds (2^H − 1,) of one tree for `y` (n, L)."""
     levels = []
-    prefix = torch.zeros(len(z), dtype=torch.long)
+    prefix = torch.zeros(len(y), dtype=torch.long)
     least = 0.0
     for level in range(hashes):
         sizes = torch.bincount(prefix, minlength=1 << level)
-        members = torch.split(z[torch.argsort(prefix, stable=True)], sizes.tolist())
-        axes = [_principal_axis(node, root, least) for node in members]
+        members = torch.split(y[torch.argsort(prefix, stable=True)], sizes.tolist())
+        axes = [_principal_axis(node, least) for node in members]
         planes = torch.stack([plane for plane, _ in axes])
         if level == 0:
             least = _NEGLIGIBLE * axes[0][1]
-        projections = (z * planes[prefix]).sum(1)
+        projections = (y * planes[prefix]).sum(1)
         thresholds = _midpoints(projections, prefix, sizes)
         levels.append((planes, thresholds))
         prefix = 2 * prefix + (projections > thresholds[prefix])
     return torch.cat([planes for planes, _ in levels]), torch.cat([thresholds for _, thresholds in levels])
 
 
-def _principal_axis(z: Tensor, root: Tensor, least: float) -> tuple[Tensor, float]:
-    """Plane v (L,) with projections of unit deviation, and the variance along it before; zero if it is ≤ `least`."""
-    if len(z) < _FEWEST:
-        return z.new_zeros(z.shape[1]), 0.0
-    shifted = (z - z.mean(0)) @ root
-    variances, axes = torch.linalg.eigh(shifted.t() @ shifted / len(z))
+def _principal_axis(y: Tensor, least: float) -> tuple[Tensor, float]:
+    """Plane (L,) with projections of unit deviation, and the variance along it before; zero if it is ≤ `least`."""
+    if len(y) < FEWEST:
+        return y.new_zeros(y.shape[1]), 0.0
+    shifted = y - y.mean(0)
+    variances, axes = torch.linalg.eigh(shifted.t() @ shifted / len(y))
     variance = float(variances[-1])
-    if variance <= max(least, torch.finfo(z.dtype).tiny):
-        return z.new_zeros(z.shape[1]), 0.0
-    plane = root @ axes[:, -1] / variance**0.5
+    if variance <= max(least, torch.finfo(y.dtype).tiny):
+        return y.new_zeros(y.shape[1]), 0.0
+    plane = axes[:, -1] / variance**0.5
     return plane * plane[plane.abs().argmax()].sign(), variance  # an axis has no sign: make the largest entry positive
 
 
@@ -95,7 +120,7 @@ def _midpoints(projections: Tensor, node: Tensor, sizes: Tensor) -> Tensor:
     return thresholds
 
 
-def _square_root(gram: Tensor) -> Tensor:
+def square_root(gram: Tensor) -> Tensor:
     """The symmetric R with R·R = gram."""
     values, axes = torch.linalg.eigh(gram)
     root: Tensor = (axes * values.clamp_min(0).sqrt()) @ axes.t()
