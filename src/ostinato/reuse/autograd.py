@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import torch
@@ -20,6 +21,17 @@ from ostinato.reuse.synchronise import sum_over_processes
 _PRODUCT_NUMBERS = 1 << 22  # held at a time (16 MiB of float32), or an eighth of X's if that is more
 
 _DENSE = 4  # above a share of 1/4 of all vectors, their gradients are taken from a product for all
+
+
+def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """`backward` in the precision of its tensors, also where it is called under autocast, as the forward pass is."""
+
+    @wraps(backward)
+    def run(ctx: Any, gradient: Tensor) -> Any:
+        with torch.autocast(gradient.device.type, enabled=False):
+            return backward(ctx, gradient)
+
+    return run
 
 
 class ReuseMatmul(torch.autograd.Function):
@@ -49,11 +61,12 @@ class ReuseMatmul(torch.autograd.Function):
         return recovered.view(-1, outputs)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    @_without_autocast
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         """Gradients of table, weights and hash; sums over clusters make them as cheap as the forward pass."""
         assignment, (weights, hash_vectors, thresholds) = _load(ctx)
         clusters, layout, outputs = assignment.clusters.ordered(), ctx.layout, weights.shape[1]
-        outer = gradients[0].reshape(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
+        outer = gradient.reshape(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
         matrices = weights.view(layout.slices, -1, outputs)
         centroids = assignment.centroids.view(layout.slices, -1, matrices.shape[1])
         weight_gradient, pulls = torch.empty_like(matrices), torch.empty_like(centroids)
@@ -88,13 +101,14 @@ class QuantiseVectors(torch.autograd.Function):
         return quantised
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    @_without_autocast
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         """Gradients of table and hash."""
         assignment, (hash_vectors, thresholds) = _load(ctx)
         if ctx.reuse.fixed:
-            return torch.zeros_like(gradients[0]), None, None, None, None
+            return torch.zeros_like(gradient), None, None, None, None
         layout: Layout = ctx.layout
-        outer: Tensor = gradients[0].contiguous()
+        outer: Tensor = gradient.contiguous()
         base, offset = layout.base(outer.device), layout.offset(outer.device)
         pulls = assignment.clusters.sums(outer, base, offset)
 

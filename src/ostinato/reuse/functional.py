@@ -37,6 +37,7 @@ def reuse_conv2d(
     counts: Tensor | None = None,
     training: bool = False,
     momentum: float | None = None,
+    synchronised: bool = False,
     stats: ReuseStats | None = None,
     cache: ResultCache | None = None,
     layer_name: str = "reuse_conv2d",
@@ -60,6 +61,8 @@ def reuse_conv2d(
         counts: (S or blocks, 2^H), with `centroids`.
         training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
         momentum: weight of this batch in that update; None accumulates.
+        synchronised: with `training`: form clusters over the batches of all processes of `torch.distributed` together,
+            as SyncBatchNorm does its statistics; all of them must call this.
         stats: its counts are added to, if given.
         cache: scope `across_batches` in evaluation: what earlier batches computed with the same weights and hash; None
             begins without. The result has no gradient.
@@ -78,7 +81,8 @@ def reuse_conv2d(
     check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
     check_rows(pattern, x.shape[0], *geometry.output_size(x.shape[2], x.shape[3]), layer_name)
     running = _running(centroids, counts, pattern, training, layer_name)
-    reuse = Reuse(pattern, training, running, momentum, stats)
+    together = synchronised and training and pattern.scope == "compiled"
+    reuse = Reuse(pattern, training, running, momentum, stats, together)
     compute = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
     product = multiply
     if pattern.scope == "across_batches" and not training:

@@ -66,7 +66,8 @@ def sample(total: int, pattern: Pattern, device: torch.device) -> Tensor:
     if total <= pattern.gradient_rows:
         return torch.arange(total, device=device)
     generator = torch.Generator().manual_seed(pattern.seed)
-    drawn: Tensor = torch.unique(torch.randint(total, (pattern.gradient_rows,), generator=generator))
+    numbers = torch.randint(total, (pattern.gradient_rows,), generator=generator, device=generator.device)
+    drawn: Tensor = torch.unique(numbers)
     return drawn.to(device)
 
 
