@@ -159,3 +159,48 @@ def test_state_dicts_load_strictly_into_a_freshly_converted_model():
     fresh.load_state_dict(reuse.state_dict(), strict=True)
     with torch.no_grad():
         assert torch.equal(fresh.eval()(X), reuse.eval()(X))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        (Pattern(8, 3, block_rows=65), r"'body\.1': blocks of 65 rows .* 64 output pixels of one image"),
+        (Pattern(8, 3, scope="batch", block_rows=129), r"'body\.1': .*129 rows.*128 output pixels of one batch of 2"),
+        (Pattern(8, 3, block_rows=2, row_order="b.oh.ow:9"), r"'body\.1': .*tiles of 9 in axis ow, which has 8"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_at_conversion_given_an_example(pattern, words):
+    model = network().train()
+    convert(model, {"body.1": pattern})  # what the input's size decides cannot be known without one
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(PatternError, match=words):
+        convert(model, {"stem": Pattern(9, 3), "body.1": pattern}, inplace=True, example_input=X)
+    assert not reuse_layers(model)
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_an_example_input_changes_nothing_else():
+    model = network()
+    pattern = Pattern(8, 3, block_rows=64, scope="compiled")
+    with_example, without = (convert(model, {"body.1": pattern}, example_input=x) for x in (X, None))
+    assert all(torch.equal(a, b) for a, b in zip(with_example.parameters(), without.parameters(), strict=True))
+    further = convert(with_example, {"stem": Pattern(9, 3)}, example_input=X)
+    assert list(reuse_layers(further)) == ["stem", "body.1"]
+
+
+def test_a_layer_that_does_not_run_on_the_example_is_refused():
+    model = network()
+    model.unused = nn.Conv2d(8, 8, 3)
+    with pytest.raises(ConversionError, match="'unused' does not run"):
+        convert(model, {"unused": Pattern(8, 3)}, example_input=X)
+
+
+@pytest.mark.parametrize("scope", ["image", "compiled", "across_batches"])
+def test_without_an_example_the_first_forward_pass_refuses_before_anything_changes(scope):
+    layer = convert(network().stem, Pattern(9, 3, scope=scope, block_rows=65)).train()
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    with pytest.raises(PatternError, match="65 rows do not fit"):
+        layer(X[:1])
+    assert all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
+    assert not layer._needs_filling

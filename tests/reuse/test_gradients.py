@@ -6,10 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_reuse import clustering_fields, conv_arguments, layers, tensors
 
-from ostinato.reuse import ConvGeometry, Pattern, bindec, im2col, project, reuse_conv2d
+from ostinato.reuse import ConvGeometry, Pattern, bindec, im2col, reuse_conv2d
 from ostinato.reuse import hash_gradient as estimators
 from ostinato.reuse.assignment import Reuse, assign
+from ostinato.reuse.by_slice import BySlice
 from ostinato.reuse.hash_gradient import Clustered, projection_gradient
+from ostinato.reuse.hash_sample import sample
+from ostinato.reuse.layout import Layout
 from ostinato.reuse.views import whole_slices
 
 SCOPES = ("image", "batch", "compiled")
@@ -139,11 +142,16 @@ def clustered(seed, pattern, rows=30):
     columns = torch.randn(1, rows, groups * pattern.length, generator=generator, dtype=torch.float64)
     hash_vectors = torch.randn(groups, pattern.length, pattern.hashes, generator=generator, dtype=torch.float64)
     thresholds = 0.2 * torch.randn(groups, pattern.hashes, generator=generator, dtype=torch.float64)
-    assignment = assign(columns, hash_vectors, thresholds, Reuse(pattern))
     flat = columns.reshape(-1, pattern.length)
+    layout = Layout(1, rows, groups)
+    assignment = assign(flat, hash_vectors, thresholds, Reuse(pattern), layout, learns=True)
+    drawn, clusters = assignment.sample, assignment.clusters
     outer = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
-    sums = torch.zeros_like(assignment.centroids).index_add_(0, assignment.clusters.index, outer)
-    return Clustered(flat, assignment, sums, lambda q: outer[q], groups), outer
+    sums = clusters.sums(outer, layout.base(outer.device), layout.offset(outer.device))
+    own = outer[drawn.units * groups + drawn.slices]
+    state = Clustered(drawn, BySlice.of(drawn.slices, groups), clusters, assignment.centroids, sums, own)
+    projections = torch.einsum("ad,adh->ah", drawn.rows, hash_vectors[drawn.slices]) - thresholds[drawn.slices]
+    return state, projections
 
 
 def loss(rows, keys, outer):
@@ -159,66 +167,56 @@ def loss(rows, keys, outer):
 def test_flip_changes_are_the_losses_of_flipped_bits(seed, hashes):
     """Brute force: flip one bit of one vector, cluster anew, compare losses. Includes empty and lone clusters."""
     pattern = Pattern(3, hashes, scope="batch")
-    state, outer = clustered(seed, pattern)
-    keys, everything = state.assignment.keys, torch.arange(len(state.rows))
-    kernel = torch.ones(len(everything), hashes, dtype=torch.float64)
-    found = estimators._flip_changes(state, everything, kernel, moves_centroids=True)
-    before = loss(state.rows, keys, outer)
+    state, projections = clustered(seed, pattern)
+    rows, outer, keys = state.sample.rows, state.row_gradients, state.keys(state.home())
+    found = estimators._flip_changes(state, torch.ones_like(projections), moves_centroids=True)
+    before = loss(rows, keys, outer)
     for r in range(len(keys)):
         for h in range(hashes):
             bit = 1 << (hashes - 1 - h)
             flipped = keys.clone()
             flipped[r] ^= bit
-            change = loss(state.rows, flipped, outer) - before
+            change = loss(rows, flipped, outer) - before
             sign = -1 if keys[r] & bit else 1
             assert found[r, h].item() == pytest.approx(sign * change, abs=1e-9)
 
 
 def test_straight_through_moves_one_vector_and_no_centroid():
     pattern = Pattern(3, 2, scope="batch")
-    state, outer = clustered(3, pattern)
-    everything = torch.arange(len(state.rows))
-    found = estimators._flip_changes(state, everything, torch.ones(len(everything), 2).double(), moves_centroids=False)
-    clusters, centroids = state.assignment.clusters, state.assignment.centroids
-    position = {key: c for c, key in enumerate(clusters.keys.tolist())}
-    for r, key in enumerate(state.assignment.keys.tolist()):
+    state, projections = clustered(3, pattern)
+    found = estimators._flip_changes(state, torch.ones_like(projections), moves_centroids=False)
+    rows, centroids, keys = state.sample.rows, state.centroids, state.keys(state.home()).tolist()
+    mean = {key: rows[[k == key for k in keys]].mean(0) for key in keys}
+    for r, key in enumerate(keys):
         for h in range(2):
-            other = position.get(key ^ (2 >> h))
-            target = state.rows[r] if other is None else centroids[other]
-            change = float(outer[r] @ (target - centroids[clusters.index[r]]))
+            target = mean.get(key ^ (2 >> h), rows[r])
+            change = float(state.row_gradients[r] @ (target - centroids[state.home()[r]]))
             assert found[r, h].item() == pytest.approx(-change if key & (2 >> h) else change, abs=1e-12)
 
 
 def test_flip_kernel_has_unit_area_over_a_bit():
     """Σ kernel·Δp over a sweep of projections is the bit's whole step."""
     pattern = Pattern(1, 1, scope="batch", sharing="layer")
-    columns = torch.linspace(-1, 1, 4001, dtype=torch.float64).view(1, -1, 1)
-    one, zero = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
-    assignment = assign(columns, one, zero, Reuse(pattern))
-    state = Clustered(columns.view(-1, 1), assignment, torch.zeros(2, 1).double(), lambda q: columns[0, q], 1)
-    everything = torch.arange(len(columns[0]))
+    projections = torch.linspace(-1, 1, 4001, dtype=torch.float64).unsqueeze(1)
+    deviation = projections.std(0, unbiased=False).expand(4001, 1)
     for smoothing in (estimators._flip_kernel, estimators._window_kernel):
-        kernel = smoothing(state, everything, pattern)
+        kernel = smoothing(projections, deviation, pattern)
         assert float(kernel.sum() * 2 / 4000) == pytest.approx(1.0, rel=0.01)
-        assert float(kernel[assignment.projections.abs() > 0.5].sum()) == 0
+        assert float(kernel[projections.abs() > 0.5].sum()) == 0
 
 
 @pytest.mark.parametrize("gradient", ["flip", "straight-through"])
 def test_sampling_is_deterministic_and_unbiased_in_scale(gradient):
     pattern = Pattern(3, 2, scope="batch", gradient=gradient, window=3.0, flip_slope=2.0)
-    state, _ = clustered(5, pattern, rows=4000)
-    active, full = projection_gradient(state, pattern)
     few = with_fields(pattern, gradient_rows=2000)
-    drawn = estimators._sample(state, few)
-    sample, part = projection_gradient(state, few)
-    again, part_again = projection_gradient(state, few)
-    assert 1000 < len(drawn) <= 2000 < len(active)
-    assert set(sample.tolist()) <= set(drawn.tolist())
-    assert torch.equal(sample, again)
-    assert torch.equal(part, part_again)
-    lookup = {int(a): row for a, row in zip(active, full, strict=True)}
-    for a, row in list(zip(sample, part, strict=True))[:50]:
-        torch.testing.assert_close(row, lookup[int(a)] * len(state.rows) / len(drawn))
+    (state, projections), (part, drawn_projections) = clustered(5, pattern, rows=4000), clustered(5, few, rows=4000)
+    full, found = projection_gradient(state, projections, pattern), projection_gradient(part, drawn_projections, few)
+    numbers, drawn = (v.sample.units * 2 + v.sample.slices for v in (state, part))
+    assert 1000 < len(drawn) <= 2000 < len(numbers)
+    assert torch.equal(drawn.sort().values, sample(8000, few, drawn.device))
+    assert torch.equal(found, projection_gradient(part, drawn_projections, few))
+    row = torch.empty_like(numbers).index_copy_(0, numbers, torch.arange(len(numbers)))[drawn]
+    torch.testing.assert_close(found, full[row] * len(numbers) / len(drawn))
 
 
 @pytest.mark.parametrize("gradient", ["flip", "straight-through", "trec"])
@@ -233,20 +231,19 @@ def test_hash_gradients_are_the_projections_gradients_through_the_projection(gra
     captured = {}
     original = estimators.projection_gradient
 
-    def spy(state, pattern):
-        captured["rows"], captured["dp"] = state.rows, original(state, pattern)
+    def spy(state, projections, pattern):
+        captured["sample"], captured["dp"] = state.sample, original(state, projections, pattern)
         return captured["dp"]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ostinato.reuse.autograd.projection_gradient", spy)
+        patch.setattr("ostinato.reuse.hash_gradient.projection_gradient", spy)
         y = reuse_conv2d(x, weight, bias, hash_vectors, thresholds, pattern, training=True)
         found = torch.autograd.grad(y.square().sum(), (hash_vectors, thresholds))
-    active, dp = captured["dp"]
+    drawn, dp = captured["sample"], captured["dp"]
     assert dp.abs().sum() > 0
-    outer = torch.zeros(len(captured["rows"]), pattern.hashes, dtype=torch.float64).index_add_(0, active, dp)
-    expected = torch.autograd.grad(
-        (project(captured["rows"], hash_vectors, thresholds) * outer).sum(), (hash_vectors, thresholds)
-    )
+    group = drawn.slices % len(hash_vectors)
+    projections = torch.einsum("ad,adh->ah", drawn.rows, hash_vectors[group]) - thresholds[group]
+    expected = torch.autograd.grad((projections * dp).sum(), (hash_vectors, thresholds))
     for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs)
 

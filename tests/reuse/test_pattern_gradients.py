@@ -9,7 +9,7 @@ from test_gradients import RELAXATIONS, soft_average, with_fields
 
 from ostinato.reuse import ConvGeometry, Pattern, quantised_columns, reuse_conv2d, weight_matrix
 from ostinato.reuse.assignment import Reuse
-from ostinato.reuse.autograd import QuantiseVectors, ReuseMatmul
+from ostinato.reuse.autograd import multiply, quantise
 
 
 @settings(max_examples=40, deadline=None)
@@ -69,7 +69,7 @@ def test_a_blocks_hash_learns_as_a_long_vectors_does(gradient):
         for leaf in leaves:
             leaf.requires_grad_()
         one = Reuse(with_fields(pattern, block_rows=b, length=length))
-        y = ReuseMatmul.apply(*leaves, one).reshape(1, 40, 4)
+        y = multiply(*leaves, one).reshape(1, 40, 4)
         gradients.append(torch.autograd.grad((y * probe).sum(), [leaves[0], leaves[2], leaves[3]]))
     for mine, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, theirs)
@@ -85,7 +85,7 @@ def test_trec_with_angular_similarity_is_the_dense_relaxation_of_normalised_vect
 
     rows, hash_vectors, thresholds, probe = normal(30, 4), normal(1, 4, 3), 0.2 * normal(1, 3), normal(30, 4)
     leaves = [t.requires_grad_() for t in (rows, hash_vectors, thresholds)]
-    quantised = QuantiseVectors.apply(rows[None], hash_vectors, thresholds, Reuse(pattern))[0]
+    quantised = quantise(rows[None], hash_vectors, thresholds, Reuse(pattern))[0]
     found = torch.autograd.grad((quantised * probe).sum(), leaves)
     seen = rows / rows.norm(dim=1, keepdim=True)
     soft, member, sizes = soft_average(seen, hash_vectors[0], thresholds[0], pattern)

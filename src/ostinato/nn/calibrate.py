@@ -120,7 +120,7 @@ def _sample_vectors(inputs: list[Tensor], layer: ReuseConv2d) -> Tensor:
     samples = []
     for x in inputs:
         vectors = hashed_vectors(x, layer.geometry, layer.pattern).reshape(-1, groups, size)
-        chosen = torch.randperm(len(vectors), generator=generator)[:wanted]
+        chosen = torch.randperm(len(vectors), generator=generator, device=generator.device)[:wanted]
         samples.append(vectors[chosen.to(vectors.device)])
     return torch.cat(samples)
 

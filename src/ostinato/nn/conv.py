@@ -21,6 +21,7 @@ from ostinato.reuse import (
     reuse_conv2d,
 )
 from ostinato.reuse.functional import cluster_ids
+from ostinato.reuse.synchronise import several_processes
 
 
 def refusal(conv: nn.Conv2d) -> str | None:
@@ -66,6 +67,9 @@ class ReuseConv2d(nn.Module):
 
     In scope `across_batches`, evaluation keeps results in `cache`, which is no part of the state dictionary. It forgets
     them in training and when weights or hashes have changed; `reset_cache` makes it forget at will.
+
+    In a training by several processes (`torch.distributed`, `DistributedDataParallel`), compiled scope forms clusters
+    over the batches of all of them, as SyncBatchNorm does its statistics: they have the same centroids and counts.
 
     In evaluation without gradients, and under `torch.export`, the forward pass is one operator,
     `torch.ops.ostinato.reuse_conv2d` (except with such a cache).
@@ -168,18 +172,21 @@ class ReuseConv2d(nn.Module):
                 x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.centroids, self.centroid_counts,
                 self._pattern_text, self.geometry, self.layer_name,
             )  # fmt: skip
+        y: Tensor = self._differentiable(x)
         if self.training:
             self._needs_filling = self.pattern.scope == "compiled"
-        return self._differentiable(x)
+        return y
 
+    # Clusters are as many as the data have: torch.compile runs this part as it is.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _differentiable(self, x: Tensor) -> Tensor:
         g = self.geometry
         return reuse_conv2d(
             x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.pattern,
             stride=g.stride, padding=g.padding, dilation=g.dilation,
             centroids=self.centroids, counts=self.centroid_counts,
-            training=self.training, momentum=self.pattern.momentum, stats=self.recorder, cache=self._valid_cache(),
-            layer_name=self.layer_name,
+            training=self.training, momentum=self.pattern.momentum, synchronised=several_processes(),
+            stats=self.recorder, cache=self._valid_cache(), layer_name=self.layer_name,
         )  # fmt: skip
 
     def reset_cache(self) -> None:
@@ -234,10 +241,10 @@ class ReuseConv2d(nn.Module):
             self.centroids.copy_(filled)
         self._needs_filling = False
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _prepare(self) -> None:
         """What must hold before a forward pass: hashes fitted if they are to be, centroids of all ids in evaluation."""
-        unfitted = bool(self.hash_vectors.any()) and not bool(self.thresholds.any())  # a tree may be all zeros
-        if not self._ran and self.pattern.init != "random" and unfitted:
+        if not self._ran and self.pattern.init != "random" and self._unfitted():
             warnings.warn(
                 f"layer '{self.layer_name}' runs with random hashes: init={self.pattern.init!r} is fitted to images by "
                 "ostinato.calibrate, which was not called",
@@ -248,6 +255,10 @@ class ReuseConv2d(nn.Module):
             assert self.centroid_counts is not None
             if self._needs_filling or not bool(self.centroid_counts.any()):
                 self.fill_centroids()
+
+    def _unfitted(self) -> bool:
+        """Whether hashes are the random ones, which have no thresholds; a tree may be all zeros."""
+        return bool(self.hash_vectors.any()) and not bool(self.thresholds.any())
 
     def train(self, mode: bool = True) -> ReuseConv2d:
         """Training forms clusters and updates centroids; evaluation looks centroids up (as BatchNorm)."""

@@ -7,12 +7,14 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ostinato.errors import ConversionError
 from ostinato.nn.conv import ReuseConv2d, refusal
 from ostinato.nn.stem import TransformStem
 from ostinato.reuse import Pattern, StemPattern
+from ostinato.reuse.pattern_rules import check_rows
 
 _ROOT = "(model)"  # the name of a model that is itself one convolution
 _OTHER_CONVOLUTIONS = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -23,6 +25,7 @@ def convert(
     patterns: Mapping[str, Pattern | StemPattern] | Pattern,
     filter_fn: Callable[[str, nn.Conv2d], bool] | None = None,
     inplace: bool = False,
+    example_input: Tensor | None = None,
 ) -> nn.Module:
     """The model with reuse layers in place of the named convolutions, weights kept.
 
@@ -32,12 +35,16 @@ def convert(
             can be reused.
         filter_fn: with one pattern: which convolutions, by (name, convolution), to convert.
         inplace: change `model` itself rather than a deep copy. A refused conversion changes nothing either way.
+        example_input: images (B, C, H, W) as the model will see them. The conventional model runs on them once, in
+            evaluation mode, so that blocks or tiles of rows that are larger than a layer's output are refused here
+            and not at the first forward pass.
 
     Returns:
         The converted model; `conversion_report` says what was converted and what was left and why.
 
     Raises:
-        ConversionError: for an unknown layer name, or one that is no convolution that can be reused.
+        ConversionError: for an unknown layer name, or one that is no convolution that can be reused; with
+            `example_input`, for a layer that does not run.
         PatternError: if a pattern cannot apply to its layer.
         ModelError: if a layer's weights are not finite.
     """
@@ -61,6 +68,9 @@ def convert(
             replacements[conv] = TransformStem.from_conv(conv, pattern, name)
         else:
             replacements[conv] = ReuseConv2d.from_conv(conv, pattern, name)
+    if example_input is not None:
+        of_rows = {name: pattern for name, pattern in chosen.items() if isinstance(pattern, Pattern)}
+        _check_outputs(model, of_rows, example_input)
     return _exchange(target, replacements)
 
 
@@ -119,6 +129,28 @@ def _find(model: nn.Module, name: str) -> nn.Conv2d:
     close = difflib.get_close_matches(name, convolutions, n=3, cutoff=0.3)
     known = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"it has {', '.join(convolutions)}"
     raise ConversionError(f"the model has no layer '{name}'; {known}")
+
+
+@torch.no_grad()
+def _check_outputs(model: nn.Module, patterns: Mapping[str, Pattern], images: Tensor) -> None:
+    """Refuse patterns whose blocks or tiles of rows do not fit into what their layers make of `images`."""
+    conventional = revert(model).eval()
+    shapes: dict[nn.Module, list[torch.Size]] = {}
+    handles = [
+        module.register_forward_hook(lambda m, _args, y: shapes.setdefault(m, []).append(y.shape))
+        for module in _convolutions(conventional).values()
+    ]
+    try:
+        conventional(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, pattern in patterns.items():
+        runs = shapes.get(_find(conventional, name))
+        if not runs:
+            raise ConversionError(f"layer '{name}' does not run when the model gets example_input")
+        for batch, _, rows, cols in runs:
+            check_rows(pattern, batch, rows, cols, name)
 
 
 def _exchange(model: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Module:

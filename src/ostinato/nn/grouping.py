@@ -68,7 +68,7 @@ def group_channels(
             assert isinstance(path, ChannelPath)
             assert isinstance(layer.weight, Tensor)
             pixels = _sampled_pixels(target, layer, images, batch_size, pattern.seed)
-            path.permute(target, channel_grouping(pixels, layer.weight, pattern.length))
+            path.permute(target, channel_grouping(pixels, layer.weight, pattern.length, pattern.hashes))
             done[path.producer] = name
         report.append(ChannelGrouping(name, reason is None, reason or f"folded into '{path.producer}'"))  # type: ignore[union-attr]
     return target, report

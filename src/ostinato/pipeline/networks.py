@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -98,7 +97,8 @@ def reuse_network(
     done = folder / "finished"
     if done.exists():
         return load_network(folder / MODEL_FILE)[0]
-    network = convert(copy.deepcopy(conventional), dict(method.patterns))
+    example = calibration_images(dataset, 1, config.seed)
+    network = convert(conventional, dict(method.patterns), example_input=example)
     say("calibrating: hashes, centroids" + (", closed-form refit" if method.refit else ""))
     calibrate(network, calibration_images(dataset, config.calibration_images, config.seed), refit=method.refit)
     meta = {

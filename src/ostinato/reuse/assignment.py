@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ostinato.reuse.clustering import Clusters, cluster_means, compact, flat_keys
-from ostinato.reuse.hashing import hash_rows, unit_length
+from ostinato.reuse.clustering import Clusters, Slots, number_slots
+from ostinato.reuse.hash_sample import HashSample, draw
+from ostinato.reuse.hashing import hash_rows, pack_bits, project_table, tree_ids, unit_length
+from ostinato.reuse.layout import Layout, small_ints
 from ostinato.reuse.panel_clustering import panel_ids
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.running import RunningCentroids
+from ostinato.reuse.synchronise import sum_over_processes
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Reuse:
         running: the compiled scope's statistics.
         momentum: of the update; None accumulates.
         stats: added to, if given.
+        synchronised: whether compiled scope's clusters are those of all processes' batches together.
     """
 
     pattern: Pattern
@@ -66,6 +70,7 @@ class Reuse:
     running: RunningCentroids | None = None
     momentum: float | None = None
     stats: ReuseStats | None = None
+    synchronised: bool = False
 
     @property
     def fixed(self) -> bool:
@@ -78,46 +83,102 @@ class Assignment:
     """The clusters of all vectors, and what led to them.
 
     Attributes:
-        projections: (R, H), v_h·x − θ_h; (R, 0) for a tree, which does not learn.
-        keys: (R,), panel << bits | id.
-        clusters: of the keys.
-        centroids: (C, b·L).
+        clusters: in slots, equally many for each slice.
+        centroids: (C, b·L), zeros in empty slots.
+        sample: the vectors that can have a hash gradient, if one was asked for.
     """
 
-    projections: Tensor
-    keys: Tensor
-    clusters: Clusters
+    clusters: Slots
     centroids: Tensor
+    sample: HashSample | None = None
 
 
-def assign(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Assignment:
-    """Cluster the blocks of `columns` (B, P, S·D) by their ids; updates running centroids and statistics."""
-    pattern, bits = reuse.pattern, reuse.pattern.id_bits
-    batch, _, width = columns.shape
-    size = hash_vectors.shape[1]
-    slices = width // size
-    rows = columns.reshape(-1, size)
-    ids, projections = block_ids(columns, hash_vectors, thresholds, pattern)
-    keys = flat_keys(ids, batch, slices, bits, pattern.own_panels)
-    clusters = compact(keys, (slices * (batch if pattern.own_panels else 1)) << bits)
+def assign(
+    table: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, layout: Layout, learns: bool = False
+) -> Assignment:
+    """Cluster the vectors of `table` (T, D) by their ids; updates running centroids and statistics.
+
+    Args:
+        table: the values, see `Layout`.
+        hash_vectors: (G, D, P).
+        thresholds: (G, P).
+        reuse: what to do.
+        layout: where the vectors are.
+        learns: whether the hash will be asked for gradients.
+    """
+    pattern = reuse.pattern
+    ids, sample = _identify(table, hash_vectors, thresholds, reuse, layout, learns)
+    panels = layout.panels if pattern.own_panels else 1
+    per_slice = panels << pattern.id_bits
+    numbers = small_ints(layout.slices * per_slice)
+    first = torch.arange(layout.slices * panels, dtype=numbers, device=table.device) << pattern.id_bits
+    keys = torch.add(ids.view(layout.slices, panels, -1).to(numbers), first.view(layout.slices, panels, 1))
+    # With fewer slots than vectors, all can have one; processes can add up their clusters only where slots are keys.
+    most = per_slice if reuse.synchronised else layout.vectors_per_slice
+    clusters = number_slots(keys.view(layout.slices, -1), per_slice, most, not reuse.fixed)
+    if reuse.fixed:
+        centroids = _looked_up(clusters, reuse, table)
+    else:
+        clusters, centroids = _formed(clusters, reuse, table, layout)
+    if reuse.stats is not None:
+        _count(clusters, reuse, layout)
+    return Assignment(clusters, centroids, sample)
+
+
+def _identify(
+    table: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, layout: Layout, learns: bool
+) -> tuple[Tensor, HashSample | None]:
+    """Ids (S, N), integers of any kind, and the vectors that have a part in the hash's gradient."""
+    pattern = reuse.pattern
+    rows = unit_length(table) if pattern.similarity == "angular" else table
+    if not pattern.planes:
+        ids = panel_ids(rows, layout.panels, layout.units, pattern)
+        return ids.view(-1, layout.slices).t().contiguous(), None
+    if pattern.clustering == "tree":
+        ids = tree_ids(rows, hash_vectors, thresholds)
+        return layout.spread(ids.view(-1, layout.blocks).t().unsqueeze(1)), None
+    projections = project_table(rows, hash_vectors, thresholds, layout)
+    ids = layout.spread(pack_bits(projections))
+    return ids, draw(projections, table, len(hash_vectors), pattern, layout) if learns else None
+
+
+def _looked_up(clusters: Slots, reuse: Reuse, table: Tensor) -> Tensor:
+    assert reuse.running is not None
+    centroids = reuse.running.centroids.flatten(0, 1)
+    if clusters.keys is not None:
+        centroids = centroids.index_select(0, clusters.keys.clamp_min(0))
+    return centroids.to(table.dtype)
+
+
+def _formed(clusters: Slots, reuse: Reuse, table: Tensor, layout: Layout) -> tuple[Slots, Tensor]:
+    """The clusters, with all processes' sizes, and their centroids, which running centroids take in."""
+    sums = clusters.sums(table, layout.base(table.device), layout.offset(table.device))
+    if reuse.synchronised:
+        both = sum_over_processes(torch.cat([sums, clusters.sizes.to(sums.dtype).unsqueeze(1)], 1))
+        sums, sizes = both[:, :-1].contiguous(), both[:, -1].round().long()
+        clusters = replace(clusters, sizes=sizes)
+    means = sums.div_(clusters.sizes.clamp_min(1).to(sums.dtype).unsqueeze(1))
+    if reuse.running is not None:
+        formed = clusters.sizes.nonzero().squeeze(1)
+        keys = formed if clusters.keys is None else clusters.keys.index_select(0, formed)
+        reuse.running.update(Clusters(formed, keys, clusters.sizes[formed]), means[formed], reuse.momentum)
+    return clusters, means
+
+
+def _count(clusters: Slots, reuse: Reuse, layout: Layout) -> None:
+    assert reuse.stats is not None
     unseen = 0
     if reuse.fixed:
         assert reuse.running is not None
-        centroids = reuse.running.centroids.view(-1, size)[clusters.keys].to(columns.dtype)
-        if reuse.stats is not None:
-            never = reuse.running.counts.view(-1)[clusters.keys] <= 0
-            unseen = int(clusters.sizes[never].sum())
-    else:
-        centroids = cluster_means(rows, clusters)
-        if reuse.running is not None:
-            reuse.running.update(clusters, centroids, reuse.momentum)
-    if reuse.stats is not None:
-        reuse.stats.add(len(keys), len(clusters), unseen)
-    return Assignment(projections, keys, clusters, centroids)
+        counts = reuse.running.counts.reshape(-1)
+        if clusters.keys is not None:
+            counts = counts.index_select(0, clusters.keys.clamp_min(0))
+        unseen = int(clusters.sizes[counts <= 0].sum())
+    reuse.stats.add(layout.vectors, int((clusters.sizes > 0).sum()), unseen)
 
 
 def block_ids(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor]:
-    """Ids (R,) int64 of the blocks of `columns` (B, P, S·D), and the projections that a learning hash needs."""
+    """Ids (R,) int64 of the blocks of `columns` (B, P, S·D), and their projections (R, H), or (R, 0)."""
     rows = columns.reshape(-1, hash_vectors.shape[1])
     if pattern.similarity == "angular":
         rows = unit_length(rows)

@@ -2,173 +2,234 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ostinato.reuse.assignment import Assignment, Reuse, assign, slice_bounds
-from ostinato.reuse.clustering import Clusters, sum_by_cluster
-from ostinato.reuse.hash_gradient import Clustered, projection_gradient
+from ostinato.reuse.assignment import Assignment, Reuse, assign
+from ostinato.reuse.by_slice import BySlice
+from ostinato.reuse.clustering import Slots
+from ostinato.reuse.hash_gradient import Clustered, hash_gradients
+from ostinato.reuse.hash_sample import HashSample
+from ostinato.reuse.layout import Layout
+from ostinato.reuse.synchronise import sum_over_processes
 
-# ctx is torch's FunctionCtx, which has no type that mypy could use; tensors saved on it keep this order.
-_Saved = tuple[Tensor, ...]
+_PRODUCT_NUMBERS = 1 << 22  # held at a time (16 MiB of float32), or an eighth of X's if that is more
 
-
-def _save(ctx: Any, assignment: Assignment, reuse: Reuse, *tensors: Tensor) -> None:
-    clusters = assignment.clusters
-    ctx.reuse = reuse
-    ctx.save_for_backward(
-        assignment.projections, assignment.keys, clusters.index, clusters.keys, clusters.sizes,
-        assignment.centroids, *tensors,
-    )  # fmt: skip
+_DENSE = 4  # above a share of 1/4 of all vectors, their gradients are taken from a product for all
 
 
-def _load(ctx: Any) -> tuple[Assignment, _Saved]:
-    projections, keys, index, cluster_keys, sizes, centroids, *tensors = ctx.saved_tensors
-    return Assignment(projections, keys, Clusters(index, cluster_keys, sizes), centroids), tuple(tensors)
+def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """`backward` in the precision of its tensors, also where it is called under autocast, as the forward pass is."""
 
+    @wraps(backward)
+    def run(ctx: Any, gradient: Tensor) -> Any:
+        with torch.autocast(gradient.device.type, enabled=False):
+            return backward(ctx, gradient)
 
-def _hash_gradients(
-    ctx: Any, state: Clustered, hash_vectors: Tensor, input_gradient: Tensor | None
-) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of hash vectors (G, L, H) and thresholds (G, H).
-
-    Under TREC's relaxation the input has a gradient through its projections too, which is added in place to
-    `input_gradient` (R, L). The other estimators hold ids fixed there: the derivative that exists almost everywhere.
-    """
-    reuse: Reuse = ctx.reuse
-    through = input_gradient if reuse.pattern.gradient == "trec" else None
-    wanted = ctx.needs_input_grad[-3] or ctx.needs_input_grad[-2] or through is not None
-    if reuse.fixed or reuse.pattern.gradient == "frozen" or not wanted:
-        return None, None
-    active, gradient = projection_gradient(state, reuse.pattern)
-    hashed, norms = state.rows[active], None
-    if reuse.pattern.similarity == "angular":
-        norms = torch.linalg.vector_norm(hashed, dim=1, keepdim=True).clamp_min(torch.finfo(hashed.dtype).tiny)
-        hashed = hashed / norms
-    vectors, thresholds = torch.zeros_like(hash_vectors), hash_vectors.new_zeros(state.groups, gradient.shape[1])
-    group = active % state.groups
-    order = torch.argsort(group, stable=True)
-    ends = torch.cumsum(torch.bincount(group, minlength=state.groups), 0).tolist()
-    for g, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        mine = order[start:end]
-        vectors[g] = hashed[mine].t() @ gradient[mine]
-        thresholds[g] = -gradient[mine].sum(0)
-        if through is not None:
-            pulled = gradient[mine] @ hash_vectors[g].t()
-            if norms is not None:  # through x/‖x‖: what is along x does not count
-                pulled = (pulled - hashed[mine] * (hashed[mine] * pulled).sum(1, keepdim=True)) / norms[mine]
-            through.index_add_(0, active[mine], pulled)
-    return vectors, thresholds
+    return run
 
 
 class ReuseMatmul(torch.autograd.Function):
     """Y = X̂·W with one product per centroid and slice (TREC §3.1), summed by an embedding bag.
 
-    Arguments (B, P, S·b·L) blocks, (S·L, M) weights, hash vectors, thresholds, Reuse; gives (B, P·b, M). A centroid has
+    Arguments (T, b·L) table, (S·L, M) weights, hash vectors, thresholds, Reuse, Layout; gives (N·b, M). A centroid has
     b rows of L, and its product b rows of M.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse
+        ctx: Any, table: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, layout: Layout
     ) -> Tensor:
         """Cluster, multiply each centroid once, sum the products that each row reuses."""
-        batch, block, outputs = columns.shape[0], reuse.pattern.block_rows, weights.shape[1]
-        slices = columns.shape[2] // hash_vectors.shape[1]
-        length = hash_vectors.shape[1] // block
-        assignment = assign(columns, hash_vectors, thresholds, reuse)
-        clusters, centroids = assignment.clusters, assignment.centroids.view(-1, length)
-        panels = batch if reuse.pattern.own_panels else 1
-        ctx.bounds = [block * v for v in slice_bounds(clusters.keys, panels, slices, reuse.pattern.id_bits)]
-        products = columns.new_empty(len(clusters) * block, outputs)
-        for s, (start, end) in enumerate(zip(ctx.bounds[:-1], ctx.bounds[1:], strict=True)):
-            torch.mm(centroids[start:end], weights[s * length : (s + 1) * length], out=products[start:end])
-        _save(ctx, assignment, reuse, columns, weights, hash_vectors)
-        summed = F.embedding_bag(clusters.index.view(-1, slices), products.view(len(clusters), -1), mode="sum")
-        return summed.view(batch, -1, outputs)
+        ctx.reuse, ctx.layout = reuse, layout
+        assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 2, reuse))
+        _save(ctx, assignment, weights, hash_vectors, thresholds)
+        clusters, outputs = assignment.clusters, weights.shape[1]
+        matrices = weights.detach().view(layout.slices, -1, outputs)
+        centroids = assignment.centroids.view(layout.slices, -1, matrices.shape[1])
+        width = reuse.pattern.block_rows * outputs
+        recovered = table.new_zeros(layout.vectors_per_slice, width)
+        for part in _parts(clusters, layout, width, table.shape[1]):
+            products = torch.bmm(centroids[part], matrices[part]).view(-1, width)
+            bags = (clusters.index[part] - part.start * clusters.per_slice).t().contiguous()
+            recovered += F.embedding_bag(bags, products, mode="sum")
+        return recovered.view(-1, outputs)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """Gradients of columns, weights and hash; sums over clusters make them as cheap as the forward pass."""
-        assignment, (columns, weights, hash_vectors) = _load(ctx)
-        clusters, size = assignment.clusters, hash_vectors.shape[1]
-        block, outputs, slices = ctx.reuse.pattern.block_rows, weights.shape[1], columns.shape[2] // size
-        length = size // block
-        outer = gradients[0].reshape(-1, block * outputs)
-        index = clusters.index.view(-1, slices).t().contiguous()
-        weight_gradient = torch.empty_like(weights)
-        centroids = assignment.centroids.view(-1, length)
-        centroid_gradients = torch.empty_like(centroids)
-        for s, (start, end) in enumerate(zip(ctx.bounds[:-1], ctx.bounds[1:], strict=True)):
-            panel = slice(s * length, (s + 1) * length)
-            summed = sum_by_cluster(outer, index[s] - start // block, (end - start) // block).view(-1, outputs)
-            torch.mm(summed, weights[panel].t(), out=centroid_gradients[start:end])
-            weight_gradient[panel] = centroids[start:end].t() @ summed
-        centroid_gradients = centroid_gradients.view(-1, size)
-        through = _input_gradient(ctx, assignment, centroid_gradients)
-        lookup = _row_gradients(outer, weights, slices, size, block)
-        state = Clustered(columns.reshape(-1, size), assignment, centroid_gradients, lookup, hash_vectors.shape[0])
-        vectors, thresholds = _hash_gradients(ctx, state, hash_vectors, through)
-        return None if through is None else through.view_as(columns), weight_gradient, vectors, thresholds, None
+    @_without_autocast
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """Gradients of table, weights and hash; sums over clusters make them as cheap as the forward pass."""
+        assignment, (weights, hash_vectors, thresholds) = _load(ctx)
+        clusters, layout, outputs = assignment.clusters.ordered(), ctx.layout, weights.shape[1]
+        outer = gradient.reshape(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
+        matrices = weights.view(layout.slices, -1, outputs)
+        centroids = assignment.centroids.view(layout.slices, -1, matrices.shape[1])
+        weight_gradient, pulls = torch.empty_like(matrices), torch.empty_like(centroids)
+        for part in _parts(clusters, layout, outer.shape[1], assignment.centroids.shape[1]):
+            summed = clusters.sums_of_units(outer, part).view(part.stop - part.start, -1, outputs)
+            torch.bmm(summed, matrices[part].transpose(1, 2), out=pulls[part])
+            torch.bmm(centroids[part].transpose(1, 2), summed, out=weight_gradient[part])
+
+        def own(sample: HashSample, places: BySlice) -> Tensor:
+            return _product_gradients(sample, places, outer, matrices)
+
+        pulls = pulls.view(len(clusters), -1)
+        through, vectors, offsets = _table_and_hash(ctx, assignment, pulls, own, hash_vectors, thresholds)
+        return through, weight_gradient.view_as(weights), vectors, offsets, None, None
 
 
 class QuantiseVectors(torch.autograd.Function):
     """X̂: every vector replaced by its centroid.
 
-    Arguments (B, P, S·L) columns, hash vectors, thresholds, Reuse; gives (B, P, S·L).
+    Arguments (T, D) table of a plain `Layout`, hash vectors, thresholds, Reuse, Layout; gives (T, D).
     """
 
     @staticmethod
-    def forward(ctx: Any, columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
+    def forward(
+        ctx: Any, table: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, layout: Layout
+    ) -> Tensor:
         """Cluster, and give every vector its centroid."""
-        assignment = assign(columns, hash_vectors, thresholds, reuse)
-        _save(ctx, assignment, reuse, columns, hash_vectors)
-        return assignment.centroids.index_select(0, assignment.clusters.index).view(columns.shape)
+        ctx.reuse, ctx.layout = reuse, layout
+        assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 1, reuse))
+        _save(ctx, assignment, hash_vectors, thresholds)
+        quantised: Tensor = layout.gather_back(assignment.centroids, assignment.clusters.index)
+        return quantised
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """Gradients of columns and hash."""
-        assignment, (columns, hash_vectors) = _load(ctx)
-        length = hash_vectors.shape[1]
-        outer = gradients[0].reshape(-1, length)
-        clusters = assignment.clusters
-        centroid_gradients = sum_by_cluster(outer, clusters.index, len(clusters))
-        through = _input_gradient(ctx, assignment, centroid_gradients)
-        state = Clustered(
-            columns.reshape(-1, length), assignment, centroid_gradients, lambda q: outer[q], hash_vectors.shape[0]
-        )
-        vectors, thresholds = _hash_gradients(ctx, state, hash_vectors, through)
-        return None if through is None else through.view(columns.shape), vectors, thresholds, None
+    @_without_autocast
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """Gradients of table and hash."""
+        assignment, (hash_vectors, thresholds) = _load(ctx)
+        if ctx.reuse.fixed:
+            return torch.zeros_like(gradient), None, None, None, None
+        layout: Layout = ctx.layout
+        outer: Tensor = gradient.contiguous()
+        base, offset = layout.base(outer.device), layout.offset(outer.device)
+        pulls = assignment.clusters.sums(outer, base, offset)
+
+        def own(sample: HashSample, _: BySlice) -> Tensor:
+            return outer.index_select(0, base[sample.units] + offset[sample.slices])
+
+        return *_table_and_hash(ctx, assignment, pulls, own, hash_vectors, thresholds), None, None
 
 
-def _input_gradient(ctx: Any, assignment: Assignment, centroid_gradients: Tensor) -> Tensor | None:
-    """(R, L): each vector has 1/n of its centroid's gradient (Eq. 3.5); none if centroids were looked up."""
-    if not ctx.needs_input_grad[0]:
-        return None
-    clusters = assignment.clusters
-    if ctx.reuse.fixed:
-        return centroid_gradients.new_zeros(len(clusters.index), centroid_gradients.shape[1])
-    share = centroid_gradients / clusters.sizes.to(centroid_gradients.dtype).unsqueeze(1)
-    return share.index_select(0, clusters.index)
+def quantise(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
+    """`QuantiseVectors` of (B, P, S·D) columns; gives (B, P, S·D)."""
+    layout = Layout(columns.shape[0], columns.shape[1], columns.shape[2] // hash_vectors.shape[1])
+    table = columns.reshape(-1, hash_vectors.shape[1])
+    quantised: Tensor = QuantiseVectors.apply(  # type: ignore[no-untyped-call]
+        table, hash_vectors, thresholds, reuse, layout
+    )
+    return quantised.view(columns.shape)
 
 
-def _row_gradients(outer: Tensor, weights: Tensor, slices: int, size: int, block: int) -> Callable[[Tensor], Tensor]:
-    """dLoss/d(recovered block) of a few blocks: their output gradients times their slice of W, a slice at a time."""
-    length = size // block
+def multiply(columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
+    """`ReuseMatmul` of (B, P, S·b·L) columns; gives (B, P·b, M)."""
+    layout = Layout(columns.shape[0], columns.shape[1], columns.shape[2] // hash_vectors.shape[1])
+    table = columns.reshape(-1, hash_vectors.shape[1])
+    y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
+        table, weights, hash_vectors, thresholds, reuse, layout
+    )
+    return y.view(columns.shape[0], -1, weights.shape[1])
 
-    def lookup(rows: Tensor) -> Tensor:
-        result = outer.new_empty(len(rows), size)
-        of_slice = rows % slices
-        order = torch.argsort(of_slice, stable=True)
-        ends = torch.cumsum(torch.bincount(of_slice, minlength=slices), 0).tolist()
-        for s, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-            mine = order[start:end]
-            taken = outer[rows[mine] // slices].view(-1, weights.shape[1])
-            result[mine] = (taken @ weights[s * length : (s + 1) * length].t()).view(-1, size)
-        return result
 
-    return lookup
+def _parts(clusters: Slots, layout: Layout, width: int, size: int) -> Iterator[slice]:
+    """Slices at a time, so that their products, `width` numbers for a slot, do not need more memory than X."""
+    limit = max(_PRODUCT_NUMBERS, layout.vectors * size // 8)
+    return _steps(layout.slices, limit, clusters.per_slice * width)
+
+
+def _steps(slices: int, limit: int, each: int) -> Iterator[slice]:
+    """As many slices at a time as have `limit` numbers, if a slice has `each`; at least one."""
+    step = max(1, limit // each)
+    return (slice(start, min(start + step, slices)) for start in range(0, slices, step))
+
+
+def _product_gradients(sample: HashSample, places: BySlice, outer: Tensor, matrices: Tensor) -> Tensor:
+    """(A, b·L) output gradients `outer` (N, b·M) of the sampled units, times their slices of W (S, L, M)."""
+    slices, length, outputs = matrices.shape
+    if _DENSE * len(sample.units) > len(outer) * slices:  # one product for all is cheaper
+        dense = outer.view(-1, outputs) @ matrices.view(-1, outputs).t()
+        return dense.view(len(outer), -1, slices, length)[sample.units, :, sample.slices].flatten(1)
+    units = sample.units[places.vectors].view(slices, -1)
+    found = []
+    for part in _steps(slices, _PRODUCT_NUMBERS // 4, places.width * outer.shape[1]):
+        taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, outputs)
+        found.append(torch.bmm(taken, matrices[part].transpose(1, 2)))
+    return places.take(torch.cat(found))
+
+
+def _learns(ctx: Any, position: int, reuse: Reuse) -> bool:
+    """Whether a hash gradient will be asked for; the hash's arguments begin at `position`.
+
+    Under TREC's relaxation the input has one through its projections, too.
+    """
+    gradient = reuse.pattern.gradient
+    wanted = ctx.needs_input_grad[position] or ctx.needs_input_grad[position + 1]
+    return not reuse.fixed and gradient != "frozen" and (wanted or (gradient == "trec" and ctx.needs_input_grad[0]))
+
+
+def _save(ctx: Any, assignment: Assignment, *tensors: Tensor) -> None:
+    clusters, sample = assignment.clusters, assignment.sample
+    drawn = (None,) * 4 if sample is None else (sample.slices, sample.units, sample.rows, sample.deviation)
+    ctx.weight = None if sample is None else sample.weight
+    ctx.save_for_backward(
+        clusters.index, clusters.sizes, clusters.keys, clusters.members, clusters.starts, assignment.centroids,
+        *drawn, *tensors,
+    )  # fmt: skip
+
+
+def _load(ctx: Any) -> tuple[Assignment, tuple[Tensor, ...]]:
+    index, sizes, keys, members, starts, centroids, *rest = ctx.saved_tensors
+    sample = None if ctx.weight is None else HashSample(rest[0], rest[1], rest[2], rest[3], ctx.weight)
+    return Assignment(Slots(index, sizes, keys, members, starts), centroids, sample), tuple(rest[4:])
+
+
+def _table_and_hash(
+    ctx: Any, assignment: Assignment, pulls: Tensor, own: Callable[[HashSample, BySlice], Tensor],
+    hash_vectors: Tensor, thresholds: Tensor,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
+    """Gradients of the table, hash vectors and thresholds.
+
+    Args:
+        ctx: of the forward pass.
+        assignment: its clusters.
+        pulls: (C, D), dLoss/dcentroid.
+        own: (A, D), dLoss/d(a vector's value after recovery) of the sampled vectors.
+        hash_vectors: (G, D, H).
+        thresholds: (G, H).
+    """
+    layout, clusters, sample = ctx.layout, assignment.clusters, assignment.sample
+    if ctx.reuse.synchronised:
+        sum_over_processes(pulls)  # of the losses of all processes: their vectors share these centroids
+    through = None
+    if ctx.needs_input_grad[0]:
+        through = _table_gradient(ctx.reuse, clusters, pulls, layout)
+    if sample is None:
+        return through, None, None
+    if not len(sample.slices):  # no vector is near a hyperplane
+        return through, torch.zeros_like(hash_vectors), torch.zeros_like(thresholds)
+    places = BySlice.of(sample.slices, layout.slices)
+    trec = ctx.reuse.pattern.gradient == "trec"
+    row_gradients = pulls.new_empty(0) if trec else own(sample, places)
+    state = Clustered(sample, places, clusters, assignment.centroids, pulls, row_gradients)
+    vectors, offsets, pulled = hash_gradients(state, hash_vectors, thresholds, ctx.reuse.pattern)
+    if through is not None and pulled is not None:
+        rows = layout.base(through.device)[sample.units] + layout.offset(through.device)[sample.slices]
+        through.index_add_(0, rows, pulled)
+    return through, vectors, offsets
+
+
+def _table_gradient(reuse: Reuse, clusters: Slots, pulls: Tensor, layout: Layout) -> Tensor:
+    """(T, D): each vector has 1/n of its centroid's gradient (Eq. 3.5); none if centroids were looked up."""
+    if reuse.fixed:
+        return pulls.new_zeros(layout.rows, pulls.shape[1])
+    share = pulls.new_empty(len(pulls) + 1, pulls.shape[1])
+    torch.div(pulls, clusters.sizes.clamp_min(1).to(pulls.dtype).unsqueeze(1), out=share[:-1])
+    share[-1] = 0
+    return layout.gather_back(share, clusters.index)

@@ -11,13 +11,15 @@ from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
-from ostinato.reuse.autograd import QuantiseVectors, ReuseMatmul
+from ostinato.reuse.autograd import ReuseMatmul, multiply, quantise
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
 from ostinato.reuse.geometry import ConvGeometry, Pair
+from ostinato.reuse.layout import PixelLayout, pixel_aligned
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
+from ostinato.reuse.straight_through import StraightThrough
 from ostinato.reuse.views import im2col, pad_input, weight_matrix, whole_slices
 
 
@@ -36,6 +38,7 @@ def reuse_conv2d(
     counts: Tensor | None = None,
     training: bool = False,
     momentum: float | None = None,
+    synchronised: bool = False,
     stats: ReuseStats | None = None,
     cache: ResultCache | None = None,
     layer_name: str = "reuse_conv2d",
@@ -59,6 +62,8 @@ def reuse_conv2d(
         counts: (S or blocks, 2^H), with `centroids`.
         training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
         momentum: weight of this batch in that update; None accumulates.
+        synchronised: with `training`: form clusters over the batches of all processes of `torch.distributed` together,
+            as SyncBatchNorm does its statistics; all of them must call this.
         stats: its counts are added to, if given.
         cache: scope `across_batches` in evaluation: what earlier batches computed with the same weights and hash; None
             begins without. The result has no gradient.
@@ -77,9 +82,10 @@ def reuse_conv2d(
     check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
     check_rows(pattern, x.shape[0], *geometry.output_size(x.shape[2], x.shape[3]), layer_name)
     running = _running(centroids, counts, pattern, training, layer_name)
-    reuse = Reuse(pattern, training, running, momentum, stats)
+    together = synchronised and training and pattern.scope == "compiled"
+    reuse = Reuse(pattern, training, running, momentum, stats, together)
     compute = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-    product = _matmul
+    product = multiply
     if pattern.scope == "across_batches" and not training:
         product = partial(cached_matmul, cache=ResultCache(pattern.cache_entries) if cache is None else cache)
     form = _quantised_convolution if pattern.pixelwise else partial(_reuse_product, product=product)
@@ -99,9 +105,14 @@ def _reuse_product(
 ) -> Tensor:  # fmt: skip
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
-    columns = im2col(x, geometry, pattern.order)
     matrix = weight_matrix(weight, pattern.order)
     weights = whole_slices(matrix, pattern.length, 0).contiguous()
+    if product is multiply and pixel_aligned(geometry, pattern):
+        layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
+        table = pad_input(x, geometry).permute(0, 2, 3, 1).reshape(-1, pattern.length)
+        y = ReuseMatmul.apply(table, weights, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
+        return _image(y.view(x.shape[0], -1, y.shape[1]), bias, x, geometry)
+    columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
         y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
     else:
@@ -124,16 +135,9 @@ def _horizontal_product(
     pattern = reuse.pattern
     order = _rows(x, geometry, pattern)
     rows = order.arrange(im2col(x, geometry, pattern.order))
-    blocks: Tensor = QuantiseVectors.apply(  # type: ignore[no-untyped-call]
-        to_blocks(rows, pattern), hash_vectors, thresholds, reuse
-    )
+    blocks = quantise(to_blocks(rows, pattern), hash_vectors, thresholds, reuse)
     y = order.restore(from_blocks(blocks, rows, pattern) @ weight_matrix(weight, pattern.order))
     return _image(y, bias, x, geometry)
-
-
-def _matmul(blocks: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
-    y: Tensor = ReuseMatmul.apply(blocks, weights, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
-    return y
 
 
 def _rows(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Rows:
@@ -159,7 +163,9 @@ def _quantised_convolution(
     xp = pad_input(x, geometry)
     batch, channels, height, width = xp.shape
     pixels = xp.permute(0, 2, 3, 1).reshape(batch, -1, channels)
-    xh: Tensor = QuantiseVectors.apply(pixels, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
+    xh = quantise(pixels, hash_vectors, thresholds, reuse)
+    if reuse.training and reuse.pattern.input_gradient == "straight-through":
+        xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
     xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
     return F.conv2d(xh, weight, bias, geometry.stride, 0, geometry.dilation)
 
@@ -207,12 +213,10 @@ def quantised_columns(
     if not pattern.pixelwise:
         order = _rows(x, geometry, pattern)
         rows = order.arrange(im2col(x, geometry, pattern.order))
-        blocks: Tensor = QuantiseVectors.apply(  # type: ignore[no-untyped-call]
-            to_blocks(rows, pattern), hash_vectors, thresholds, reuse
-        )
+        blocks = quantise(to_blocks(rows, pattern), hash_vectors, thresholds, reuse)
         return order.restore(from_blocks(blocks, rows, pattern))
     vectors = hashed_vectors(x, geometry, pattern)
-    quantised: Tensor = QuantiseVectors.apply(vectors, hash_vectors, thresholds, reuse)  # type: ignore[no-untyped-call]
+    quantised = quantise(vectors, hash_vectors, thresholds, reuse)
     (ph, pw), (height, width) = geometry.padding, x.shape[2:]
     image = quantised.view(x.shape[0], height + 2 * ph, width + 2 * pw, -1).permute(0, 3, 1, 2)
     unpadded = ConvGeometry(

@@ -8,13 +8,14 @@ the vectors near enough to a hyperplane to matter. `docs/method.md` derives and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ostinato.reuse.assignment import Assignment
+from ostinato.reuse.by_slice import BySlice
+from ostinato.reuse.clustering import Slots
+from ostinato.reuse.hash_sample import NEGLIGIBLE, HashSample
 from ostinato.reuse.hashing import bit_values
 from ostinato.reuse.pattern import Pattern
 
@@ -24,66 +25,108 @@ _REACH = 7.0  # the Gaussian of Eq. 3.4 is below 3e-11 beyond so many σ
 
 @dataclass(frozen=True)
 class Clustered:
-    """A forward pass's clusters and their part in the loss.
+    """Vectors of a forward pass, their clusters, and their part in the loss.
 
     Attributes:
-        rows: (R, L) vectors.
-        assignment: their clusters.
-        centroid_gradients: (C, L), dLoss/dcentroid.
-        row_gradients: for indices (A,) into `rows`, dLoss/d(that row's value after recovery), (A, L).
-        groups: G, row r uses hash matrix r mod G.
+        sample: A vectors that can have a gradient.
+        places: of them, by slice.
+        clusters: of all vectors.
+        centroids: (C, D).
+        centroid_gradients: (C, D), dLoss/dcentroid.
+        row_gradients: (A, D), dLoss/d(a vector's value after recovery); empty for `trec`, which needs none.
     """
 
-    rows: Tensor
-    assignment: Assignment
+    sample: HashSample
+    places: BySlice
+    clusters: Slots
+    centroids: Tensor
     centroid_gradients: Tensor
-    row_gradients: Callable[[Tensor], Tensor]
-    groups: int
+    row_gradients: Tensor
+
+    def home(self) -> Tensor:
+        """(A,) the slot of each vector."""
+        return self.clusters.index[self.sample.slices, self.sample.units].long()
+
+    def keys(self, home: Tensor) -> Tensor:
+        """(A,) the key of each vector, whose low bits are its id."""
+        return home if self.clusters.keys is None else self.clusters.keys.index_select(0, home)
 
 
-def projection_gradient(state: Clustered, pattern: Pattern) -> tuple[Tensor, Tensor]:
-    """dLoss/dprojection under `pattern.gradient`: indices (A,) of the vectors that have one, and it, (A, H)."""
+def hash_gradients(
+    state: Clustered, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients of hash vectors (G, D, H) and thresholds (G, H), and of the sampled vectors (A, D).
+
+    The vectors have one through their projections under TREC's relaxation only. The other estimators hold ids fixed
+    there: the derivative that exists almost everywhere.
+    """
+    places, rows, norms = state.places, state.sample.rows, None
+    if pattern.similarity == "angular":
+        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+        rows = rows / norms
+    groups, size, hashes = hash_vectors.shape
+    planes = hash_vectors.repeat(places.slices // groups, 1, 1)  # slice s uses matrix s mod G
+    offsets = thresholds.repeat(places.slices // groups, 1).unsqueeze(1)
+    placed = places.repeat(rows)
+    projections = places.take(torch.baddbmm(offsets, placed, planes, beta=-1))
+    gradient = places.put(projection_gradient(state, projections, pattern))
+    vectors = torch.bmm(placed.transpose(1, 2), gradient).view(-1, groups, size, hashes).sum(0)
+    shifts = -gradient.sum(1).view(-1, groups, hashes).sum(0)
+    if pattern.gradient != "trec":
+        return vectors, shifts, None
+    pulled = places.take(torch.bmm(gradient, planes.transpose(1, 2)))
+    if norms is not None:  # through x/‖x‖: what is along x does not count
+        pulled = (pulled - rows * (rows * pulled).sum(1, keepdim=True)) / norms
+    return vectors, shifts, pulled
+
+
+def projection_gradient(state: Clustered, projections: Tensor, pattern: Pattern) -> Tensor:
+    """(A, H) dLoss/dprojection of the vectors in `state`, with `projections` (A, H), under `pattern.gradient`."""
     if pattern.gradient == "trec":
-        return _trec(state, pattern)
+        return _trec(state, projections, pattern)
     moves_centroids = pattern.gradient == "flip"
-    drawn = _sample(state, pattern)
-    kernel = (_flip_kernel if moves_centroids else _window_kernel)(state, drawn, pattern)
-    near = kernel.amax(1).nonzero().squeeze(1)
-    active, kernel = drawn[near], kernel[near]
-    scale = len(state.rows) / len(drawn)  # the sample stands for all
-    return active, _flip_changes(state, active, kernel, moves_centroids) * kernel * scale
+    deviation = state.sample.deviation
+    deviation = deviation.index_select(0, state.sample.slices % len(deviation))
+    kernel = (_flip_kernel if moves_centroids else _window_kernel)(projections, deviation, pattern)
+    return _flip_changes(state, kernel, moves_centroids) * kernel * state.sample.weight
 
 
-def _trec(state: Clustered, pattern: Pattern) -> tuple[Tensor, Tensor]:
+def _trec(state: Clustered, projections: Tensor, pattern: Pattern) -> Tensor:
     """TREC §3.2 without its N×C matrices: only vectors with an unsaturated bit, columns near their own id.
 
     With S the sigmoid of Eq. 3.2, d = Σ_h 2^(H−1−h)·S_h + 1, quotients Q_j = d/(id_j + 1) (Eq. 3.3), weights
     G(Q_j) (Eq. 3.4) and Avg = G/N_c: dLoss/dd = Σ_j (x·dLoss/dcentroid_j)/N_j · G'(Q_j)/(id_j + 1).
     """
-    projections = state.assignment.projections
     hashes = projections.shape[1]
     sigma = 1.0 / (pattern.k * 2**hashes)
     values = bit_values(hashes, projections)
+    home = state.home()
+    keys = state.keys(home)
     argument = pattern.slope * (projections - pattern.centre)
     tail = torch.sigmoid(-argument.abs())  # exact where S or 1 − S underflows
-    bits, high = projections > 0, argument > 0
+    bits, high = _bits(keys, hashes), argument > 0
     # S − bit: how far the soft bit is from the hard one, without cancellation.
     off = torch.where(high, 1 - tail, tail) - bits.to(tail.dtype)
     off = torch.where(bits & high, -tail, torch.where(~bits & ~high, tail, off))
-    active = ((off.abs() * values).amax(1) > 1e-8 * sigma).nonzero().squeeze(1)
-    result = projections.new_empty(len(active), hashes)
-    for start in range(0, len(active), _CHUNK):
-        part = active[start : start + _CHUNK]
-        slope = _quotient_gradient(state, part, off[part] @ values, sigma, pattern)
+    active = ((off.abs() * values).amax(1) > NEGLIGIBLE * sigma).nonzero().squeeze(1)
+    result = torch.zeros_like(projections)
+    for part in torch.split(active, _CHUNK):
+        slope = _quotient_gradient(state, part, keys[part], off[part] @ values, sigma, pattern)
         steep = pattern.slope * tail[part] * (1 - tail[part])
-        result[start : start + _CHUNK] = slope.unsqueeze(1) * values * steep
-    return active, result
+        result[part] = slope.unsqueeze(1) * values * steep
+    return result
 
 
-def _quotient_gradient(state: Clustered, part: Tensor, excess: Tensor, sigma: float, pattern: Pattern) -> Tensor:
-    """dLoss/dd of the vectors `part`, whose soft number d is `excess` above their own id + 1."""
-    clusters = state.assignment.clusters
-    keys, rows = state.assignment.keys[part], state.rows[part]
+def _bits(keys: Tensor, hashes: int) -> Tensor:
+    """(A, H) bool, the bits of ids, the most significant first."""
+    return ((keys.unsqueeze(1) >> torch.arange(hashes - 1, -1, -1, device=keys.device)) & 1).bool()
+
+
+def _quotient_gradient(
+    state: Clustered, part: Tensor, keys: Tensor, excess: Tensor, sigma: float, pattern: Pattern
+) -> Tensor:
+    """dLoss/dd of the vectors `part` with `keys`, whose soft number d is `excess` above their own id + 1."""
+    rows = state.sample.rows[part]
     own = keys & (pattern.ids - 1)
     nearest, total = torch.round(excess), torch.zeros_like(excess)
     for step in range(-math.ceil(_REACH / pattern.k), math.ceil(_REACH / pattern.k) + 1):
@@ -91,78 +134,57 @@ def _quotient_gradient(state: Clustered, part: Tensor, excess: Tensor, sigma: fl
         column = own + 1 + distance.long()
         inside = (column >= 1) & (column <= pattern.ids)
         column = column.clamp(1, pattern.ids)
-        cluster, occurs = _find(clusters.keys, keys - own + column - 1)
+        cluster, size = state.clusters.find(keys - own + column - 1)
         quotient = (excess - distance) / column  # Q − 1
         bell = torch.exp(-quotient * quotient / (2 * sigma * sigma))
-        pull = (rows * state.centroid_gradients[cluster]).sum(1) / clusters.sizes[cluster]
+        pull = (rows * state.centroid_gradients.index_select(0, cluster)).sum(1) / size.clamp_min(1)
         term = pull * bell * (-quotient / (sigma * sigma)) / column
-        total += torch.where(inside & occurs, term, torch.zeros_like(term))
+        total += torch.where(inside & (size > 0), term, torch.zeros_like(term))
     return total
 
 
-def _find(occurring: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Position of `keys` among the sorted `occurring`, and whether they are there."""
-    position = torch.searchsorted(occurring, keys).clamp(max=len(occurring) - 1)
-    return position, occurring[position] == keys
-
-
-def _deviation(state: Clustered, rows: Tensor) -> Tensor:
-    """(A, H) standard deviations of the projections in the groups of `rows`, by which smoothing kernels scale."""
-    projections = state.assignment.projections
-    grouped = projections.view(-1, state.groups, projections.shape[1])
-    deviation = grouped.std(0, unbiased=False).clamp_min(torch.finfo(projections.dtype).tiny ** 0.25)
-    return deviation[rows % state.groups]
-
-
-def _flip_kernel(state: Clustered, rows: Tensor, pattern: Pattern) -> Tensor:
+def _flip_kernel(projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
     """(A, H) a·S·(1 − S) with a = flip_slope/deviation: how dense the vectors are near each hyperplane."""
-    slope = pattern.flip_slope / _deviation(state, rows)
-    tail = torch.sigmoid(-(slope * state.assignment.projections[rows]).abs())
+    slope = pattern.flip_slope / deviation
+    tail = torch.sigmoid(-(slope * projections).abs())
     return torch.where(tail > 2e-3, slope * tail * (1 - tail), torch.zeros_like(tail))
 
 
-def _window_kernel(state: Clustered, rows: Tensor, pattern: Pattern) -> Tensor:
+def _window_kernel(projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
     """(A, H) box of unit area around each hyperplane: the clipped straight-through derivative of a bit."""
-    width = pattern.window * _deviation(state, rows)
-    inside = state.assignment.projections[rows].abs() <= width
-    return inside.to(width.dtype) / (2 * width)
+    width = pattern.window * deviation
+    return (projections.abs() <= width).to(width.dtype) / (2 * width)
 
 
-def _sample(state: Clustered, pattern: Pattern) -> Tensor:
-    """At most `gradient_rows` vectors, the same ones for the same number of vectors and seed."""
-    total, device = len(state.rows), state.rows.device
-    if total <= pattern.gradient_rows:
-        return torch.arange(total, device=device)
-    generator = torch.Generator().manual_seed(pattern.seed)
-    drawn: Tensor = torch.unique(torch.randint(total, (pattern.gradient_rows,), generator=generator))
-    return drawn.to(device)
-
-
-def _flip_changes(state: Clustered, active: Tensor, kernel: Tensor, moves_centroids: bool) -> Tensor:
-    """(A, H) first-order change of the loss if a bit turned from 0 to 1, all else equal.
+def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Tensor:
+    """(A, H) first-order change of the loss if a bit turned from 0 to 1, all else equal; where `kernel` is not zero.
 
     A vector x that moves from cluster p to q takes the recovered value of q instead of p's; if centroids move with
     it, q's becomes (n_q·c_q + x)/(n_q + 1) for its members and p's moves by (c_p − x)/(n_p − 1) for those left.
     An empty q would consist of x alone.
     """
-    clusters, centroids = state.assignment.clusters, state.assignment.centroids
-    rows, own_gradient = state.rows[active], state.row_gradients(active)
-    keys, home = state.assignment.keys[active], clusters.index[active]
-    sizes = clusters.sizes.to(rows.dtype).unsqueeze(1)
+    clusters, centroids, pulls = state.clusters, state.centroids, state.centroid_gradients
+    rows, own = state.sample.rows, state.row_gradients
+    home, hashes = state.home(), kernel.shape[1]
+    keys = state.keys(home)
+    away = rows - centroids.index_select(0, home)
+    stay = (own * away).sum(1)  # what it is worth to be recovered exactly
+    if moves_centroids:
+        left = ((own - pulls.index_select(0, home)) * away).sum(1)
+        stay = stay + left / (clusters.sizes.index_select(0, home) - 1).clamp_min(1)
+    who, which = kernel.nonzero().unbind(1)
+    bit = hashes - 1 - which
+    mine = keys[who]
+    other, size = clusters.find(mine ^ (1 << bit))
+    there = (size > 0).to(rows.dtype)
+    # With e = x − c_q, x is recovered with the error e·n/(n + 1), and c_q moves by e/(n + 1); with n = 0 both are 0.
+    error = rows.index_select(0, who) - centroids.index_select(0, other)
+    lost = (own.index_select(0, who) * error).sum(1)
+    difference = stay[who] - there * lost
+    if moves_centroids:
+        gained = lost + (pulls.index_select(0, other) * error).sum(1)
+        difference = difference + there * gained / (size + 1)
+    difference = torch.where((mine >> bit) & 1 == 1, -difference, difference)
     change = torch.zeros_like(kernel)
-    left = ((state.centroid_gradients[home] - own_gradient) * (centroids[home] - rows)).sum(1)
-    left = left / (sizes[home, 0] - 1).clamp_min(1)
-    hashes = kernel.shape[1]
-    for h in range(hashes):
-        near = kernel[:, h].nonzero().squeeze(1)
-        other, occurs = _find(clusters.keys, keys[near] ^ (1 << (hashes - 1 - h)))
-        x, size = rows[near], sizes[other]
-        target = (centroids[other] * size + x) / (size + 1) if moves_centroids else centroids[other]
-        target = torch.where(occurs.unsqueeze(1), target, x)
-        difference = (own_gradient[near] * (target - centroids[home[near]])).sum(1)
-        if moves_centroids:
-            joined = (state.centroid_gradients[other] * (target - centroids[other])).sum(1)
-            difference = difference + left[near] + torch.where(occurs, joined, torch.zeros_like(joined))
-        is_one = (keys[near] >> (hashes - 1 - h)) & 1
-        change[near, h] = torch.where(is_one == 1, -difference, difference)
+    change[who, which] = difference
     return change

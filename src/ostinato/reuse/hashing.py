@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ostinato.reuse.layout import Layout
+
 _PROJECTED_LEVELS = 5  # to here one product with all planes is faster than picking each vector's own
 
 
@@ -62,6 +64,35 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     for level in range(projected, hashes):
         node = tree + ids + ((1 << level) - 1)
         ids = 2 * ids + ((rows * vectors.index_select(0, node)).sum(1) > offsets[node])
+    return ids
+
+
+def project_table(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout) -> Tensor:
+    """v_h·x − θ_h of every row of a table under every hash that its vectors meet.
+
+    Args:
+        table: (T, D), rows (places, blocks).
+        hash_vectors: (G, D, H).
+        thresholds: (G, H).
+        layout: of the table.
+
+    Returns:
+        (blocks, E, H, places): places innermost, so that what follows runs over them.
+    """
+    matrices, offsets = layout.hash_matrices(hash_vectors), layout.hash_matrices(thresholds)
+    blocks, different, size, hashes = matrices.shape
+    planes = matrices.transpose(2, 3).reshape(blocks, different * hashes, size)
+    values = table.view(-1, blocks, size).permute(1, 2, 0)
+    projections = torch.baddbmm(offsets.reshape(blocks, -1, 1), planes, values, beta=-1)
+    return projections.view(blocks, different, hashes, -1)
+
+
+def pack_bits(projections: Tensor) -> Tensor:
+    """Ids of projections (…, H, n): (…, n), uint8 if that holds H bits, else int32."""
+    bits = (projections > 0).view(torch.uint8).unbind(-2)
+    ids = bits[0].to(torch.uint8 if len(bits) <= 8 else torch.int32, copy=True)
+    for bit in bits[1:]:
+        ids.mul_(2).add_(bit)
     return ids
 
 

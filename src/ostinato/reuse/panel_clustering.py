@@ -28,7 +28,7 @@ def panel_ids(rows: Tensor, groups: int, units: int, pattern: Pattern) -> Tensor
 def seed_positions(vectors: int, pattern: Pattern) -> Tensor:
     """Which vectors of a panel are the first centres of k-means: at most 2^H, drawn by the pattern's seed."""
     generator = torch.Generator().manual_seed(pattern.seed)
-    return torch.randperm(vectors, generator=generator)[: pattern.ids]
+    return torch.randperm(vectors, generator=generator, device=generator.device)[: pattern.ids]
 
 
 def _kmeans(panels: Tensor, pattern: Pattern) -> Tensor:

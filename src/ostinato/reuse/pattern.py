@@ -56,6 +56,10 @@ class Pattern:
             (`straight-through`).
         gradient_rows: at most so many vectors are drawn for the hash gradient (`flip`, `straight-through`).
         momentum: weight of a new batch in the running centroids (`compiled`), as in BatchNorm.
+        input_gradient: what the layers before learn from. `clusters`: a vector has its share of its centroid's gradient
+            (TREC Eq. 3.5). `straight-through`: the gradient of x̂ as if it were x (compiled scope, hashes by block).
+        commitment: β, how strongly training draws the input to its centroids: the gradient of β·‖x − x̂‖²/‖x‖² is added
+            to the input's (with `straight-through`).
         seed: of the initialisation and of the sampling above.
 
     Raises:
@@ -84,6 +88,8 @@ class Pattern:
     window: float = 0.5
     gradient_rows: int = 50_000
     momentum: float = 0.1
+    input_gradient: str = "clusters"
+    commitment: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "representative": ("first", "mean"),
     "init": tuple(dict.fromkeys((*LSH_INITS, *TREE_INITS))),
     "gradient": ("flip", "trec", "straight-through", "frozen"),
+    "input_gradient": ("clusters", "straight-through"),
 }
 _CHANNELS_INNERMOST = ("kh.kw.c", "kw.kh.c")
 
@@ -51,6 +52,16 @@ def check(pattern: Pattern) -> None:
         _number(pattern, field, above=0.0)
     _number(pattern, "centre")
     _number(pattern, "k", above=1.0)  # Eq. 3.7 asks for k > 1
+    _number(pattern, "commitment")
+    if pattern.commitment < 0:
+        raise PatternError(f"a pattern's commitment must not be negative; it is {pattern.commitment!r}")
+    if pattern.commitment and pattern.input_gradient != "straight-through":
+        raise PatternError("a pattern's commitment needs input_gradient='straight-through'")
+    if pattern.input_gradient == "straight-through" and not pattern.pixelwise:
+        raise PatternError(
+            "input_gradient='straight-through' needs compiled scope with sharing='block' and block_rows=1, where the "
+            "layer is a convolution of a quantised input"
+        )
     if pattern.momentum > 1:
         raise PatternError(f"a pattern's momentum must be at most 1, not {pattern.momentum!r}")
     _check_orders(pattern)
