@@ -1,0 +1,245 @@
+"""The compiled-scope recipe: what each step of `ost.compile_tables` is worth, and where training ends.
+
+    python benchmarks/compile_tables.py runs/cifar/conventional --data-dir DIR
+    python benchmarks/compile_tables.py runs/squeezenet --data-dir DIR --seeds 0 --epochs 6 --lr 0.02
+
+Steps are compared on held-out training images, calibrated only. Trained rows, and the conventional network fine-tuned
+for equally long with the same recipe, are then measured once on the test images, as float networks and as int8
+firmware. Finished rows are kept in --out, trainings go on from their last epoch, and `--rows` picks some. Writes
+docs/results/compile-tables-<model>-<data>.md and .json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from torch import nn
+
+from ostinato import data
+from ostinato.data import ImageDataset
+from ostinato.files import write_atomically
+from ostinato.firmware import deploy
+from ostinato.nn import calibrate, convert
+from ostinato.pipeline.networks import calibration_images, load_network
+from ostinato.reuse import Pattern, StemPattern
+from ostinato.training import compile_tables, evaluate, fit
+from provenance import RESULTS, provenance
+
+Patterns = dict[str, Pattern | StemPattern]
+TREE = Pattern(8, 4, scope="compiled", sharing="block", clustering="tree", init="polished", gradient="frozen")
+STEM = StemPattern(groups=10, hashes=6)
+FIRES = tuple(f"fire{i}.expand3x3" for i in range(2, 10))
+FIRE_SIZES = ((4, 4), (4, 4), (8, 6), (4, 4), (4, 3), (4, 3), (8, 4), (4, 3))  # (L, H); what 2 MB of flash can hold
+
+
+def tree(length: int, hashes: int) -> Pattern:
+    return replace(TREE, length=length, hashes=hashes)
+
+
+def changed(patterns: Patterns, **fields: Any) -> Patterns:
+    """The patterns with these fields, stems as they are."""
+    return {n: replace(p, **fields) if isinstance(p, Pattern) else p for n, p in patterns.items()}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: patterns, how they are calibrated, and whether training follows."""
+
+    name: str
+    patterns: Patterns
+    options: dict[str, bool] = field(default_factory=dict)
+    independent: bool = False
+    trained: bool = False
+
+
+def calibrated(patterns: Patterns) -> list[Row]:
+    """The steps, each on top of those before it."""
+    bare = {"group": False, "refit": False, "refit_dense": False}
+    refit = {"group": False, "refit": True, "refit_dense": False}
+    hyperplanes = {"clustering": "lsh", "gradient": "frozen"}
+    grown = changed(patterns, init="pca")
+    return [
+        Row("random hyperplanes (the papers')", changed(patterns, **hyperplanes, init="random"), bare),
+        Row("hyperplanes by ITQ", changed(patterns, **hyperplanes, init="itq"), bare),
+        Row("tree of hyperplanes in the outputs' metric", grown, bare),
+        Row("+ refit, each layer by itself", grown, refit, independent=True),
+        Row("+ refit, in sequence", grown, refit),
+        Row("+ channel grouping", grown, {**refit, "group": True}),
+        Row("+ polished trees", patterns, {**refit, "group": True}),
+        Row("+ refit of conventional layers", patterns),
+    ]
+
+
+def rows_for(model: str) -> list[Row]:
+    if model == "cifarnet":
+        conv2: Patterns = {"conv2": tree(8, 6)}
+        both: Patterns = {"conv1": STEM, "conv2": tree(8, 6)}
+        dense = {"refit_dense": False}
+        return [
+            *calibrated({"conv2": tree(8, 4)}),
+            Row("conventional", {}, trained=True),
+            Row("conv2 compiled, L=8 H=6", conv2, dense, trained=True),
+            Row("conv1 a stem, conv2 compiled, L=8 H=6", both, dense, trained=True),
+        ]
+    expands: Patterns = {n: tree(*size) for n, size in zip(FIRES, FIRE_SIZES, strict=True)}
+    through = changed(expands, input_gradient="straight-through", commitment=0.3)
+    return [
+        *calibrated({n: tree(8, 4) for n in FIRES}),
+        Row("+ L and H by layer", expands),
+        Row("+ the stem", {"conv1": STEM, **expands}),
+        Row("conventional", {}, trained=True),
+        Row("eight 3×3 expands and the stem, straight through", {"conv1": STEM, **through}, trained=True),
+        Row("eight 3×3 expands and the stem", {"conv1": STEM, **expands}, trained=True),
+    ]
+
+
+def compiled(row: Row, conventional: nn.Module, dataset: ImageDataset, seed: int, images: int) -> nn.Module:
+    """The row's network, calibrated."""
+    if not row.patterns:
+        return copy.deepcopy(conventional)
+    patterns = changed(row.patterns, seed=seed)
+    if not row.independent:
+        return compile_tables(conventional, dataset, patterns, images=images, seed=seed, **row.options)
+    network = convert(conventional, patterns)
+    shown = calibration_images(dataset, images, seed)
+    for name, pattern in patterns.items():  # each as if it were the only one
+        alone = calibrate(convert(conventional, {name: pattern}), shown, refit=row.options["refit"])
+        network.get_submodule(name).load_state_dict(alone.get_submodule(name).state_dict())
+    return network.eval()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that all rows have in common."""
+
+    conventional: nn.Module
+    dataset: ImageDataset
+    out: Path
+    options: argparse.Namespace
+
+    def result(self, row: Row, seed: int) -> dict[str, Any]:
+        """From the row's file, where an earlier call finished it."""
+        folder = self.out / f"{''.join(c if c.isalnum() else '-' for c in row.name)}-{seed}"
+        path = folder / "result.json"
+        if path.exists():
+            found: dict[str, Any] = json.loads(path.read_text())
+            return found
+        made = self.trained(row, seed, folder) if row.trained else self.calibrated(row, seed)
+        write_atomically(path, json.dumps(made, indent=1).encode())
+        return made
+
+    def calibrated(self, row: Row, seed: int) -> dict[str, Any]:
+        network = compiled(row, self.conventional, self.dataset, seed, self.options.calibration_images)
+        return {"row": row.name, "seed": seed, "valid_top1": evaluate(network, self.dataset.valid).top1}
+
+    def trained(self, row: Row, seed: int, folder: Path) -> dict[str, Any]:
+        """Calibrated, fine-tuned, tested, deployed, simulated."""
+        o, dataset = self.options, self.dataset
+        network = compiled(row, self.conventional, dataset, seed, o.calibration_images)
+        before = evaluate(network, dataset.valid).top1
+        print(f"{row.name}, seed {seed}: calibrated {before:.4f}", flush=True)
+        result = fit(
+            network, dataset, epochs=o.epochs, lr=o.lr, seed=seed, run_dir=folder, precision="bfloat16",
+            teacher=copy.deepcopy(self.conventional).eval(), progress=False,
+            on_epoch=lambda record: print(record, flush=True),
+        )  # fmt: skip
+        made = {
+            "row": row.name, "seed": seed, "calibrated_valid_top1": before,
+            "valid_top1": result.history[-1]["valid_top1"], "best_valid_top1": result.valid_top1,
+            "test_top1": evaluate(network, dataset.test).top1, "seconds": result.seconds,
+        }  # fmt: skip
+        firmware = deploy(network.eval(), dataset, o.board)
+        report = firmware.simulate()
+        made |= {
+            "int8_test_top1": firmware.evaluate(dataset.test), "cycles": report.cycles, "ms": report.ms,
+            "sram_bytes": report.sram_bytes, "flash_bytes": report.flash_bytes,
+            "layers": {layer.name: layer.cycles for layer in report.layers},
+        }  # fmt: skip
+        return made
+
+
+def spread(values: list[float], form: Callable[[float], str] = lambda v: f"{100 * v:.1f}") -> str:
+    if len(values) == 1:
+        return form(values[0])
+    return f"{form(mean(values))} ({form(min(values))} to {form(max(values))})"
+
+
+def page(model: str, rows: dict[str, list[dict[str, Any]]], bench: Bench, start: float, command: str) -> str:
+    o = bench.options
+    steps = ["| calibrated only | validation top-1, % |", "| --- | ---: |", f"| conventional | {100 * start:.1f} |"]
+    trained = [
+        "| trained | calibrated | validation | test, float | test, int8 | M cycles | × best dense | flash, KB | SRAM, KB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    dense = next((found[0]["cycles"] for name, found in rows.items() if name == "conventional"), None)
+    for name, found in rows.items():
+        if "test_top1" not in found[0]:
+            steps.append(f"| {name} | {spread([r['valid_top1'] for r in found])} |")
+            continue
+        cells = [spread([r[key] for r in found]) for key in
+                 ("calibrated_valid_top1", "valid_top1", "test_top1", "int8_test_top1")]  # fmt: skip
+        cycles = mean(r["cycles"] for r in found)
+        cells += [f"{cycles / 1e6:.2f}", f"{dense / cycles:.2f}" if dense else "–"]
+        cells += [f"{found[0][key] / 1000:.0f}" for key in ("flash_bytes", "sram_bytes")]
+        trained.append(f"| {name} | " + " | ".join(cells) + " |")
+    seeds = ", ".join(map(str, o.seeds))
+    return f"""# Compiled scope by recipe: {model} on {bench.dataset.name}
+
+One conventional network; calibration on {o.calibration_images} training images, drawn by the seed. Steps are each on
+top of the one above and are compared on {len(bench.dataset.valid):,} held-out training images. Trained rows: {o.epochs}
+epochs of {len(bench.dataset.train):,} images at learning rate {o.lr}, distilled from the conventional network, which is
+itself trained for as long; weights of the epoch best on validation images; {len(bench.dataset.test):,} test images;
+modelled cycles on {o.board}, zero wait states. Mean (smallest to largest) where there are several seeds.
+
+{chr(10).join(steps)}
+
+{chr(10).join(trained)}
+
+{provenance(command, seeds)}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", type=Path, help="folder of a trained conventional network")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--out", type=Path, help="folder of finished rows (runs/compile-tables-<model>)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rows", nargs="+", help="numbers of rows to make, from 0; all if left out")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--lr", type=float, default=0.003)
+    parser.add_argument("--calibration-images", type=int, default=1000)
+    parser.add_argument("--board", default="stm32f469i")
+    options = parser.parse_args()
+    conventional, meta = load_network(options.network / "model.pt")
+    dataset = data.load(meta["dataset"], data_dir=options.data_dir, seed=int(meta["seed"]))
+    out = options.out or Path("runs") / f"compile-tables-{meta['model']}"
+    bench = Bench(conventional, dataset, out, options)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for number, row in enumerate(rows_for(meta["model"])):
+        if options.rows is None or str(number) in options.rows:
+            found[row.name] = [bench.result(row, seed) for seed in options.seeds]
+            print(row.name, [round(r["valid_top1"], 4) for r in found[row.name]], flush=True)
+    if options.rows is not None:
+        return
+    start = evaluate(conventional, dataset.valid).top1
+    seeds = " ".join(map(str, options.seeds))
+    command = (
+        f"python benchmarks/compile_tables.py {options.network} --data-dir DIR --seeds {seeds} --epochs "
+        f"{options.epochs} --lr {options.lr} --calibration-images {options.calibration_images}"
+    )
+    name = f"compile-tables-{meta['model']}-{meta['dataset']}"
+    write_atomically(RESULTS / f"{name}.json", (json.dumps(found, indent=1) + "\n").encode())
+    path = RESULTS / f"{name}.md"
+    write_atomically(path, page(meta["model"], found, bench, start, command).encode())
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
