@@ -136,6 +136,7 @@ class Bench:
         return made
 
     def calibrated(self, row: Row, seed: int) -> dict[str, Any]:
+        """Validation top-1 of the row's network, not trained."""
         network = compiled(row, self.conventional, self.dataset, seed, self.options.calibration_images)
         return {"row": row.name, "seed": seed, "valid_top1": evaluate(network, self.dataset.valid).top1}
 
@@ -175,7 +176,8 @@ def page(model: str, rows: dict[str, list[dict[str, Any]]], bench: Bench, start:
     o = bench.options
     steps = ["| calibrated only | validation top-1, % |", "| --- | ---: |", f"| conventional | {100 * start:.1f} |"]
     trained = [
-        "| trained | calibrated | validation | test, float | test, int8 | M cycles | × best dense | flash, KB | SRAM, KB |",
+        "| trained | calibrated | validation | test, float | test, int8 | M cycles | × best dense | flash, KB | "
+        "SRAM, KB |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     dense = next((found[0]["cycles"] for name, found in rows.items() if name == "conventional"), None)
