@@ -11,7 +11,13 @@ from host_runner import HostKernels
 from reuse_samples import make_compiled, random_input
 
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
-from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
+from ostinato.kernels.reuse_pointers import (
+    RowOrder,
+    bind_reuse_pointers,
+    has_pointer_form,
+    pointers_are_small,
+    row_order,
+)
 from ostinato.kernels.sources import compiled_sources
 from ostinato.quant.ops import ConvDims, QReuseCompiled
 from ostinato.quant.reference import execute_op
@@ -19,7 +25,8 @@ from ostinato.targets.toolchain import compile_firmware, compile_host_library
 
 CONV2 = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
 
-# (sizes, L, H, tree, fraction bits, largest entry): every H, words of a slice, rest of rows, kind of window.
+# (sizes, L, H, tree, fraction bits, largest entry): every H, words of a slice, rest of rows, kind of window. Up to 63,
+# all neighbouring rows are added in pairs; above, the code depends on the table, too.
 LAYERS = [
     (CONV2, 8, 4, False, 3, 63),
     (CONV2, 16, 4, True, 3, 127),
@@ -46,9 +53,19 @@ def make(rng, layer) -> QReuseCompiled:
     )
 
 
+def make_uneven(rng, layer) -> QReuseCompiled:
+    """Above 63: `layer` with rows of different reach and always the same table, so that its code is the same, too."""
+    op = make(rng, layer)
+    if layer[-1] <= 63:
+        return op
+    fixed = np.random.default_rng(5)
+    table = np.fix(make(fixed, layer).table * fixed.uniform(0.05, 1, (op.rows, 1, 1))).astype(np.int8)
+    return replace(op, table=table, offset=np.clip(op.offset, -2000, 2000))
+
+
 @pytest.fixture(scope="module")
 def bindings():
-    return [bind_reuse_pointers(make(np.random.default_rng(0), layer)) for layer in LAYERS]
+    return [bind_reuse_pointers(make_uneven(np.random.default_rng(0), layer)) for layer in LAYERS]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +88,7 @@ def check(machine, layer, seeds):
     """Other hashes, tables, zero points and inputs run on the code of one size."""
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        op = make(rng, layer)
+        op = make_uneven(rng, layer)
         x = random_input(rng, op.input.shape, op.input.zero_point)
         binding = bind_reuse_pointers(op)
         call = machine.run(binding, x, op.output.size)
@@ -88,7 +105,7 @@ def test_host(host, layer):
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_simulator(core, layer):
     call = check(core, layer, range(100, 104))
-    binding = bind_reuse_pointers(make(np.random.default_rng(0), layer))
+    binding = bind_reuse_pointers(make_uneven(np.random.default_rng(0), layer))
     known = {*binding.phases, f"ost_{binding.kernel}", "ost_reuse_pointers_run"}
     assert {name for name in call.profile.by_function if name.startswith("ost_")} <= known
 
@@ -133,3 +150,31 @@ def test_equal_sizes_share_their_code(bindings):
     assert again.generated == bindings[0].generated
     other = bind_reuse_pointers(make(np.random.default_rng(7), (*LAYERS[0][:-1], 127)))
     assert set(other.generated).isdisjoint(again.generated)
+
+
+def test_rows_in_pairs_never_leave_int8():
+    """Every row is added once; two in a pair are safe for all ids and channels; large rows find small partners."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for seed in range(20):
+        layer = LAYERS[seed % len(LAYERS)]
+        op = make_uneven(rng, (*layer[:-1], 127))
+        order = row_order(op.table)
+        assert sorted(order.rows) == list(range(op.rows))
+        table = op.table.astype(int)
+        for even, odd in order.pairs:
+            sums = table[even][:, None] + table[odd][None]
+            assert sums.max() <= 127
+            assert sums.min() >= -128
+        for n, row in enumerate(order.single):  # no two of them could have been a pair
+            for other in order.single[n + 1 :]:
+                sums = table[row][:, None] + table[other][None]
+                assert sums.max() > 127 or sums.min() < -128
+        found += bool(order.pairs) and bool(order.single)
+    assert found > 5
+
+
+def test_neighbours_are_pairs_where_they_all_are_safe():
+    table = np.array([[[100], [-100]], [[27], [-28]], [[63], [0]], [[64], [-128]], [[127], [-128]]], np.int8)
+    assert row_order(table) == RowOrder(((0, 1), (2, 3)), (4,))
+    assert row_order(table[[0, 2, 3, 1]]) == RowOrder(((0, 3), (1, 2)), ())

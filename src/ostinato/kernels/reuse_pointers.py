@@ -6,6 +6,8 @@ ost_reuse_pointers_sum_asm.h.
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import dataclass
 from string import Template
 
 import numpy as np
@@ -19,12 +21,11 @@ from ostinato.kernels.reuse_layout import (
     TILE,
     pack_hash,
     padding_ids,
-    paired_tiles,
     round_up,
     to_channel_order,
     words,
 )
-from ostinato.quant.arithmetic import IntArray
+from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, IntArray
 from ostinato.quant.ops import QReuseCompiled
 
 _IMMEDIATE = 4095
@@ -92,7 +93,10 @@ $equates
 #include "reuse/ost_reuse_pointers_sum_asm.h"
 
     $map
-    $sum
+
+    sum_begin ost_reuse_sum_$sizes, $first
+$rows
+    sum_end ost_reuse_sum_$sizes
 
 #endif
 
@@ -137,8 +141,8 @@ def pointers_are_small(op: QReuseCompiled) -> bool:
 def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
     """The layer on generated code; `has_pointer_form(op)` holds, and its sums are proven (`bind_reuse_compiled`)."""
     blocks = op.dims.input[2] // op.length
-    paired = bool(paired_tiles(op).all())
-    sizes = _name(op, paired)
+    order = row_order(op.table)
+    sizes = _name(op, order)
     kernel = f"reuse_pointers_s8_{sizes}"
     return Binding(
         kernel=kernel,
@@ -169,9 +173,54 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
         phases={**PHASES, f"ost_reuse_map_{sizes}": "clustering", f"ost_reuse_sum_{sizes}": "recovering"},
         generated={
             f"{kernel}.c": _C.substitute(kernel=kernel, sizes=sizes),
-            f"{kernel}_asm.S": _assembly(op, sizes, paired),
+            f"{kernel}_asm.S": _assembly(op, sizes, order),
         },
     )
+
+
+@dataclass(frozen=True)
+class RowOrder:
+    """In which order generated code adds the rows of a table."""
+
+    pairs: tuple[tuple[int, int], ...]
+    """Added in int8 first: the sum of two entries never leaves it, whatever their ids and channel."""
+    single: tuple[int, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """All rows."""
+        return (*(row for pair in self.pairs for row in pair), *self.single)
+
+
+def row_order(table: IntArray) -> RowOrder:
+    """As many pairs as a greedy search finds in a table (R, 2^H, M); neighbours, where they all are safe.
+
+    Rows differ in how large their entries are: a large one takes a small partner. Nothing is lost by the order, since
+    no sum can wrap.
+    """
+    high, low = table.max(axis=1).astype(np.int64), table.min(axis=1).astype(np.int64)  # (R, M)
+    safe = np.stack(
+        [((h + high <= INT8_MAX) & (g + low >= INT8_MIN)).all(axis=1) for h, g in zip(high, low, strict=True)]
+    )
+    rows = len(table)
+    neighbours = tuple(zip(range(0, rows - 1, 2), range(1, rows, 2), strict=True))
+    if all(safe[pair] for pair in neighbours):
+        return RowOrder(neighbours, (rows - 1,) if rows % 2 else ())
+    np.fill_diagonal(safe, False)
+    pairs, single = [], []
+    free = np.ones(rows, bool)
+    while free.any():
+        choices = np.where(free, (safe & free).sum(axis=1), rows + 1)
+        row = int(np.argmin(choices))  # whoever has the fewest partners chooses first
+        free[row] = False
+        partners = np.flatnonzero(safe[row] & free)
+        if len(partners):
+            partner = int(partners[np.argmin(choices[partners])])
+            free[partner] = False
+            pairs.append((row, partner))
+        else:
+            single.append(row)
+    return RowOrder(tuple(sorted(pairs)), tuple(sorted(single)))
 
 
 def _sizes(op: QReuseCompiled) -> dict[str, int]:
@@ -186,7 +235,6 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
         "WORDS": words(op.length),
         "PIXEL_CHANNELS": dims.input[2],
         "KERNEL_WIDTH": dims.kernel[1],
-        "ROWS": op.rows,
         "ID_BYTES": dims.kernel[0] * dims.kernel[1] * TILE,
         "TAP_BYTES": dims.dilation[1] * pixel,
         "TAP_ROW_BYTES": dims.dilation[0] * pitch,
@@ -199,8 +247,11 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
     }
 
 
-def _name(op: QReuseCompiled, paired: bool) -> str:
-    """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`."""
+def _name(op: QReuseCompiled, order: RowOrder) -> str:
+    """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`.
+
+    Neighbours in pairs and all rows single have names; any other order has a checksum.
+    """
     dims = op.dims
 
     def by(sizes: tuple[int, ...]) -> str:
@@ -210,19 +261,26 @@ def _name(op: QReuseCompiled, paired: bool) -> str:
     for letter, sizes, usual in (("s", dims.stride, 1), ("p", dims.padding, 0), ("d", dims.dilation, 1)):
         parts += [f"{letter}{by(sizes)}"] if sizes != (usual, usual) else []
     parts += [by(dims.output), f"L{op.length}", f"{'tree' if op.hash.tree else 'H'}{op.hash.hashes}"]
-    parts += [f"F{op.fraction_bits}", *(["pairs"] if paired else [])]
+    neighbours = RowOrder(tuple(zip(range(0, op.rows - 1, 2), range(1, op.rows, 2), strict=True)), order.single)
+    usual = order.pairs == neighbours.pairs and len(order.single) == op.rows % 2
+    form = "single" if not order.pairs else "pairs" if usual else f"{zlib.crc32(repr(order).encode()):08x}"
+    parts += [f"F{op.fraction_bits}", form]
     return "_".join(parts)
 
 
-def _assembly(op: QReuseCompiled, sizes: str, paired: bool) -> str:
+def _assembly(op: QReuseCompiled, sizes: str, order: RowOrder) -> str:
     equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(op).items())
     if op.hash.tree:
         mapping = f"reuse_pointers_map_tree ost_reuse_map_{sizes}"
     else:
         parts = [len(part) for part in np.array_split(np.arange(op.hash.hashes), -(-op.hash.hashes // HASH_PART))]
         mapping = f"reuse_pointers_map ost_reuse_map_{sizes}, {', '.join(map(str, [*parts, 0, 0][:3]))}"
-    summing = f"reuse_pointers_sum ost_reuse_sum_{sizes}, {int(paired)}"
-    return _ASSEMBLY.substitute(equates=equates, map=mapping, sum=summing)
+    following = [*order.rows[1:], -1]
+    lines = [f"    two_rows {even}, {odd}, {following[2 * n + 1]}" for n, (even, odd) in enumerate(order.pairs)]
+    for n, row in enumerate(order.single):
+        registers = "r1, r2" if n % 2 == 0 else "r2, r1"
+        lines.append(f"    one_row {row}, {registers}, {following[2 * len(order.pairs) + n]}")
+    return _ASSEMBLY.substitute(equates=equates, map=mapping, sizes=sizes, first=order.rows[0], rows="\n".join(lines))
 
 
 def _pack_table(op: QReuseCompiled) -> IntArray:
