@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +13,9 @@ from host_runner import HostKernels
 from reuse_samples import make_compiled, random_input
 
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
-from ostinato.kernels.reuse_pointers import (
-    RowOrder,
-    bind_reuse_pointers,
-    has_pointer_form,
-    pointers_are_small,
-    row_order,
-)
+from ostinato.kernels.reuse_estimate import cycles_by_addresses, cycles_by_offsets
+from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
+from ostinato.kernels.reuse_rows import RowOrder, row_order
 from ostinato.kernels.sources import compiled_sources
 from ostinato.quant.ops import ConvDims, QReuseCompiled
 from ostinato.quant.reference import execute_op
@@ -78,7 +76,7 @@ def host(bindings, tmp_path_factory):
 @pytest.fixture(scope="module", params=["dsp", "plain"])
 def core(request, bindings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("core")
-    sources = [*compiled_sources(bindings, folder), request.config.rootpath / "tests/kernels/harness.c"]
+    sources = [*compiled_sources(bindings, folder), Path(__file__).with_name("harness.c")]
     defines = {"OST_PLAIN_C": 1} if request.param == "plain" else {}
     elf = compile_firmware(sources, folder / "kernels.elf", include_dirs=INCLUDES, defines=defines)
     return SimulatedKernels(elf)
@@ -141,7 +139,9 @@ def test_addresses_are_taken_where_memory_allows():
     assert pointers_are_small(small)
     assert not pointers_are_small(large)
     assert bind_reuse_compiled(small).kernel.startswith("reuse_pointers_s8_")
+    assert re.match(r"table rows by addresses \(100 pairs .*: estimated [\d,]+ cycles", bind_reuse_compiled(small).note)
     assert bind_reuse_compiled(large).kernel == "reuse_compiled_s8"
+    assert "needs too much SRAM" in bind_reuse_compiled(large).note
     assert bind_reuse_compiled(small, "offsets").kernel == "reuse_compiled_s8"
 
 
@@ -178,3 +178,25 @@ def test_neighbours_are_pairs_where_they_all_are_safe():
     table = np.array([[[100], [-100]], [[27], [-28]], [[63], [0]], [[64], [-128]], [[127], [-128]]], np.int8)
     assert row_order(table) == RowOrder(((0, 1), (2, 3)), (4,))
     assert row_order(table[[0, 2, 3, 1]]) == RowOrder(((0, 3), (1, 2)), ())
+
+
+ESTIMATED = [
+    (CONV2, 8, 4, False, 3, 63),
+    (ConvDims((16, 16, 32), (16, 16, 64), (3, 3), padding=(1, 1)), 16, 6, True, 3, 63),
+    (ConvDims((8, 8, 64), (8, 8, 128), (1, 1)), 8, 5, False, 3, 63),
+]
+
+
+def test_estimates(tmp_path):
+    """Within 8 % of what the simulator counts, and right about which form is faster."""
+    ops = [make(np.random.default_rng(0), layer) for layer in ESTIMATED]
+    pairs = [(bind_reuse_compiled(op, "addresses"), bind_reuse_compiled(op, "offsets")) for op in ops]
+    sources = compiled_sources([binding for pair in pairs for binding in pair], tmp_path)
+    harness = Path(__file__).with_name("harness.c")
+    core = SimulatedKernels(compile_firmware([*sources, harness], tmp_path / "k.elf", include_dirs=INCLUDES))
+    for op, (addresses, offsets) in zip(ops, pairs, strict=True):
+        x = random_input(np.random.default_rng(0), op.input.shape, op.input.zero_point)
+        counted = [core.run(binding, x, op.output.size).profile.total.cycles for binding in (addresses, offsets)]
+        estimated = [cycles_by_addresses(op, row_order(op.table)), cycles_by_offsets(op)]
+        np.testing.assert_allclose(estimated, counted, rtol=0.08)
+        assert (estimated[0] < estimated[1]) == (counted[0] < counted[1])
