@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from host_runner import HostKernels
 from reuse_samples import make_compiled, random_input
 
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
+from ostinato.kernels.reuse_estimate import cycles_by_addresses, cycles_by_offsets
 from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
+from ostinato.kernels.reuse_rows import RowOrder, row_order
 from ostinato.kernels.sources import compiled_sources
 from ostinato.quant.ops import ConvDims, QReuseCompiled
 from ostinato.quant.reference import execute_op
@@ -19,7 +23,8 @@ from ostinato.targets.toolchain import compile_firmware, compile_host_library
 
 CONV2 = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
 
-# (sizes, L, H, tree, fraction bits, largest entry): every H, words of a slice, rest of rows, kind of window.
+# (sizes, L, H, tree, fraction bits, largest entry): every H, words of a slice, rest of rows, kind of window. Up to 63,
+# all neighbouring rows are added in pairs; above, the code depends on the table, too.
 LAYERS = [
     (CONV2, 8, 4, False, 3, 63),
     (CONV2, 16, 4, True, 3, 127),
@@ -46,9 +51,19 @@ def make(rng, layer) -> QReuseCompiled:
     )
 
 
+def make_uneven(rng, layer) -> QReuseCompiled:
+    """Above 63: `layer` with rows of different reach and always the same table, so that its code is the same, too."""
+    op = make(rng, layer)
+    if layer[-1] <= 63:
+        return op
+    fixed = np.random.default_rng(5)
+    table = np.fix(make(fixed, layer).table * fixed.uniform(0.05, 1, (op.rows, 1, 1))).astype(np.int8)
+    return replace(op, table=table, offset=np.clip(op.offset, -2000, 2000))
+
+
 @pytest.fixture(scope="module")
 def bindings():
-    return [bind_reuse_pointers(make(np.random.default_rng(0), layer)) for layer in LAYERS]
+    return [bind_reuse_pointers(make_uneven(np.random.default_rng(0), layer)) for layer in LAYERS]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +76,7 @@ def host(bindings, tmp_path_factory):
 @pytest.fixture(scope="module", params=["dsp", "plain"])
 def core(request, bindings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("core")
-    sources = [*compiled_sources(bindings, folder), request.config.rootpath / "tests/kernels/harness.c"]
+    sources = [*compiled_sources(bindings, folder), Path(__file__).with_name("harness.c")]
     defines = {"OST_PLAIN_C": 1} if request.param == "plain" else {}
     elf = compile_firmware(sources, folder / "kernels.elf", include_dirs=INCLUDES, defines=defines)
     return SimulatedKernels(elf)
@@ -71,7 +86,7 @@ def check(machine, layer, seeds):
     """Other hashes, tables, zero points and inputs run on the code of one size."""
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        op = make(rng, layer)
+        op = make_uneven(rng, layer)
         x = random_input(rng, op.input.shape, op.input.zero_point)
         binding = bind_reuse_pointers(op)
         call = machine.run(binding, x, op.output.size)
@@ -88,7 +103,7 @@ def test_host(host, layer):
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_simulator(core, layer):
     call = check(core, layer, range(100, 104))
-    binding = bind_reuse_pointers(make(np.random.default_rng(0), layer))
+    binding = bind_reuse_pointers(make_uneven(np.random.default_rng(0), layer))
     known = {*binding.phases, f"ost_{binding.kernel}", "ost_reuse_pointers_run"}
     assert {name for name in call.profile.by_function if name.startswith("ost_")} <= known
 
@@ -124,7 +139,9 @@ def test_addresses_are_taken_where_memory_allows():
     assert pointers_are_small(small)
     assert not pointers_are_small(large)
     assert bind_reuse_compiled(small).kernel.startswith("reuse_pointers_s8_")
+    assert re.match(r"table rows by addresses \(100 pairs .*: estimated [\d,]+ cycles", bind_reuse_compiled(small).note)
     assert bind_reuse_compiled(large).kernel == "reuse_compiled_s8"
+    assert "needs too much SRAM" in bind_reuse_compiled(large).note
     assert bind_reuse_compiled(small, "offsets").kernel == "reuse_compiled_s8"
 
 
@@ -133,3 +150,53 @@ def test_equal_sizes_share_their_code(bindings):
     assert again.generated == bindings[0].generated
     other = bind_reuse_pointers(make(np.random.default_rng(7), (*LAYERS[0][:-1], 127)))
     assert set(other.generated).isdisjoint(again.generated)
+
+
+def test_rows_in_pairs_never_leave_int8():
+    """Every row is added once; two in a pair are safe for all ids and channels; large rows find small partners."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for seed in range(20):
+        layer = LAYERS[seed % len(LAYERS)]
+        op = make_uneven(rng, (*layer[:-1], 127))
+        order = row_order(op.table)
+        assert sorted(order.rows) == list(range(op.rows))
+        table = op.table.astype(int)
+        for even, odd in order.pairs:
+            sums = table[even][:, None] + table[odd][None]
+            assert sums.max() <= 127
+            assert sums.min() >= -128
+        for n, row in enumerate(order.single):  # no two of them could have been a pair
+            for other in order.single[n + 1 :]:
+                sums = table[row][:, None] + table[other][None]
+                assert sums.max() > 127 or sums.min() < -128
+        found += bool(order.pairs) and bool(order.single)
+    assert found > 5
+
+
+def test_neighbours_are_pairs_where_they_all_are_safe():
+    table = np.array([[[100], [-100]], [[27], [-28]], [[63], [0]], [[64], [-128]], [[127], [-128]]], np.int8)
+    assert row_order(table) == RowOrder(((0, 1), (2, 3)), (4,))
+    assert row_order(table[[0, 2, 3, 1]]) == RowOrder(((0, 3), (1, 2)), ())
+
+
+ESTIMATED = [
+    (CONV2, 8, 4, False, 3, 63),
+    (ConvDims((16, 16, 32), (16, 16, 64), (3, 3), padding=(1, 1)), 16, 6, True, 3, 63),
+    (ConvDims((8, 8, 64), (8, 8, 128), (1, 1)), 8, 5, False, 3, 63),
+]
+
+
+def test_estimates(tmp_path):
+    """Within 8 % of what the simulator counts, and right about which form is faster."""
+    ops = [make(np.random.default_rng(0), layer) for layer in ESTIMATED]
+    pairs = [(bind_reuse_compiled(op, "addresses"), bind_reuse_compiled(op, "offsets")) for op in ops]
+    sources = compiled_sources([binding for pair in pairs for binding in pair], tmp_path)
+    harness = Path(__file__).with_name("harness.c")
+    core = SimulatedKernels(compile_firmware([*sources, harness], tmp_path / "k.elf", include_dirs=INCLUDES))
+    for op, (addresses, offsets) in zip(ops, pairs, strict=True):
+        x = random_input(np.random.default_rng(0), op.input.shape, op.input.zero_point)
+        counted = [core.run(binding, x, op.output.size).profile.total.cycles for binding in (addresses, offsets)]
+        estimated = [cycles_by_addresses(op, row_order(op.table)), cycles_by_offsets(op)]
+        np.testing.assert_allclose(estimated, counted, rtol=0.08)
+        assert (estimated[0] < estimated[1]) == (counted[0] < counted[1])

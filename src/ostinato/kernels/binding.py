@@ -51,6 +51,8 @@ class Binding:
     """C function → phase; a function that is not named counts as `other`."""
     inputs: int = 1
     """Tensors it reads; if more than one, `in` is an array of pointers."""
+    note: str = ""
+    """Which of several kernels this is and why, in one line for the generated project and reports."""
     generated: Mapping[str, str] = field(default_factory=dict)
     """File name → text of sources written for this layer's sizes, which define the kernel; they include by the same
     paths as the library's sources. Layers of one size have the same files."""

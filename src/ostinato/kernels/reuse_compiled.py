@@ -10,6 +10,7 @@ import numpy as np
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
+from ostinato.kernels.reuse_estimate import cycles_by_addresses, cycles_by_offsets
 from ostinato.kernels.reuse_layout import (
     SHARED_PHASES,
     SHARED_SOURCES,
@@ -29,6 +30,7 @@ from ostinato.kernels.reuse_layout import (
     words,
 )
 from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
+from ostinato.kernels.reuse_rows import row_order
 from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -72,7 +74,8 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
 
     Args:
         op: the layer.
-        form: None: by addresses where there is code for the sizes and the layer's SRAM stays within bounds.
+        form: None: the one with fewer estimated cycles (`reuse_estimate`); by addresses only where there is code for
+            the sizes, and where the map of addresses leaves the layer's SRAM within bounds.
 
     Raises:
         UnsupportedError: H > 12, a pixel-aligned L that does not divide C, or a window that leaves the padded input.
@@ -80,7 +83,10 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
     """
     check_layer(op, "compiled-scope", MOST_HASHES, "use fewer hashes")
     _check_sums(op)
-    if form == "addresses" or (form is None and has_pointer_form(op) and pointers_are_small(op)):
+    if form is None:
+        form, note = choose_form(op)
+        return replace(bind_reuse_compiled(op, form), note=note)
+    if form == "addresses":
         return bind_reuse_pointers(op)
     blocks = op.dims.input[2] // op.length
     if op.pixel_aligned:
@@ -114,6 +120,21 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
         sources=_sources(op.hash.hashes),
         phases=PHASES,
     )
+
+
+def choose_form(op: QReuseCompiled) -> tuple[CompiledForm, str]:
+    """The form that `bind_reuse_compiled` takes, and why."""
+    if not has_pointer_form(op):
+        return "offsets", "table rows by offsets: no code can be generated for these sizes"
+    order = row_order(op.table)
+    by_addresses, by_offsets = cycles_by_addresses(op, order), cycles_by_offsets(op)
+    estimates = f"estimated {by_addresses:,} cycles by addresses, {by_offsets:,} by offsets (Cortex-M4)"
+    if not pointers_are_small(op):
+        return "offsets", f"table rows by offsets: a map of addresses needs too much SRAM; {estimates}"
+    if by_offsets < by_addresses:
+        return "offsets", f"table rows by offsets: {estimates}"
+    rows = f"{len(order.pairs)} pairs of rows, {len(order.single)} single ones"
+    return "addresses", f"table rows by addresses ({rows}): {estimates}"
 
 
 def _sources(hashes: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ ost_reuse_pointers_sum_asm.h.
 
 from __future__ import annotations
 
+import zlib
 from string import Template
 
 import numpy as np
@@ -19,11 +20,11 @@ from ostinato.kernels.reuse_layout import (
     TILE,
     pack_hash,
     padding_ids,
-    paired_tiles,
     round_up,
     to_channel_order,
     words,
 )
+from ostinato.kernels.reuse_rows import RowOrder, row_order
 from ostinato.quant.arithmetic import IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -92,7 +93,10 @@ $equates
 #include "reuse/ost_reuse_pointers_sum_asm.h"
 
     $map
-    $sum
+
+    sum_begin ost_reuse_sum_$sizes, $first
+$rows
+    sum_end ost_reuse_sum_$sizes
 
 #endif
 
@@ -137,8 +141,8 @@ def pointers_are_small(op: QReuseCompiled) -> bool:
 def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
     """The layer on generated code; `has_pointer_form(op)` holds, and its sums are proven (`bind_reuse_compiled`)."""
     blocks = op.dims.input[2] // op.length
-    paired = bool(paired_tiles(op).all())
-    sizes = _name(op, paired)
+    order = row_order(op.table)
+    sizes = _name(op, order)
     kernel = f"reuse_pointers_s8_{sizes}"
     return Binding(
         kernel=kernel,
@@ -169,7 +173,7 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
         phases={**PHASES, f"ost_reuse_map_{sizes}": "clustering", f"ost_reuse_sum_{sizes}": "recovering"},
         generated={
             f"{kernel}.c": _C.substitute(kernel=kernel, sizes=sizes),
-            f"{kernel}_asm.S": _assembly(op, sizes, paired),
+            f"{kernel}_asm.S": _assembly(op, sizes, order),
         },
     )
 
@@ -186,7 +190,6 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
         "WORDS": words(op.length),
         "PIXEL_CHANNELS": dims.input[2],
         "KERNEL_WIDTH": dims.kernel[1],
-        "ROWS": op.rows,
         "ID_BYTES": dims.kernel[0] * dims.kernel[1] * TILE,
         "TAP_BYTES": dims.dilation[1] * pixel,
         "TAP_ROW_BYTES": dims.dilation[0] * pitch,
@@ -199,8 +202,11 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
     }
 
 
-def _name(op: QReuseCompiled, paired: bool) -> str:
-    """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`."""
+def _name(op: QReuseCompiled, order: RowOrder) -> str:
+    """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`.
+
+    Neighbours in pairs and all rows single have names; any other order has a checksum.
+    """
     dims = op.dims
 
     def by(sizes: tuple[int, ...]) -> str:
@@ -210,19 +216,26 @@ def _name(op: QReuseCompiled, paired: bool) -> str:
     for letter, sizes, usual in (("s", dims.stride, 1), ("p", dims.padding, 0), ("d", dims.dilation, 1)):
         parts += [f"{letter}{by(sizes)}"] if sizes != (usual, usual) else []
     parts += [by(dims.output), f"L{op.length}", f"{'tree' if op.hash.tree else 'H'}{op.hash.hashes}"]
-    parts += [f"F{op.fraction_bits}", *(["pairs"] if paired else [])]
+    neighbours = RowOrder(tuple(zip(range(0, op.rows - 1, 2), range(1, op.rows, 2), strict=True)), order.single)
+    usual = order.pairs == neighbours.pairs and len(order.single) == op.rows % 2
+    form = "single" if not order.pairs else "pairs" if usual else f"{zlib.crc32(repr(order).encode()):08x}"
+    parts += [f"F{op.fraction_bits}", form]
     return "_".join(parts)
 
 
-def _assembly(op: QReuseCompiled, sizes: str, paired: bool) -> str:
+def _assembly(op: QReuseCompiled, sizes: str, order: RowOrder) -> str:
     equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(op).items())
     if op.hash.tree:
         mapping = f"reuse_pointers_map_tree ost_reuse_map_{sizes}"
     else:
         parts = [len(part) for part in np.array_split(np.arange(op.hash.hashes), -(-op.hash.hashes // HASH_PART))]
         mapping = f"reuse_pointers_map ost_reuse_map_{sizes}, {', '.join(map(str, [*parts, 0, 0][:3]))}"
-    summing = f"reuse_pointers_sum ost_reuse_sum_{sizes}, {int(paired)}"
-    return _ASSEMBLY.substitute(equates=equates, map=mapping, sum=summing)
+    following = [*order.rows[1:], -1]
+    lines = [f"    two_rows {even}, {odd}, {following[2 * n + 1]}" for n, (even, odd) in enumerate(order.pairs)]
+    for n, row in enumerate(order.single):
+        registers = "r1, r2" if n % 2 == 0 else "r2, r1"
+        lines.append(f"    one_row {row}, {registers}, {following[2 * len(order.pairs) + n]}")
+    return _ASSEMBLY.substitute(equates=equates, map=mapping, sizes=sizes, first=order.rows[0], rows="\n".join(lines))
 
 
 def _pack_table(op: QReuseCompiled) -> IntArray:

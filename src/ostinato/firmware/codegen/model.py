@@ -179,7 +179,9 @@ def _params(layer: Layer) -> str:
     arguments = f"const {binding.params_type} *params, const ost_scratch *scratch, const int8_t *in, int8_t *out"
     # No header declares a kernel that was generated for one layer; several layers may share it.
     prototype = f"ost_status ost_{binding.kernel}({arguments});\n" if binding.generated else ""
-    return f"/* {_title(layer)} */\n{prototype}static const {binding.params_type} {layer.identifier}_params = {body};"
+    note = f"\n * {comment(binding.note)}" if binding.note else ""
+    declaration = f"static const {binding.params_type} {layer.identifier}_params = {body};"
+    return f"/* {_title(layer)}{note} */\n{prototype}{declaration}"
 
 
 def _initialiser(layer: Layer, fields: Mapping[str, Any], depth: int) -> str:

@@ -1,10 +1,10 @@
-/* Assembler macro of ost_reuse_sum_<layer>(const ost_pointer_sum *sum): 16 channels of all outputs of one layer.
+/* Assembler macros of ost_reuse_sum_<layer>(const ost_pointer_sum *sum): 16 channels of all outputs of one layer.
  *
- * Generated code instantiates it with the layer's sizes. The map holds addresses of table rows, so a row costs one load
- * of its address; where it lies in the map and which kernel position's 16 bytes it reads are immediate offsets, and all
- * R rows are unrolled. With `paired`, rows 2n and 2n + 1 are added by SADD8 before they are widened: 25 cycles for two
- * rows (32 results), 28 without. Straight-line code of 44 or 52 bytes a row: it is best run from RAM where flash has
- * wait states.
+ * The map holds addresses of table rows, so a row costs one load of its address; where it lies in the map and which
+ * kernel position's 16 bytes it reads are immediate offsets. Generated code names the layer's sizes and then its rows,
+ * between sum_begin and sum_end: first those that are added in pairs by SADD8 before they are widened (the packing has
+ * proven that no sum of the two leaves int8), then single ones. 25 cycles for a pair (32 results), 14 for a single row.
+ * Straight-line code of 88 bytes a pair: it is best run from RAM where flash has wait states.
  *
  * Registers: r0 the window's corner in the map, r1 and r2 addresses, r4 to r11 sums (ost_reuse_pack_asm.h's order). */
 #ifndef OST_REUSE_POINTERS_SUM_ASM_H
@@ -34,11 +34,19 @@
     sxtab16 \odd, \odd, \word, ror #8
     .endm
 
-/* Rows \row (its address is in r1 already) and \row + 1; then r1 is the address of row \row + 2, if there is one. */
-    .macro  paired_rows row
-    locate  \row
+/* The address of row \next to \at; none if it is negative. */
+    .macro  load_next at, next
+    .if \next >= 0
+    locate  \next
+    ldr.w   \at, [r0, #at_map]
+    .endif
+    .endm
+
+/* Rows \even, whose address is in r1, and \odd; then r1 is the address of row \next. */
+    .macro  two_rows even, odd, next
+    locate  \even
     .set    first, at_table
-    locate  \row + 1
+    locate  \odd
     .set    second, at_table
     ldr.w   r2, [r0, #at_map]
     ldr.w   r3, [r1, #first]
@@ -53,27 +61,21 @@
     ldr.w   r3, [r2, #(second + 8)]
     ldr.w   lr, [r1, #(first + 12)]
     ldr.w   r2, [r2, #(second + 12)]
-    .if (\row) + 2 < ROWS
-    locate  \row + 2
-    ldr.w   r1, [r0, #at_map]
-    .endif
+    load_next r1, \next
     sadd8   r12, r12, r3
     add_table_word r8, r9, r12
     sadd8   lr, lr, r2
     add_table_word r10, r11, lr
     .endm
 
-/* Row \row, whose address is in \at; \next becomes the address of the row behind it. */
-    .macro  single_row row, at, next
+/* Row \row, whose address is in \at; then \other is the address of row \next. */
+    .macro  one_row row, at, other, next
     locate  \row
     .set    first, at_table
     ldr.w   r3, [\at, #first]
     ldr.w   r12, [\at, #(first + 4)]
     ldr.w   lr, [\at, #(first + 8)]
-    .if (\row) + 1 < ROWS
-    locate  \row + 1
-    ldr.w   \next, [r0, #at_map]
-    .endif
+    load_next \other, \next
     ldr.w   \at, [\at, #(first + 12)]
     add_table_word r4, r5, r3
     add_table_word r6, r7, r12
@@ -81,23 +83,7 @@
     add_table_word r10, r11, \at
     .endm
 
-    .macro  all_rows paired
-    .set    row, 0
-    .rept   ROWS / 2
-    .if \paired
-    paired_rows row
-    .else
-    single_row row, r1, r2
-    single_row row + 1, r2, r1
-    .endif
-    .set    row, row + 2
-    .endr
-    .if ROWS & 1
-    single_row ROWS - 1, r1, r2
-    .endif
-    .endm
-
-    .macro  reuse_pointers_sum name, paired
+    .macro  sum_begin name, row
     .section .text.\name, "ax", %progbits
     .global \name
     .type   \name, %function
@@ -127,8 +113,10 @@
     ldr.w   r9, [sp, #20]
     ldr.w   r10, [sp, #24]
     ldr.w   r11, [sp, #28]
-    ldr     r1, [r0]
-    all_rows \paired
+    load_next r1, \row
+    .endm
+
+    .macro  sum_end name
     ssat16  r4, #(8 + FRACTION_BITS), r4
     ssat16  r5, #(8 + FRACTION_BITS), r5
     ssat16  r6, #(8 + FRACTION_BITS), r6
