@@ -30,11 +30,13 @@ def random_window(rng: np.random.Generator) -> ConvDims:
     )
 
 
-def make_stem(rng: np.random.Generator, dims: ConvDims, groups: int, hashes: int, coefficients: int) -> QStem:
+def make_stem(
+    rng: np.random.Generator, dims: ConvDims, groups: int, hashes: int, coefficients: int, planes: int | None = None
+) -> QStem:
     """Filters that use int8 well, maps of any shape whose sums stay below 2^H, tables whose sums stay within int16."""
     channels, (kh, kw) = dims.input[2], dims.kernel
     rotation = np.linalg.qr(rng.normal(size=(channels, channels)))[0]
-    planes = int(rng.integers(1, coefficients + 1))
+    planes = int(rng.integers(1, coefficients + 1)) if planes is None else planes
     plane = np.sort(np.concatenate([np.arange(planes), rng.integers(0, planes, coefficients - planes)]))
     vertical = rng.normal(size=(planes, kh))
     vertical *= 0.999 * np.minimum(2.0 ** 14 * np.sqrt(kh), 2.0**16) / np.abs(vertical).sum(1, keepdims=True)

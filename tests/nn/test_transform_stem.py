@@ -155,10 +155,10 @@ def test_groups_and_bad_weights_are_refused():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"groups": 65}, "groups must be an integer from 0 to 64, not 65"),
+        ({"groups": 17}, "groups must be an integer from 0 to 16, not 17"),
         ({"hashes": 9}, "hashes must be an integer from 1 to 8, not 9"),
         ({"coefficients": True}, "coefficients must be an integer"),
-        ({"groups": 20, "hashes": 8, "bits": 4}, "160 bits, but 20 coefficients can have 20 to 80"),
+        ({"groups": 16, "hashes": 8, "bits": 4}, "128 bits, but 20 coefficients can have 20 to 80"),
         ({"groups": 2, "hashes": 4, "coefficients": 9}, "8 bits, but 9 coefficients can have 9 to 36"),
     ],
 )

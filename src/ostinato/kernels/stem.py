@@ -11,25 +11,22 @@ from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, to_
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, INT16_MAX, INT32_MAX, IntArray
 from ostinato.quant.stem_ops import QStem
 
-MOST_CHANNELS, LONGEST_KERNEL, MOST_HASHES = 4, 16, 8
-_NARROW_HASHES = 4
-_SLACK = 16
-"""Bytes behind ids that the look-up may read."""
-_LOOKUPS = range(3, 9)
-_SOURCES = (
-    *(f"stem/ost_stem_{name}.c" for name in ("s8", "rotate", "columns", "map")),
-    "reuse/ost_reuse_lookup.c",
+MOST_CHANNELS, LONGEST_KERNEL, MOST_HASHES, MOST_ROWS = 4, 16, 8, 16
+_SLACK = 4
+"""Bytes behind ids that may be read."""
+SOURCES = tuple(
+    f"stem/ost_stem_{name}"
+    for name in ("s8.c", "rotate.c", "columns.c", "columns.S", "map.c", "map_rows.S", "sum.S", "sum_plain.c")
 )
-SOURCES = (*_SOURCES, *(f"reuse/ost_reuse_lookup_rows_{hashes}.S" for hashes in _LOOKUPS))
-"""All files; a layer needs only the look-up of its own H."""
 
 PHASES: dict[str, Phase] = {
     "ost_stem_rotate_row": "transformation",
     "ost_stem_column_row": "transformation",
     "ost_stem_map_row": "clustering",
-    "ost_reuse_lookup": "recovering",
-    "ost_reuse_lookup_tile": "recovering",
-    **{f"ost_reuse_lookup_{form}_{h}": "recovering" for form in ("rows", "pairs") for h in _LOOKUPS},
+    **{f"ost_stem_columns_{height}": "transformation" for height in (3, 5)},
+    **{f"ost_stem_map_{form}_{words}": "clustering" for form in ("set", "add") for words in (2, 3)},
+    "ost_stem_sum_rows": "recovering",
+    "ost_stem_sum_pairs": "recovering",
 }
 
 
@@ -43,7 +40,6 @@ def bind_stem(op: QStem) -> Binding:
     _check_sizes(op)
     _check_sums(op)
     _check_ids(op)
-    lookup = (f"reuse/ost_reuse_lookup_rows_{op.hashes}.S",) if op.hashes in _LOOKUPS else ()
     return Binding(
         kernel="stem_s8",
         params_type="ost_stem_s8_params",
@@ -82,7 +78,7 @@ def bind_stem(op: QStem) -> Binding:
             "paired": _paired(op),
         },
         scratch_bytes=_scratch_bytes(op),
-        sources=(*_SOURCES, *lookup),
+        sources=SOURCES,
         phases=PHASES,
     )
 
@@ -99,6 +95,8 @@ def _check_sizes(op: QStem) -> None:
             f"Layer {op.name}: tables of {op.table.shape[1]} rows do not fit the stem kernel, which takes 2^H, H from "
             f"1 to {MOST_HASHES}."
         )
+    if op.rows > MOST_ROWS:
+        raise UnsupportedError(f"Layer {op.name}: the stem kernel adds up to {MOST_ROWS} rows, not {op.rows}.")
     if not 1 <= op.fraction_bits <= 7:
         raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")
     for axis in (0, 1):
@@ -121,8 +119,7 @@ def _check_sums(op: QStem) -> None:
     lowest = (offset + table.min(axis=1).sum(axis=0)).min()
     bounds = (
         ("a rotated pixel", int(pixels.max()), INT16_MAX),
-        ("a column's sum", int(tall.max()), INT32_MAX),
-        ("a transformed column", int(columns.max()), INT16_MAX),
+        ("a column's sum", int(tall.max()), INT32_MAX),  # its upper half is within int16, then
         ("a coefficient's sum", int(wide.max()), INT32_MAX),
         (f"a sum of {op.rows} table rows", int(max(highest, -1 - lowest)), INT16_MAX),
     )
@@ -154,7 +151,8 @@ def _pack_vertical(op: QStem) -> IntArray:
     height = op.dims.kernel[0]
     slots = (np.arange(height)[None] - np.arange(height)[:, None]) % height  # [first, slot] → row of the window
     taps = op.vertical[:, slots].astype(np.int16)
-    return np.pad(taps, ((0, 0), (0, 0), (0, height % 2)))
+    packed: IntArray = np.pad(taps, ((0, 0), (0, 0), (0, height % 2)))
+    return packed
 
 
 def _pack_horizontal(op: QStem) -> IntArray:
@@ -193,5 +191,4 @@ def _scratch_bytes(op: QStem) -> int:
     """The parts of `stem_scratch` in ost_stem_s8.c."""
     pairs = (op.dims.input[1] + 2 * op.dims.padding[1] + 1) // 2
     ring = op.dims.input[2] * pairs * op.dims.kernel[0] * 4
-    id_bytes = 1 if op.hashes <= _NARROW_HASHES else 2
-    return scratch_size(ring, (pairs + 2) * 4, op.dims.output[1] * op.rows * id_bytes + _SLACK)
+    return scratch_size(ring, (pairs + 2) * 4, op.dims.output[1] * op.rows * 2 + _SLACK)

@@ -29,7 +29,8 @@ def quantize_stem(op: FloatStem, dims: ConvDims, source: QTensor, target: QTenso
         )
     t = op.transform
     pairs = [(int(c), int(v)) for c, v, _ in t.axes.tolist()]
-    order = sorted((k for k in range(len(pairs)) if bool(t.maps[k].any())), key=lambda k: pairs[k])
+    kept = [k for k in range(len(pairs)) if bool(t.maps[k].any())]  # the others add nothing to any id
+    order = sorted(kept, key=lambda k: pairs[k])
     if not order:
         raise QuantizationError(f"layer '{op.name}': all ids are 0 whatever the image; calibrate it on real images")
     planes = sorted({pairs[k] for k in order})

@@ -13,7 +13,8 @@ from ostinato.reuse.geometry import ConvGeometry
 MAX_CHANNELS = 4
 MAX_KERNEL = 16
 MAX_HASHES = 8
-_LIMITS = {"groups": (0, 64), "hashes": (1, MAX_HASHES), "coefficients": (1, 256), "bits": (1, MAX_HASHES)}
+MAX_GROUPS = 16
+_LIMITS = {"groups": (0, MAX_GROUPS), "hashes": (1, MAX_HASHES), "coefficients": (1, 256), "bits": (1, MAX_HASHES)}
 
 
 @dataclass(frozen=True)

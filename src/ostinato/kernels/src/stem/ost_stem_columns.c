@@ -6,7 +6,11 @@
 #define ROUNDING (1 << 15)
 
 #if OST_HAS_DSP
-OST_INLINE void column_row(const int16_t *ring, const int16_t *taps, int32_t pairs, const int32_t height, int16_t *columns)
+/* ost_stem_columns.S */
+void ost_stem_columns_3(const int16_t *ring, const int16_t *taps, int32_t pairs, int16_t *columns);
+void ost_stem_columns_5(const int16_t *ring, const int16_t *taps, int32_t pairs, int16_t *columns);
+
+OST_INLINE void column_row(const int16_t *ring, const int16_t *taps, int32_t pairs, int32_t height, int16_t *columns)
 {
     for (; pairs > 0; pairs--, ring += 2 * height, columns += 2) {
         int32_t low = ROUNDING, high = ROUNDING;
@@ -43,13 +47,15 @@ OST_PHASE_FUNCTION void ost_stem_column_row(const ost_stem_s8_params *p, int32_t
     const int32_t height = p->window.kernel.height, pairs = ost_stem_pairs(&p->window);
     const int16_t *taps = p->vertical + (f * height + first) * ost_round_up(height, 2);
     const int16_t *from = ring + p->channels[f] * pairs * height * 2;
-    if (height == 3) {
-        column_row(from, taps, pairs, 3, columns);
-    } else if (height == 5) {
-        column_row(from, taps, pairs, 5, columns);
-    } else if (height == 7) {
-        column_row(from, taps, pairs, 7, columns);
-    } else {
-        column_row(from, taps, pairs, height, columns);
+#if OST_HAS_DSP
+    if (height == 5) {
+        ost_stem_columns_5(from, taps, pairs, columns);
+        return;
     }
+    if (height == 3) {
+        ost_stem_columns_3(from, taps, pairs, columns);
+        return;
+    }
+#endif
+    column_row(from, taps, pairs, height, columns);
 }

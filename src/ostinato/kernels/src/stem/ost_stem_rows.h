@@ -4,7 +4,7 @@
  * word, and the words of one place in all KH rows lie one behind the other: C x pairs x KH words. Row y is in slot
  * y mod KH; the taps come in KH versions, one for each slot that a window can begin in, so that no row is ever moved.
  * columns: one plane of v for one row of outputs, int16, with OST_STEM_SLACK words behind it that only zero taps read.
- * ids: of one row of outputs, times 16, in the look-up's order. */
+ * ids: of one row of outputs (ost_stem_sum.h). */
 #ifndef OST_STEM_ROWS_H
 #define OST_STEM_ROWS_H
 
@@ -26,6 +26,6 @@ void ost_stem_rotate_row(const ost_stem_s8_params *p, const int8_t *in, int32_t 
 void ost_stem_column_row(const ost_stem_s8_params *p, int32_t f, int32_t first, const int16_t *ring, int16_t *columns);
 
 /* Adds coefficient k's part to the ids of a row of outputs; the first of its group writes them. */
-void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, const int16_t *columns, uint8_t *ids);
+void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, const int16_t *columns, uint16_t *ids);
 
 #endif /* OST_STEM_ROWS_H */

@@ -1,15 +1,17 @@
 /* Transform-coded stem (ost_stem.h): row by row, pixels to ids, ids to outputs. */
 #include "ost_stem.h"
 
-#include "../reuse/ost_reuse_lookup.h"
 #include "../support/ost_window.h"
 #include "ost_stem_rows.h"
+#include "ost_stem_sum.h"
+
+#define IDS_SLACK 4 /* bytes behind the ids that may be read */
 
 /* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
 typedef struct {
     int16_t *ring;
     int16_t *columns;
-    uint8_t *ids;
+    uint16_t *ids;
     int32_t bytes;
 } stem_scratch;
 
@@ -23,11 +25,11 @@ OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
 OST_INLINE stem_scratch lay_out(const ost_stem_s8_params *p, void *base)
 {
     const ost_window *w = &p->window;
-    const int32_t pairs = ost_stem_pairs(w), ids = w->output.width * p->rows * ost_lookup_id_bytes(p->hashes);
+    const int32_t pairs = ost_stem_pairs(w);
     stem_scratch s = {NULL, NULL, NULL, 0};
     s.ring = (int16_t *)take(base, &s.bytes, w->input.channels * pairs * w->kernel.height * 4);
     s.columns = (int16_t *)take(base, &s.bytes, (pairs + OST_STEM_SLACK) * 4);
-    s.ids = (uint8_t *)take(base, &s.bytes, ids + OST_LOOKUP_SLACK);
+    s.ids = (uint16_t *)take(base, &s.bytes, w->output.width * p->rows * 2 + IDS_SLACK);
     return s;
 }
 
@@ -37,7 +39,7 @@ OST_INLINE int arguments_are_valid(const ost_stem_s8_params *p, const int8_t *in
            p->centre && p->maps && p->groups && p->table && p->offset && p->paired && ost_window_is_valid(&p->window) &&
            p->window.input.channels <= 4 && p->window.kernel.height <= 16 && p->window.kernel.width <= 16 &&
            p->window.dilation.height == 1 && p->window.dilation.width == 1 && p->planes >= 1 && p->hashes >= 1 &&
-           p->hashes <= 8 && p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7;
+           p->hashes <= 8 && p->rows >= 1 && p->rows <= OST_STEM_MOST_ROWS && p->fraction_bits >= 1 && p->fraction_bits <= 7;
 }
 
 /* All ids of a row of outputs; the window's first row is row `top` of the padded input. */
@@ -49,6 +51,28 @@ OST_INLINE void row_ids(const ost_stem_s8_params *p, int32_t top, const stem_scr
         for (; k < p->ends[f]; k++) {
             ost_stem_map_row(p, k, m->columns, m->ids);
         }
+    }
+}
+
+/* A row of outputs from its ids. A last tile of less than 16 channels is added output by output into a buffer. */
+OST_INLINE void row_outputs(const ost_stem_s8_params *p, const uint16_t *ids, int8_t *out)
+{
+    const int32_t channels = p->window.output.channels, width = p->window.output.width;
+    const int32_t tile_bytes = p->rows * (OST_STEM_TILE << p->hashes), full = channels / OST_STEM_TILE;
+    ost_stem_sum sum = {ids, p->table, p->offset, out, channels, ids + width * p->rows, p->rows, p->fraction_bits};
+    for (int32_t tile = 0; tile < full; tile++) {
+        p->paired[tile] ? ost_stem_sum_pairs(&sum) : ost_stem_sum_rows(&sum);
+        sum.table += tile_bytes;
+        sum.offset += OST_STEM_TILE;
+        sum.out += OST_STEM_TILE;
+    }
+    int8_t buffer[OST_STEM_TILE];
+    int8_t *to = sum.out;
+    sum.out = buffer;
+    for (int32_t n = 0; n < width && channels % OST_STEM_TILE; n++, sum.ids += p->rows, to += channels) {
+        sum.end = sum.ids + p->rows;
+        ost_stem_sum_rows(&sum);
+        ost_copy_bytes(to, buffer, channels % OST_STEM_TILE);
     }
 }
 
@@ -68,21 +92,15 @@ ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scra
         return OST_NO_SCRATCH;
     }
     const ost_window *w = &p->window;
-    const int32_t channels = w->output.channels, step = p->rows * ost_lookup_id_bytes(p->hashes);
-    ost_lookup lookup = {p->hashes, p->rows,   (channels + OST_LOOKUP_TILE - 1) / OST_LOOKUP_TILE,
-                         channels,  p->table,  p->offset,
-                         p->paired, p->fraction_bits, 0};
-    lookup.alike = ost_lookup_alike(&lookup, 0);
+    const int32_t row_bytes = w->output.width * w->output.channels;
     int32_t rotated = 0;
-    for (int32_t oy = 0; oy < w->output.height; oy++) {
+    for (int32_t oy = 0; oy < w->output.height; oy++, out += row_bytes) {
         const int32_t top = oy * w->stride.height;
         for (rotated = rotated < top ? top : rotated; rotated < top + w->kernel.height; rotated++) {
             ost_stem_rotate_row(p, in, rotated, m.ring);
         }
         row_ids(p, top, &m);
-        for (int32_t ox = 0; ox < w->output.width; ox++, out += channels) {
-            ost_reuse_lookup(&lookup, m.ids + ox * step, out);
-        }
+        row_outputs(p, m.ids, out);
     }
     return OST_OK;
 }
