@@ -18,6 +18,7 @@ from unicorn import arm_const, unicorn_const
 
 from ostinato.errors import SimulationError, ToolchainError
 from ostinato.targets.cache import BuildCache, content_key
+from ostinato.targets.codemap import CodeMap, CodeMapStruct
 from ostinato.targets.emulator import Emulator
 from ostinato.targets.toolchain import SUPPORT, compile_host_library
 
@@ -29,8 +30,7 @@ class _BlockCounter(ctypes.Structure):
     """Mirror of `block_counter` in support/block_hook.c; see there for the fields."""
 
     _fields_ = (
-        ("base", ctypes.c_uint64),
-        ("halfwords", ctypes.c_uint64),
+        ("map", CodeMapStruct),
         ("enter", ctypes.c_void_p),
         ("leave", ctypes.c_void_p),
         ("fall", ctypes.c_void_p),
@@ -48,20 +48,19 @@ class _BlockCounter(ctypes.Structure):
 
 
 class BlockHook:
-    """Counters over the half-words of the code section, filled while the emulator runs.
+    """Counters over the half-words of the code, filled while the emulator runs.
 
     Attributes:
-        counts: uint64 [3, halfwords + 1]: blocks entered here, left just before here, fallen through to here.
+        counts: uint64 [3, slots] (see `CodeMap`): blocks entered here, left just before here, fallen through to here.
         state: stack pointer bounds and what went wrong, shared with the C hook.
     """
 
-    def __init__(self, base: int, end: int, descent: npt.NDArray[np.uint32], stop: int) -> None:
-        halfwords = (end - base) // 2
-        self.counts: Counters = np.zeros((3, halfwords + 1), np.uint64)
+    def __init__(self, code: CodeMap, descent: npt.NDArray[np.uint32], stop: int) -> None:
+        self._code = code
+        self.counts: Counters = np.zeros((3, code.slots), np.uint64)
         self.descent = np.ascontiguousarray(descent, np.uint32)
         self.state = _BlockCounter(
-            base=base,
-            halfwords=halfwords,
+            map=code.struct(),
             enter=self.counts[0].ctypes.data,
             leave=self.counts[1].ctypes.data,
             fall=self.counts[2].ctypes.data,
@@ -101,14 +100,13 @@ class BlockHook:
     def install_python(self, emulator: Emulator) -> None:
         """Register the same function written in Python: some hundred times slower."""
         enter, leave, fall = self.counts
-        state, descent = self.state, self.descent
+        code, state, descent = self._code, self.state, self.descent
 
         def count_block(uc: Any, address: int, size: int, _: Any) -> None:
             if address == state.stop:
                 return
-            begin = (address - state.base) >> 1
-            end = begin + (size >> 1)
-            if begin < 0 or end > state.halfwords:
+            begin, end = code.slot(address), code.slot(address + size)
+            if end != begin + (size >> 1) or not code.contains(address):
                 state.outside = address
                 return
             if address == state.previous_end:

@@ -73,7 +73,7 @@ class Simulator:
         """Power up: fresh memory, then the start-up code up to `main`."""
         self._emulator = Emulator(self.core)
         self._map_memory()
-        self._hook = BlockHook(*self.elf.code, self._descent, self._exit)
+        self._hook = BlockHook(self.elf.code, self._descent, self._exit)
         if self._library is not None:
             self._hook.install_c(self._emulator, self._library)
         else:
@@ -164,13 +164,13 @@ class Simulator:
 
     def _watch(self, marker: Symbol, cuts: list[tuple[int, Counters]]) -> Any:
         """Append (first argument, counters so far) to `cuts` at each call; returns what ends the watch."""
-        base = self.elf.code[0]
+        code = self.elf.code
 
         def cut() -> None:
             counts = self._hook.counts.copy()
             # The marker's own first block was counted just before this; it belongs to the segment that begins.
-            counts[0, (marker.address - base) // 2] -= np.uint64(1)
-            counts[1, (self._hook.state.previous_end - base) // 2] -= np.uint64(1)
+            counts[0, code.slot(marker.address)] -= np.uint64(1)
+            counts[1, code.slot(self._hook.state.previous_end)] -= np.uint64(1)
             cuts.append((self._emulator.r0, counts))
 
         return self._emulator.on_address(marker.address, cut)
@@ -207,7 +207,7 @@ class Simulator:
             )
         if self._faults.description or complaint:
             at = self._faults.pc if self._faults.description else pc
-            if not self.elf.code[0] <= at < self.elf.code[1]:
+            if not self.elf.code.contains(at):
                 at = state.previous_end - 2  # after a jump into nowhere: the function that jumped
             raise SimulationError(f"fault in {where(at)} at {at:#010x}: {self._faults.description or complaint}")
         if state.outside:
