@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from ostinato.targets.cycles import CycleModel
 from ostinato.targets.elf import Elf
 from ostinato.targets.hook import Counters
 from ostinato.targets.instructions import Instruction, decode
-from ostinato.targets.profile import Counts
+from ostinato.targets.memory.hook import Stalls
+from ostinato.targets.profile import Counts, MemoryStalls
 
 _Ints = npt.NDArray[np.int64]
 
@@ -47,6 +48,20 @@ class Code:
                 raise SimulationError(f"the code executed at {address:#010x} cannot be decoded")
             self._instructions[slot] = found
         return found
+
+    def blocks(self) -> Iterator[list[Instruction]]:
+        """All of the code as straight-line blocks, each up to its branch."""
+        for start, end in self.elf.thumb_ranges():
+            block: list[Instruction] = []
+            address = start
+            while address < end:
+                instruction = decode(self.elf.code_bytes(address, 4), address)
+                address += instruction.size if instruction else 2
+                if instruction:
+                    block.append(instruction)
+                if block and (not instruction or instruction.branches or address >= end):
+                    yield block
+                    block = []
 
     def cycles(self, block: list[Instruction]) -> list[float]:
         """The model's cycles of each instruction of a straight-line block."""
@@ -83,8 +98,8 @@ class Accounting:
         self._function: _Ints = np.array([numbers[name] for name in names], np.int64)
         self._cost_blocks(self._entries(executed))
 
-    def by_function(self, counts: Counters) -> Mapping[str, Counts]:
-        """Counts of each function that ran in the part of the run that `counts` covers."""
+    def by_function(self, counts: Counters, stalls: Stalls | None = None) -> Mapping[str, Counts]:
+        """Counts of each function that ran in the part of the run that `counts` covers, stalls of memory among them."""
         if not self._instructions:
             return {}
         executed = _executions(counts)
@@ -99,8 +114,15 @@ class Accounting:
         size = len(self._functions)
         instructions = np.bincount(self._function, weights=runs, minlength=size)
         total = np.bincount(self._function, weights=cycles, minlength=size)
+        waits = np.zeros((3, size))
+        if stalls is not None:
+            waits[:] = [np.bincount(self._function, weights=row[self._at], minlength=size) for row in stalls]
         return {
-            name: Counts(int(instructions[k]), round(float(total[k])))
+            name: Counts(
+                int(instructions[k]),
+                round(float(total[k] + waits[:, k].sum())),
+                MemoryStalls(*(round(float(wait)) for wait in waits[:, k])),
+            )
             for k, name in enumerate(self._functions)
             if instructions[k]
         }

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from unicorn import arm_const, unicorn_const
 
-from ostinato.errors import SimulationError, ToolchainError
+from ostinato.errors import ToolchainError
 from ostinato.targets.cache import BuildCache, content_key
 from ostinato.targets.codemap import CodeMap, CodeMapStruct
 from ostinato.targets.emulator import Emulator
@@ -83,19 +83,7 @@ class BlockHook:
         self.state.reg_read = ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value
         self.state.emu_stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
         self._library = library  # must live as long as the emulator calls into it
-        handle = ctypes.c_size_t()
-        # The end before the begin: an empty range means every address.
-        status = uclib.uc_hook_add(
-            emulator.uc._uch,
-            ctypes.byref(handle),
-            unicorn_const.UC_HOOK_BLOCK,
-            ctypes.cast(library.count_block, ctypes.c_void_p),
-            ctypes.byref(self.state),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
-        )
-        if status != unicorn_const.UC_ERR_OK:
-            raise SimulationError(f"the emulator refused the block hook (unicorn error {status})")
+        emulator.add_c_hook(unicorn_const.UC_HOOK_BLOCK, library.count_block, self.state)
 
     def install_python(self, emulator: Emulator) -> None:
         """Register the same function written in Python: some hundred times slower."""
@@ -126,12 +114,13 @@ class BlockHook:
 
 @functools.cache
 def c_hook_library() -> ctypes.CDLL | None:
-    """The compiled hook from the build cache, or None where no host compiler works."""
-    source = SUPPORT / "block_hook.c"
+    """The compiled hooks from the build cache, or None where no host compiler works."""
+    sources = [SUPPORT / name for name in ("block_hook.c", "access_hook.c", "memory_hook.c", "guard_hook.c")]
     try:
-        library = BuildCache().path("hook", content_key([source.read_bytes()]), ".so")
+        texts = [path.read_bytes() for path in (*sources, *sorted(SUPPORT.glob("*.h")))]
+        library = BuildCache().path("hook", content_key(texts), ".so")
         # Through the object cache each time: it notices another compiler or computer, and costs milliseconds.
-        compile_host_library([source], library, toolchain="auto")
+        compile_host_library(sources, library, toolchain="auto")
         return ctypes.CDLL(str(library))
     except (ToolchainError, OSError) as error:
         warnings.warn(f"simulated code is counted in Python, some hundred times slower: {error}", stacklevel=2)

@@ -63,7 +63,7 @@ class CortexM7Model:
 
     def __init__(self) -> None:
         self.taken_branch_cycles: float = 1.0
-        self.name = "Cortex-M7, dual-issue scoreboard, not calibrated, zero wait states"
+        self.name = "Cortex-M7, dual-issue scoreboard, not calibrated"
 
     def block_cycles(self, block: Sequence[Instruction]) -> list[float]:
         """Cycles of each instruction of a straight-line block; see `CycleModel`. A pair costs 1 + 0."""
