@@ -30,6 +30,7 @@ from ostinato.targets.stack import stack_descent
 
 _SYSTEM_CONTROL_SPACE = 0xE000_E000  # ARMv7-M B3.2: where the start-up code switches the FPU on
 _SYSTEM_CONTROL_BYTES = 4096
+_REMAP_PERIPHERALS = (0x4001_3000, 0x4002_3000)  # STM32F4's SYSCFG and RCC: start-up maps SRAM1 to address 0
 
 
 class Simulator:
@@ -119,6 +120,11 @@ class Simulator:
             start = self.elf.symbol(f"__{region}_start").address
             end = self.elf.symbol(f"__{region}_end").address
             self._emulator.map(start, end - start, writable=region == "sram", executable=True)
+        hot_end = self.elf.symbol("__hot_end").address
+        if hot_end:
+            self._emulator.map(0, hot_end, writable=True, executable=True)
+            for peripheral in _REMAP_PERIPHERALS:
+                self._emulator.map(peripheral, _SYSTEM_CONTROL_BYTES, writable=True, executable=False)
         self._emulator.map(_SYSTEM_CONTROL_SPACE, _SYSTEM_CONTROL_BYTES, writable=True, executable=False)
         for segment in self.elf.segments:
             self._emulator.write(segment.address, segment.data)

@@ -49,11 +49,16 @@ class _State(ctypes.Structure):
         ("slow_begin", ctypes.c_uint64),
         ("slow_end", ctypes.c_uint64),
         ("slow_wait", ctypes.c_double),
+        ("code_ram_end", ctypes.c_uint64),
+        ("shared_begin", ctypes.c_uint64),
+        ("shared_end", ctypes.c_uint64),
         ("serial_fetch", ctypes.c_int32),
         ("unaligned_bus", ctypes.c_uint32),
         ("now", ctypes.c_double),
         ("previous_end", ctypes.c_uint64),
         ("at", ctypes.c_int64),
+        ("in_code_ram", ctypes.c_int32),
+        ("pad", ctypes.c_int32),
         ("code_line", ctypes.c_uint64),
         ("value_line", ctypes.c_uint64),
         ("ahead_line", ctypes.c_uint64),
@@ -118,7 +123,7 @@ class MemoryHook:
     ) -> None:
         self.stalls: Stalls = np.zeros((3, len(cycles)), np.float64)
         self._keep: list[Any] = [cycles, branches]
-        slow = system.slow_ram or (0, 0)
+        slow, shared = system.slow_ram or (0, 0), system.shared_ram or (0, 0)
         self.state = _State(
             cost=cycles.ctypes.data,
             branches=branches.ctypes.data,
@@ -136,6 +141,9 @@ class MemoryHook:
             slow_begin=slow[0],
             slow_end=slow[1],
             slow_wait=system.slow_ram_cycles,
+            code_ram_end=system.code_ram_bytes,
+            shared_begin=shared[0],
+            shared_end=shared[1],
             serial_fetch=system.serial_fetch,
             unaligned_bus=system.aligned_bytes,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ostinato.errors import BoardError
-from ostinato.targets.boards import Board
+from ostinato.targets.boards import KIB, Board
 
 _Range = tuple[int, int]
 
@@ -38,7 +38,9 @@ class MemorySystem:
         bus_cycles: cycles between core and flash on top of the wait states.
         slow_ram: (first address, end) of RAM behind a bus; None if all RAM answers at once.
         slow_ram_cycles: a miss of the data cache there.
-        serial_fetch: whether code that is not in flash is fetched word by word over the bus that data use too.
+        code_ram_bytes: RAM at address 0 from which code is fetched at once.
+        shared_ram: (first address, end) where the data of that code wait a cycle, since both come from one RAM.
+        serial_fetch: whether other code that is not in flash is fetched word by word over the bus that data use too.
         aligned_bytes: an unaligned access costs a cycle more only across such a boundary; 0 for the Cortex-M4's rule.
     """
 
@@ -51,6 +53,8 @@ class MemorySystem:
     bus_cycles: int = 0
     slow_ram: _Range | None = None
     slow_ram_cycles: int = 0
+    code_ram_bytes: int = 0
+    shared_ram: _Range | None = None
     serial_fetch: bool = False
     aligned_bytes: int = 0
 
@@ -70,6 +74,8 @@ def stm32f4_flash(wait_states: int, *, accelerator: bool = True) -> MemorySystem
         prefetch=accelerator,
         instructions=Cache(16, 1, 64) if accelerator else None,
         data=Cache(16, 1, 8) if accelerator else None,
+        code_ram_bytes=160 * KIB,  # SRAM1, mapped to address 0
+        shared_ram=(0x2000_0000, 0x2000_0000 + 160 * KIB),
         serial_fetch=True,
     )
 
@@ -88,6 +94,7 @@ def stm32f7_axi(wait_states: int) -> MemorySystem:
         instructions=Cache(32, 256, 2),
         data=Cache(32, 128, 4),
         bus_cycles=4,
+        code_ram_bytes=16 * KIB,  # ITCM
         slow_ram=(0x2002_0000, 0x2008_0000),
         slow_ram_cycles=8,
         aligned_bytes=8,

@@ -84,6 +84,7 @@ static void fetch_serial(memory_state *m, uint64_t address) {
 }
 
 static void fetch_half(memory_state *m, uint64_t address) {
+    if (m->in_code_ram) return;
     if (address >= m->flash_begin && address < m->flash_end) {
         fetch_flash(m, address);
     } else if (m->serial_fetch) {
@@ -109,6 +110,7 @@ void memory_instruction(memory_state *m, int64_t slot, uint64_t address, uint32_
         }
     }
     m->at = slot;
+    m->in_code_ram = address < m->code_ram_end;
     const double before = m->now;
     fetch_half(m, address);
     if (size == 4) fetch_half(m, address + 2);
@@ -148,6 +150,8 @@ void memory_access(memory_state *m, uint64_t address, int size, int write) {
             m->value_misses++;
             if (!write) wait_for(m, m->data, m->slow_wait); /* the store buffer hides writes */
         }
+    } else if (m->in_code_ram) {
+        if (address >= m->shared_begin && address < m->shared_end) wait_for(m, m->data, 1);
     } else if (m->serial_fetch) {
         m->word_ready += 1; /* data go first on the bus that code shares with them */
     }

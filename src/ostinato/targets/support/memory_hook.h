@@ -27,12 +27,15 @@ typedef struct {
 
     uint64_t slow_begin, slow_end; /* RAM behind a bus, cached */
     double slow_wait;
+    uint64_t code_ram_end;              /* code below this address is fetched at once, */
+    uint64_t shared_begin, shared_end; /* but data here come from the same RAM and wait for it */
     int32_t serial_fetch;   /* code outside flash comes over the system bus, one word in two cycles */
     uint32_t unaligned_bus; /* bytes: accesses within so many, aligned, cost nothing more; 0: see extra_transfers */
 
     double now;
     uint64_t previous_end;
     int64_t at;          /* slot of the instruction in progress */
+    int32_t in_code_ram, pad;
     uint64_t code_line;  /* the line that was fetched last + 1 */
     uint64_t value_line; /* the flash line that was read last + 1, where data have no cache */
     uint64_t ahead_line; /* the line in the prefetch buffer + 1 */
