@@ -77,6 +77,11 @@ class Emulator:
         value = int(self.uc.reg_read(arm_const.UC_ARM_REG_R0))
         return value - (1 << 32) if value >> 31 else value
 
+    @property
+    def link(self) -> int:
+        """At a function's start, the address that it returns to."""
+        return int(self.uc.reg_read(arm_const.UC_ARM_REG_LR)) & ~1
+
     def place_arguments(self, values: Sequence[int], stack_top: int) -> int:
         """Pass integers as the procedure call standard does (r0 to r3, then the stack); return the stack pointer."""
         words = [value & 0xFFFF_FFFF for value in values]

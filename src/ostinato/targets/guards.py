@@ -32,14 +32,12 @@ class Guards:
 
     Attributes:
         watched: (first address, end) of memory in which accesses are checked.
-        allowed: value of the marker's argument to the areas that may be touched after that call; None for before the
-            first call. A value that is missing allows nothing.
-        exempt: (first address, end) of a function whose accesses are not checked.
+        allowed: value of the marker's argument to the areas that may be touched once that call has returned. Where a
+            value is missing, before the first call (unless it has the key None) and inside the marker, everything may.
     """
 
     watched: Sequence[tuple[int, int]]
     allowed: Mapping[int | None, Sequence[Area]]
-    exempt: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,7 @@ class _State(ctypes.Structure):
         ("watched_count", ctypes.c_uint64),
         ("allowed", ctypes.c_void_p),
         ("allowed_count", ctypes.c_uint64),
-        ("exempt_begin", ctypes.c_uint64),
-        ("exempt_end", ctypes.c_uint64),
+        ("resume", ctypes.c_uint64),
         ("address", ctypes.c_uint64),
         ("size", ctypes.c_uint64),
         ("write", ctypes.c_uint64),
@@ -87,18 +84,21 @@ class GuardHook:
     def start(self, guards: Guards | None) -> None:
         """Check from here on; None for nothing."""
         self._guards = guards
-        self._watched = _areas([(begin, end, True) for begin, end in guards.watched] if guards else [])
-        state = self.state
-        state.watched, state.watched_count = ctypes.addressof(self._watched), len(self._watched)
-        state.exempt_begin, state.exempt_end = guards.exempt if guards else (0, 0)
-        state.address = state.size = state.write = state.pc = 0
+        self.state.address = self.state.size = self.state.write = self.state.pc = 0
         self.enter(None)
 
-    def enter(self, marker: int | None) -> None:
-        """Allow what may be touched after this call of the marker."""
-        self._allowed = self._guards.allowed.get(marker, ()) if self._guards else ()
-        self._areas = _areas([(area.begin, area.end, area.writable) for area in self._allowed])
-        self.state.allowed, self.state.allowed_count = ctypes.addressof(self._areas), len(self._areas)
+    def enter(self, marker: int | None, returns_to: int = 0) -> None:
+        """Allow what may be touched after this call of the marker, which returns to that address."""
+        guards = self._guards
+        checks = guards is not None and marker in guards.allowed
+        self._allowed = guards.allowed[marker] if guards is not None and checks else ()
+        watched = guards.watched if guards is not None and checks else ()
+        self._watched_areas = _areas([(begin, end, True) for begin, end in watched])
+        self._allowed_areas = _areas([(area.begin, area.end, area.writable) for area in self._allowed])
+        state = self.state
+        state.watched, state.watched_count = ctypes.addressof(self._watched_areas), len(self._watched_areas)
+        state.allowed, state.allowed_count = ctypes.addressof(self._allowed_areas), len(self._allowed_areas)
+        state.resume = returns_to
 
     @property
     def violation(self) -> Violation | None:

@@ -230,7 +230,7 @@ class Simulator:
             cuts.append(_Cut(number, counts, stalls))
             self._label = labels[number] if 0 <= number < len(labels) else ""
             if self._guard_hook is not None:
-                self._guard_hook.enter(number)
+                self._guard_hook.enter(number, self._emulator.link)
 
         return self._emulator.on_address(marker.address, cut)
 

@@ -32,6 +32,7 @@ void access_instruction(void *uc, uint64_t address, uint32_t size, void *user) {
     const int64_t slot = code_slot(&a->map, address, &end);
     if (slot < 0 || address == a->stop) return;
     if (a->memory) memory_instruction(a->memory, slot, address, size);
+    if (a->guard && a->guard->resume == address) a->guard->resume = 0;
     const operand *const o = &a->operands[slot];
     if (!o->count) return;
 
@@ -46,7 +47,7 @@ void access_instruction(void *uc, uint64_t address, uint32_t size, void *user) {
     }
     for (uint32_t k = 0; k < o->count; k++, at += o->size) {
         if (a->memory) memory_access(a->memory, at, o->size, o->write);
-        if (a->guard && !a->guard->size && !guard_access(a->guard, address, at, o->size, o->write)) {
+        if (a->guard && !a->guard->size && !a->guard->resume && !guard_access(a->guard, address, at, o->size, o->write)) {
             a->emu_stop(uc);
             return;
         }

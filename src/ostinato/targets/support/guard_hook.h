@@ -14,7 +14,7 @@ typedef struct {
     uint64_t watched_count;
     const guard_area *allowed; /* what may be touched there */
     uint64_t allowed_count;
-    uint64_t exempt_begin, exempt_end; /* a function whose accesses are not checked */
+    uint64_t resume; /* nothing is checked before this address is executed; 0: always */
     uint64_t address, size, write, pc; /* the first access that was refused; size 0: none yet */
 } guard_state;
 
