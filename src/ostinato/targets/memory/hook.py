@@ -53,7 +53,7 @@ class _State(ctypes.Structure):
         ("shared_begin", ctypes.c_uint64),
         ("shared_end", ctypes.c_uint64),
         ("serial_fetch", ctypes.c_int32),
-        ("unaligned_bus", ctypes.c_uint32),
+        ("unaligned_loads", ctypes.c_uint32),
         ("now", ctypes.c_double),
         ("previous_end", ctypes.c_uint64),
         ("at", ctypes.c_int64),
@@ -145,7 +145,7 @@ class MemoryHook:
             shared_begin=shared[0],
             shared_end=shared[1],
             serial_fetch=system.serial_fetch,
-            unaligned_bus=system.aligned_bytes,
+            unaligned_loads=system.unaligned_load_cycles,
         )
 
     def reset(self) -> None:

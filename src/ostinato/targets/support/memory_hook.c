@@ -121,8 +121,8 @@ void memory_instruction(memory_state *m, int64_t slot, uint64_t address, uint32_
 
 /* Transfers beyond the first. ARM DDI 0439 for single loads and stores: a word at an odd address goes as a byte, a half-word
  * and a byte, one at an even address as two half-words; a half-word at an odd address as two bytes. */
-static int extra_transfers(const memory_state *m, uint64_t address, int size) {
-    if (m->unaligned_bus) return (address % m->unaligned_bus) + (uint64_t)size > m->unaligned_bus;
+static int extra_transfers(const memory_state *m, uint64_t address, int size, int write) {
+    if (m->unaligned_loads) return write ? 0 : (int)m->unaligned_loads;
     if (size == 4) return address & 1 ? 2 : (address & 2) != 0;
     return size == 2 && (address & 1);
 }
@@ -130,7 +130,7 @@ static int extra_transfers(const memory_state *m, uint64_t address, int size) {
 void memory_access(memory_state *m, uint64_t address, int size, int write) {
     m->accesses++;
     if (address % (uint64_t)size) {
-        const int extra = extra_transfers(m, address, size);
+        const int extra = extra_transfers(m, address, size, write);
         m->unaligned_accesses++;
         if (extra) wait_for(m, m->unaligned, extra);
     }

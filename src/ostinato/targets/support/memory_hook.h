@@ -30,7 +30,7 @@ typedef struct {
     uint64_t code_ram_end;              /* code below this address is fetched at once, */
     uint64_t shared_begin, shared_end; /* but data here come from the same RAM and wait for it */
     int32_t serial_fetch;   /* code outside flash comes over the system bus, one word in two cycles */
-    uint32_t unaligned_bus; /* bytes: accesses within so many, aligned, cost nothing more; 0: see extra_transfers */
+    uint32_t unaligned_loads; /* cycles of an unaligned load, stores being free; 0: see extra_transfers */
 
     double now;
     uint64_t previous_end;
