@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ostinato.errors import SimulationError
@@ -125,23 +123,6 @@ def test_a_division_costs_what_it_is_told_to(simulator: Simulator) -> None:
         other = Simulator(simulator.elf.path, cycle_model=CortexM4Model(divide_cycles=divide_cycles))
         costs.append(other.run(f"case_{number}", ["buffer"]).total.cycles)
     assert costs[1] - costs[0] == 10
-
-
-def test_the_m7_issues_two_and_never_less_than_half(tmp_path: Path) -> None:
-    """Independent additions pair; dependent ones cannot; two multiplications share one unit."""
-    bodies = {
-        "independent": "add r1, r1, #1; add r2, r2, #1; " * 20 + "nop",
-        "dependent": "add r1, r1, #1; add r1, r1, #1; " * 20 + "nop",
-        "multiplies": "mul r1, r0, r0; mul r2, r0, r0; " * 20 + "nop",
-    }
-    assembly = tmp_path / "m7.S"
-    assembly.write_text(".syntax unified\n.thumb\n.text\n" + "".join(function(n, b) for n, b in bodies.items()))
-    simulator = Simulator(compile_firmware([assembly], tmp_path / "m7.elf", core="cortex-m7"), core="cortex-m7")
-    cycles = {name: simulator.run(name).total.cycles for name in bodies}
-    assert all(2 * c >= 42 for c in cycles.values())
-    assert cycles["independent"] < 26
-    assert cycles["dependent"] >= 40
-    assert cycles["multiplies"] >= 40
 
 
 def test_models_are_found_by_core() -> None:

@@ -160,15 +160,24 @@ def simulate(
     plain_c: Annotated[
         bool, typer.Option("--plain-c", help="The portable C twins instead of the DSP kernels.")
     ] = False,
+    flash_wait_states: Annotated[
+        int,
+        typer.Option("--flash-wait-states", help="Of the board's flash, behind its accelerator or caches; 0: ideal."),
+    ] = 0,
+    guards: Annotated[
+        bool, typer.Option("--guards", help="Refuse every access of a layer to memory that is not its own.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Run a firmware on the simulated core: exact instructions, modelled cycles, by layer and phase.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       ostinato simulate runs/firmware
+
+      ostinato simulate runs/firmware --flash-wait-states 5
     """
-    report = Firmware.load(firmware).simulate(plain_c=plain_c)
+    report = Firmware.load(firmware).simulate(plain_c=plain_c, flash_wait_states=flash_wait_states, guards=guards)
     if json:
         fields = dataclasses.asdict(report)
         fields["logits"] = report.logits.tolist()

@@ -80,21 +80,33 @@ class Firmware:
         """Code and constants, as linked with the example `main.c`."""
         return self.sizes.flash_bytes
 
-    def simulate(self, images: Images | None = None, plain_c: bool = False) -> SimulationReport:
+    def simulate(
+        self,
+        images: Images | None = None,
+        plain_c: bool = False,
+        *,
+        flash_wait_states: int = 0,
+        guards: bool = False,
+    ) -> SimulationReport:
         """Run images one by one on the simulated board.
 
         Args:
             images: see `inputs.Images`; by default one image of the calibration set.
             plain_c: run the kernels' plain C instead of their DSP instructions.
+            flash_wait_states: of the board's flash (`Board.flash_wait_states` at its full clock), behind its
+                accelerator or caches, which are empty before each image; 0 is ideal memory.
+            guards: refuse every access of a layer to memory that is not its own: the arena outside its inputs, output
+                and scratch, other variables, other layers' constants. Slow.
 
         Raises:
+            BoardError: wait states that the board cannot have.
             DataError: images that are not this network's.
             DoesNotFitError: the measured stack does not fit beside the static data.
-            SimulationError: a fault, or a core without a cycle model.
+            SimulationError: a fault (it names function and layer), or a core without a cycle model.
             ToolchainError: no compiler.
         """
         inputs = self.samples[:1] if images is None else to_int8(images, self.graph.input)
-        network = self._simulator(plain_c)
+        network = self._simulator(plain_c, flash_wait_states=flash_wait_states, guarded=guards)
         runs = [network.run(image) for image in inputs]
         profiles = [profile for _, profile in runs]
         layers = layer_reports(self.graph, self.bindings, profiles)
@@ -155,6 +167,7 @@ class Firmware:
 
         Raises:
             BitMismatchError: names the first layer that differs.
+            SimulationError: names the first layer that touches memory which is not its own (`simulate(guards=True)`).
         """
         inputs = self.samples if images is None else to_int8(images, self.graph.input)
         return verify(
@@ -162,8 +175,8 @@ class Firmware:
             inputs,
             {
                 "C on the host": self._host.trace,
-                "simulated plain C": self._simulator(plain_c=True, trace=True).trace,
-                "simulated DSP code": self._simulator(plain_c=False, trace=True).trace,
+                "simulated plain C": self._simulator(plain_c=True, trace=True, guarded=True).trace,
+                "simulated DSP code": self._simulator(plain_c=False, trace=True, guarded=True).trace,
             },
         )
 
@@ -206,9 +219,13 @@ class Firmware:
     def _host(self) -> HostNetwork:
         return HostNetwork(self._builder.host_library(), self.graph, self.plan.arena_bytes)
 
-    def _simulator(self, plain_c: bool, trace: bool = False) -> SimulatedNetwork:
+    def _simulator(
+        self, plain_c: bool, trace: bool = False, *, flash_wait_states: int = 0, guarded: bool = False
+    ) -> SimulatedNetwork:
         elf = self._builder.firmware(plain_c=plain_c, trace=trace)
-        return SimulatedNetwork(elf, self.graph, self.plan, self.board)
+        return SimulatedNetwork(
+            elf, self.graph, self.plan, self.board, flash_wait_states=flash_wait_states, guarded=guarded
+        )
 
     def _checked_sram(self, static: int, stack: int) -> int:
         need = static + stack

@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from ostinato.errors import SimulationError
 from ostinato.firmware.codegen.model import HOOK
+from ostinato.firmware.guarding import network_guards
 from ostinato.firmware.memory import Plan
 from ostinato.firmware.report import LayerReport
 from ostinato.kernels.binding import Binding
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
 from ostinato.targets.boards import Board
+from ostinato.targets.memory import memory_of
 from ostinato.targets.profile import Counts, Profile
 from ostinato.targets.simulator import Simulator
 
@@ -25,8 +27,13 @@ _ARENA, _OUTPUT = "model_arena", "model_output"  # of the generated main.c
 class SimulatedNetwork:
     """The example firmware of a project, powered up."""
 
-    def __init__(self, elf: Path, graph: QGraph, plan: Plan, board: Board) -> None:
-        self.simulator = Simulator(elf, core=board.core)
+    def __init__(
+        self, elf: Path, graph: QGraph, plan: Plan, board: Board, *, flash_wait_states: int = 0, guarded: bool = False
+    ) -> None:
+        memory = memory_of(board, flash_wait_states)
+        self.simulator = Simulator(elf, core=board.core, memory=memory, guarded=guarded)
+        self._guards = network_guards(graph, plan, self.simulator.symbols, _ARENA, _OUTPUT) if guarded else None
+        self._labels = [op.name for op in graph.ops]
         self._graph = graph
         self._arena = self.simulator.symbols[_ARENA].address
         self._input = self._arena + plan.offsets[graph.input.name]
@@ -60,8 +67,13 @@ class SimulatedNetwork:
 
     def _call(self, entry: str, image: Int8Array, more: list[str]) -> tuple[Int8Array, Profile]:
         self.simulator.write_memory(self._input, np.ascontiguousarray(image, np.int8).tobytes())
-        marker = None if more else HOOK
-        profile = self.simulator.run(entry, [self._input, _OUTPUT, _ARENA, *more], marker=marker)
+        profile = self.simulator.run(
+            entry,
+            [self._input, _OUTPUT, _ARENA, *more],
+            marker=HOOK,
+            labels=self._labels,
+            guards=self._guards,
+        )
         if profile.result != 0:
             raise SimulationError(f"{entry} returned the status {profile.result} (ost_types.h explains it)")
         output: Int8Array = self.simulator.read(_OUTPUT, np.int8, self._graph.output.size)

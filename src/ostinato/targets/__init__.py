@@ -8,13 +8,16 @@ from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolc
 from ostinato.targets.cores import CORES, Core, get_core
 from ostinato.targets.cycles import CortexM4Model, CortexM7Model, CycleModel, cycle_model_for
 from ostinato.targets.elf import Elf, SizeReport, Symbol
-from ostinato.targets.profile import Counts, Profile, RunSegment
+from ostinato.targets.guards import Area, Guards
+from ostinato.targets.memory import MemorySystem, memory_of
+from ostinato.targets.profile import Counts, MemoryStalls, Profile, RunSegment
 from ostinato.targets.simulator import Simulator
 from ostinato.targets.toolchain import Memory, compile_firmware, compile_host_library, linker_script
 
 __all__ = [
     "BOARDS",
     "CORES",
+    "Area",
     "Board",
     "Core",
     "CortexM4Model",
@@ -22,8 +25,11 @@ __all__ = [
     "Counts",
     "CycleModel",
     "Elf",
+    "Guards",
     "Measurement",
     "Memory",
+    "MemoryStalls",
+    "MemorySystem",
     "Profile",
     "RunSegment",
     "Simulator",
@@ -39,4 +45,5 @@ __all__ = [
     "get_core",
     "linker_script",
     "measure",
+    "memory_of",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ from ostinato.targets.cycles import CycleModel
 from ostinato.targets.elf import Elf
 from ostinato.targets.hook import Counters
 from ostinato.targets.instructions import Instruction, decode
-from ostinato.targets.profile import Counts
+from ostinato.targets.memory.hook import Stalls
+from ostinato.targets.profile import Counts, MemoryStalls
 
 _Ints = npt.NDArray[np.int64]
 
 
 class Code:
-    """The code section of a firmware, decoded and costed as far as it was needed. Flash does not change.
+    """The code of a firmware, decoded and costed as far as it was needed. It does not change.
 
     Args:
         elf: the firmware.
@@ -29,24 +30,38 @@ class Code:
     def __init__(self, elf: Elf, model: CycleModel) -> None:
         self.elf = elf
         self.model = model
-        self.base = elf.code[0]
-        self._bytes = elf.code_bytes()
+        self.map = elf.code
         self._instructions: dict[int, Instruction] = {}
         self._costs: dict[tuple[int, int], list[float]] = {}
 
-    def instruction(self, halfword: int) -> Instruction:
-        """The instruction at a half-word of the section.
+    def instruction(self, slot: int) -> Instruction:
+        """The instruction at a slot of the code map.
 
         Raises:
             SimulationError: there is none (the decoder does not know what the emulator executed).
         """
-        found = self._instructions.get(halfword)
+        found = self._instructions.get(slot)
         if found is None:
-            found = decode(self._bytes[2 * halfword : 2 * halfword + 4], self.base + 2 * halfword)
+            address = self.map.address(slot)
+            found = decode(self.elf.code_bytes(address, 4), address)
             if found is None:
-                raise SimulationError(f"the code executed at {self.base + 2 * halfword:#010x} cannot be decoded")
-            self._instructions[halfword] = found
+                raise SimulationError(f"the code executed at {address:#010x} cannot be decoded")
+            self._instructions[slot] = found
         return found
+
+    def blocks(self) -> Iterator[list[Instruction]]:
+        """All of the code as straight-line blocks, each up to its branch."""
+        for start, end in self.elf.thumb_ranges():
+            block: list[Instruction] = []
+            address = start
+            while address < end:
+                instruction = decode(self.elf.code_bytes(address, 4), address)
+                address += instruction.size if instruction else 2
+                if instruction:
+                    block.append(instruction)
+                if block and (not instruction or instruction.branches or address >= end):
+                    yield block
+                    block = []
 
     def cycles(self, block: list[Instruction]) -> list[float]:
         """The model's cycles of each instruction of a straight-line block."""
@@ -65,15 +80,15 @@ class Accounting:
 
     Args:
         code: the firmware's code.
-        counts: the run's counters, uint64 [3, halfwords + 1] (see `hook.BlockHook`).
+        counts: the run's counters, uint64 [3, slots] (see `hook.BlockHook`).
     """
 
     def __init__(self, code: Code, counts: Counters) -> None:
         self._code = code
         executed = _executions(counts)
         self._instructions, previous = _executed_instructions(executed, code)
-        self._at: _Ints = np.array([(i.address - code.base) // 2 for i in self._instructions], np.int64)
-        self._after: _Ints = np.array([(i.address + i.size - code.base) // 2 for i in self._instructions], np.int64)
+        self._at: _Ints = np.array([code.map.slot(i.address) for i in self._instructions], np.int64)
+        self._after: _Ints = self._at + np.array([i.size // 2 for i in self._instructions], np.int64)
         self._branches = np.array([i.branches for i in self._instructions], bool)
         # Index of the instruction that falls into this one, -1 after a branch or a gap.
         self._falls_from: _Ints = np.array(previous, np.int64)
@@ -83,8 +98,8 @@ class Accounting:
         self._function: _Ints = np.array([numbers[name] for name in names], np.int64)
         self._cost_blocks(self._entries(executed))
 
-    def by_function(self, counts: Counters) -> Mapping[str, Counts]:
-        """Counts of each function that ran in the part of the run that `counts` covers."""
+    def by_function(self, counts: Counters, stalls: Stalls | None = None) -> Mapping[str, Counts]:
+        """Counts of each function that ran in the part of the run that `counts` covers, stalls of memory among them."""
         if not self._instructions:
             return {}
         executed = _executions(counts)
@@ -99,8 +114,15 @@ class Accounting:
         size = len(self._functions)
         instructions = np.bincount(self._function, weights=runs, minlength=size)
         total = np.bincount(self._function, weights=cycles, minlength=size)
+        waits = np.zeros((3, size))
+        if stalls is not None:
+            waits[:] = [np.bincount(self._function, weights=row[self._at], minlength=size) for row in stalls]
         return {
-            name: Counts(int(instructions[k]), round(float(total[k])))
+            name: Counts(
+                int(instructions[k]),
+                round(float(total[k] + waits[:, k].sum())),
+                MemoryStalls(*(round(float(wait)) for wait in waits[:, k])),
+            )
             for k, name in enumerate(self._functions)
             if instructions[k]
         }
@@ -139,13 +161,13 @@ def _executed_instructions(executed: _Ints, code: Code) -> tuple[list[Instructio
     """All executed instructions by address, and for each the index of the one that falls into it (-1 if none)."""
     instructions: list[Instruction] = []
     previous: list[int] = []
-    position = -1  # half-word behind the instruction before
-    for halfword in map(int, np.flatnonzero(executed[:-1])):
-        if halfword < position:
+    position = -1  # slot behind the instruction before
+    for slot in map(int, np.flatnonzero(executed)):
+        if slot < position:
             continue  # the second half of a 32-bit instruction
-        instruction = code.instruction(halfword)
-        follows = halfword == position and not instructions[-1].branches
+        instruction = code.instruction(slot)
+        follows = slot == position and not instructions[-1].branches
         previous.append(len(instructions) - 1 if follows else -1)
         instructions.append(instruction)
-        position = halfword + instruction.size // 2
+        position = slot + instruction.size // 2
     return instructions, previous

@@ -21,10 +21,11 @@ class Board:
         clock_hz: the clock at which latencies are given, the part's maximum.
         sram_bytes: the largest contiguous SRAM: static data, the arena and the stack must fit into it together.
         flash_bytes: flash for code, weights and tables.
-        flash_wait_states: wait states of the flash at `clock_hz` (from the reference manual). Recorded for the
-            reader; the cycle models assume none, as if the part's cache and prefetch always hit.
+        flash_wait_states: wait states of the flash at `clock_hz` (from the reference manual). Simulations assume none,
+            as if the part's cache and prefetch always hit, unless they are asked for them.
         description: one line for people.
         extra_sram_bytes: SRAM elsewhere in the address map, not counted in `sram_bytes` and not used yet.
+        memory: the memory system between core and flash, by the names of `targets.memory`; empty for none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Board:
     flash_wait_states: int
     description: str
     extra_sram_bytes: int = 0
+    memory: str = ""
 
     @property
     def core_data(self) -> Core:
@@ -58,6 +60,7 @@ BOARDS: dict[str, Board] = {
             flash_wait_states=5,
             description="STM32F469I Discovery: Cortex-M4F at 180 MHz, 320 KiB SRAM (and 64 KiB CCM), 2 MiB flash",
             extra_sram_bytes=64 * KIB,
+            memory="stm32f4",
         ),
         Board(
             name="stm32f767zi",
@@ -67,6 +70,7 @@ BOARDS: dict[str, Board] = {
             flash_bytes=2 * MIB,
             flash_wait_states=7,
             description="NUCLEO-F767ZI: Cortex-M7F at 216 MHz, 512 KiB SRAM (DTCM, SRAM1, SRAM2), 2 MiB flash",
+            memory="stm32f7",
         ),
     )
 }

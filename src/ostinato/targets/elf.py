@@ -14,6 +14,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from ostinato.errors import SimulationError
+from ostinato.targets.codemap import CodeMap
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Elf:
         symbols: every named function and variable, and the linker script's own symbols.
         functions: functions by ascending address.
         segments: what a programmer would write to flash.
-        code: (first address, end) of the executable section.
+        code: where there is code: in flash, and in the RAM that start-up copies hot code to.
 
     Raises:
         SimulationError: the file is missing, is not an ARM ELF file, or has no symbols.
@@ -120,42 +121,38 @@ class Elf:
         executable = [s for s in sections if s["sh_flags"] & SH_FLAGS.SHF_EXECINSTR and s["sh_size"]]
         if not executable:
             raise SimulationError(f"{self.path} contains no code")
-        self.code = (
-            min(s["sh_addr"] for s in executable),
-            max(s["sh_addr"] + s["sh_size"] for s in executable),
-        )
+        self._code_sections = [(s["sh_addr"], s.data()) for s in executable]
+        self.code = CodeMap([(start, start + len(data)) for start, data in self._code_sections])
         self.size = _size_report(sections, self.symbols)
 
     def function_at(self, address: int) -> str:
         """Name of the function that contains `address`, or the address itself where there is none."""
         index = bisect.bisect_right(self._starts, address) - 1
-        if index >= 0 and self.code[0] <= address < self.code[1]:
+        if index >= 0 and self.code.contains(address):
             return self.functions[index].name
         return f"<{address:#010x}>"
 
-    def code_bytes(self) -> bytes:
-        """The contents of the executable section.
-
-        Raises:
-            SimulationError: it is not part of what is loaded to flash.
-        """
-        begin, end = self.code
-        for segment in self.segments:
-            if segment.address <= begin and end <= segment.address + len(segment.data):
-                return segment.data[begin - segment.address : end - segment.address]
-        raise SimulationError(f"the code of {self.path} is not part of its image in flash")
+    def code_bytes(self, address: int, size: int) -> bytes:
+        """Code at the address where it runs; fewer bytes where its section ends."""
+        for start, data in self._code_sections:
+            if start <= address < start + len(data):
+                return data[address - start : address - start + size]
+        return b""
 
     def thumb_ranges(self) -> list[tuple[int, int]]:
-        """(first address, end) of the instructions in the code section, without the data between them, ascending.
+        """(first address, end) of the instructions, without the data between them, ascending.
 
         From the mapping symbols $t and $d of the ARM ELF specification (IHI 0044, section 5.5.5).
         """
-        begin, end = self.code
-        marks = sorted(address for address in self._mapping if begin <= address < end)
-        if not marks:
-            return [self.code]
-        pairs = zip(marks, [*marks[1:], end], strict=True)
-        return [pair for pair in pairs if self._mapping[pair[0]] == "t"]
+        found = []
+        for begin, end in self.code.ranges:
+            marks = sorted(address for address in self._mapping if begin <= address < end)
+            if not marks:
+                found.append((begin, end))
+                continue
+            pairs = zip(marks, [*marks[1:], end], strict=True)
+            found += [pair for pair in pairs if self._mapping[pair[0]] == "t"]
+        return found
 
     def symbol(self, name: str) -> Symbol:
         """The symbol called `name`.
@@ -179,7 +176,7 @@ def _size_report(sections: Sequence[Any], symbols: Mapping[str, Symbol]) -> Size
             continue
         if section["sh_type"] == "SHT_NOBITS":
             kind = "zeroed"
-        elif flags & SH_FLAGS.SHF_EXECINSTR:
+        elif flags & SH_FLAGS.SHF_EXECINSTR or section.name == ".vectors":
             kind = "code"
         else:
             kind = "data" if flags & SH_FLAGS.SHF_WRITE else "constant"

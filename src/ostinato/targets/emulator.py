@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -76,6 +77,11 @@ class Emulator:
         value = int(self.uc.reg_read(arm_const.UC_ARM_REG_R0))
         return value - (1 << 32) if value >> 31 else value
 
+    @property
+    def link(self) -> int:
+        """At a function's start, the address that it returns to."""
+        return int(self.uc.reg_read(arm_const.UC_ARM_REG_LR)) & ~1
+
     def place_arguments(self, values: Sequence[int], stack_top: int) -> int:
         """Pass integers as the procedure call standard does (r0 to r3, then the stack); return the stack pointer."""
         words = [value & 0xFFFF_FFFF for value in values]
@@ -100,6 +106,28 @@ class Emulator:
     def stop(self) -> None:
         """Stop executing; may be called from another thread."""
         self.uc.emu_stop()
+
+    def add_c_hook(self, kind: int, function: Any, state: ctypes.Structure) -> None:
+        """Have a compiled function called, with `state`'s address as its last argument, on every event of a kind.
+
+        The caller keeps the function's library and `state` alive as long as the emulator runs.
+
+        Raises:
+            SimulationError: the emulator refused.
+        """
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        status = uclib.uc_hook_add(
+            self.uc._uch,
+            ctypes.byref(ctypes.c_size_t()),
+            kind,
+            ctypes.cast(function, ctypes.c_void_p),
+            ctypes.byref(state),
+            ctypes.c_uint64(1),  # the end before the begin: an empty range means every address
+            ctypes.c_uint64(0),
+        )
+        if status != unicorn_const.UC_ERR_OK:
+            raise SimulationError(f"the emulator refused a hook (unicorn error {status})")
 
     def on_address(self, address: int, action: Callable[[], None]) -> Callable[[], None]:
         """Call `action` each time `address` is executed; the returned function ends that."""

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from unicorn import arm_const, unicorn_const
 
-from ostinato.errors import SimulationError, ToolchainError
+from ostinato.errors import ToolchainError
 from ostinato.targets.cache import BuildCache, content_key
+from ostinato.targets.codemap import CodeMap, CodeMapStruct
 from ostinato.targets.emulator import Emulator
 from ostinato.targets.toolchain import SUPPORT, compile_host_library
 
@@ -29,8 +30,7 @@ class _BlockCounter(ctypes.Structure):
     """Mirror of `block_counter` in support/block_hook.c; see there for the fields."""
 
     _fields_ = (
-        ("base", ctypes.c_uint64),
-        ("halfwords", ctypes.c_uint64),
+        ("map", CodeMapStruct),
         ("enter", ctypes.c_void_p),
         ("leave", ctypes.c_void_p),
         ("fall", ctypes.c_void_p),
@@ -48,20 +48,19 @@ class _BlockCounter(ctypes.Structure):
 
 
 class BlockHook:
-    """Counters over the half-words of the code section, filled while the emulator runs.
+    """Counters over the half-words of the code, filled while the emulator runs.
 
     Attributes:
-        counts: uint64 [3, halfwords + 1]: blocks entered here, left just before here, fallen through to here.
+        counts: uint64 [3, slots] (see `CodeMap`): blocks entered here, left just before here, fallen through to here.
         state: stack pointer bounds and what went wrong, shared with the C hook.
     """
 
-    def __init__(self, base: int, end: int, descent: npt.NDArray[np.uint32], stop: int) -> None:
-        halfwords = (end - base) // 2
-        self.counts: Counters = np.zeros((3, halfwords + 1), np.uint64)
+    def __init__(self, code: CodeMap, descent: npt.NDArray[np.uint32], stop: int) -> None:
+        self._code = code
+        self.counts: Counters = np.zeros((3, code.slots), np.uint64)
         self.descent = np.ascontiguousarray(descent, np.uint32)
         self.state = _BlockCounter(
-            base=base,
-            halfwords=halfwords,
+            map=code.struct(),
             enter=self.counts[0].ctypes.data,
             leave=self.counts[1].ctypes.data,
             fall=self.counts[2].ctypes.data,
@@ -84,31 +83,18 @@ class BlockHook:
         self.state.reg_read = ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value
         self.state.emu_stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
         self._library = library  # must live as long as the emulator calls into it
-        handle = ctypes.c_size_t()
-        # The end before the begin: an empty range means every address.
-        status = uclib.uc_hook_add(
-            emulator.uc._uch,
-            ctypes.byref(handle),
-            unicorn_const.UC_HOOK_BLOCK,
-            ctypes.cast(library.count_block, ctypes.c_void_p),
-            ctypes.byref(self.state),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
-        )
-        if status != unicorn_const.UC_ERR_OK:
-            raise SimulationError(f"the emulator refused the block hook (unicorn error {status})")
+        emulator.add_c_hook(unicorn_const.UC_HOOK_BLOCK, library.count_block, self.state)
 
     def install_python(self, emulator: Emulator) -> None:
         """Register the same function written in Python: some hundred times slower."""
         enter, leave, fall = self.counts
-        state, descent = self.state, self.descent
+        code, state, descent = self._code, self.state, self.descent
 
         def count_block(uc: Any, address: int, size: int, _: Any) -> None:
             if address == state.stop:
                 return
-            begin = (address - state.base) >> 1
-            end = begin + (size >> 1)
-            if begin < 0 or end > state.halfwords:
+            begin, end = code.slot(address), code.slot(address + size)
+            if end != begin + (size >> 1) or not code.contains(address):
                 state.outside = address
                 return
             if address == state.previous_end:
@@ -128,12 +114,13 @@ class BlockHook:
 
 @functools.cache
 def c_hook_library() -> ctypes.CDLL | None:
-    """The compiled hook from the build cache, or None where no host compiler works."""
-    source = SUPPORT / "block_hook.c"
+    """The compiled hooks from the build cache, or None where no host compiler works."""
+    sources = [SUPPORT / name for name in ("block_hook.c", "access_hook.c", "memory_hook.c", "guard_hook.c")]
     try:
-        library = BuildCache().path("hook", content_key([source.read_bytes()]), ".so")
+        texts = [path.read_bytes() for path in (*sources, *sorted(SUPPORT.glob("*.h")))]
+        library = BuildCache().path("hook", content_key(texts), ".so")
         # Through the object cache each time: it notices another compiler or computer, and costs milliseconds.
-        compile_host_library([source], library, toolchain="auto")
+        compile_host_library(sources, library, toolchain="auto")
         return ctypes.CDLL(str(library))
     except (ToolchainError, OSError) as error:
         warnings.warn(f"simulated code is counted in Python, some hundred times slower: {error}", stacklevel=2)

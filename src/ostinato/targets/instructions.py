@@ -14,6 +14,23 @@ BRANCHES = frozenset({"b", "bl", "bx", "blx", "cbz", "cbnz", "tbb", "tbh"})
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What a load or store touches: `count` units of `size` bytes, ascending from base + (index << shift) + offset.
+
+    `base` and `index` are Capstone's register numbers, 0 for none; an address relative to the program counter has no
+    base and the whole address as its offset.
+    """
+
+    base: int
+    index: int
+    shift: int
+    offset: int
+    size: int
+    count: int
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Instruction:
     """One decoded instruction.
 
@@ -28,6 +45,7 @@ class Instruction:
         branches: whether it may continue elsewhere than behind itself.
         text: assembly, for people.
         operands: register operands in the order they are written.
+        access: the bytes it reads or writes, or None.
     """
 
     address: int
@@ -40,6 +58,7 @@ class Instruction:
     branches: bool
     text: str
     operands: tuple[int, ...]
+    access: Access | None = None
 
 
 _HAS_BASE = frozenset({"ldm", "ldmdb", "stm", "stmdb", "vldmia", "vldmdb", "vstmia", "vstmdb"})
@@ -84,7 +103,37 @@ def _convert(decoder: capstone.Cs, raw: Any) -> Instruction:
         branches=name in BRANCHES or arm.ARM_REG_PC in writes,
         text=f"{raw.mnemonic} {raw.op_str}".strip(),
         operands=tuple(operands),
+        access=_access(name, raw, memory, operands),
     )
+
+
+def _access(name: str, raw: Any, memory: tuple[int, int] | None, operands: list[int]) -> Access | None:
+    if memory is None or name in ("pld", "pli", "adr"):
+        return None
+    write = name.startswith(("st", "push", "vst", "vpush"))
+    double = bool(operands) and arm.ARM_REG_D0 <= operands[-1] <= arm.ARM_REG_D31
+    if name in _LISTS:
+        count = (len(operands) - (name in _HAS_BASE)) * (2 if double else 1)
+        descends = name in ("push", "vpush") or name.endswith("db")
+        return Access(memory[0], 0, 0, -4 * count if descends else 0, 4, count, write)
+    found = next(operand for operand in raw.operands if operand.type == arm.ARM_OP_MEM)
+    size, count = _UNITS.get(name.removesuffix("t") if name.startswith(("ldr", "str")) else name, (4, 1))
+    if name in ("vldr", "vstr") and double:
+        count = 2
+    base, offset = memory[0], found.mem.disp
+    if base == arm.ARM_REG_PC:
+        here = raw.address + 4
+        base, offset = 0, offset + (here if name in ("tbb", "tbh") else here & ~3)
+    shift = found.shift.value if memory[1] else 0
+    return Access(base, memory[1], shift, offset, size, count, write)
+
+
+_UNITS = {
+    **dict.fromkeys(("ldrb", "ldrsb", "strb", "ldrexb", "strexb", "tbb"), (1, 1)),
+    **dict.fromkeys(("ldrh", "ldrsh", "strh", "ldrexh", "strexh", "tbh"), (2, 1)),
+    **dict.fromkeys(("ldrd", "strd"), (4, 2)),
+}
+"""Mnemonic to (bytes of a unit, units); everything else is one word."""
 
 
 def disassemble(code: bytes, address: int) -> list[tuple[int, str, str]]:

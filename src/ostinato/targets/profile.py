@@ -5,16 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ostinato.targets.memory.hook import MemoryEvents
+
+
+@dataclass(frozen=True)
+class MemoryStalls:
+    """Modelled cycles that the core waited for memory: all 0 where memory is ideal. Stalls add.
+
+    Attributes:
+        fetch: for instructions.
+        data: for constants in flash and data in slow RAM.
+        unaligned: for the further transfers of unaligned accesses.
+    """
+
+    fetch: int = 0
+    data: int = 0
+    unaligned: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.fetch + self.data + self.unaligned
+
+    def __add__(self, other: MemoryStalls) -> MemoryStalls:
+        return MemoryStalls(self.fetch + other.fetch, self.data + other.data, self.unaligned + other.unaligned)
+
 
 @dataclass(frozen=True)
 class Counts:
-    """Executed instructions (exact) and modelled cycles. Counts add."""
+    """Executed instructions (exact) and modelled cycles, `stalls` among them. Counts add."""
 
     instructions: int = 0
     cycles: int = 0
+    stalls: MemoryStalls = MemoryStalls()
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.instructions + other.instructions, self.cycles + other.cycles)
+        return Counts(
+            self.instructions + other.instructions, self.cycles + other.cycles, self.stalls + other.stalls
+        )
 
     def __radd__(self, other: int) -> Counts:
         """Make `sum(counts)` work."""
@@ -53,7 +81,8 @@ class Profile:
             of cycles where a model counts fractions (the Cortex-M4's does not).
         stack_bytes: the deepest the stack went below where the called function found it, in bytes.
         result: what the function returned in r0, as a signed integer.
-        cycle_model: name of the model behind the cycles.
+        cycle_model: names of the models behind the cycles: the core's and the memory's.
+        memory: what the memory system did; None where memory is ideal.
     """
 
     by_function: Mapping[str, Counts]
@@ -61,6 +90,7 @@ class Profile:
     stack_bytes: int
     result: int
     cycle_model: str
+    memory: MemoryEvents | None = None
 
     @property
     def total(self) -> Counts:

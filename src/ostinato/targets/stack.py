@@ -22,17 +22,15 @@ def stack_descent(elf: Elf) -> npt.NDArray[np.uint32]:
     With the stack pointer at a block's start this gives the exact depth inside the block without watching every
     instruction. A stack pointer moved by a register (alloca) is seen by the next block.
     """
-    begin, end = elf.code
-    descent = np.zeros((end - begin) // 2 + 1, np.uint32)
-    code = elf.code_bytes()
+    descent = np.zeros(elf.code.slots, np.uint32)
     deeper = 0
     for start, stop in reversed(elf.thumb_ranges()):
-        for address, mnemonic, operands in reversed(disassemble(code[start - begin : stop - begin], start)):
+        for address, mnemonic, operands in reversed(disassemble(elf.code_bytes(start, stop - start), start)):
             name = mnemonic.partition(".")[0]
             if name in BRANCHES or (name[:1] == "b" and name[1:] in _CONDITIONS) or "pc}" in operands:
                 deeper = 0
             deeper += growth(name, operands)
-            descent[(address - begin) // 2] = deeper
+            descent[elf.code.slot(address)] = deeper
     return descent
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from ostinato.errors import ToolchainError
 from ostinato.files import write_atomically
-from ostinato.targets.boards import MIB, Board
+from ostinato.targets.boards import KIB, MIB, Board
 from ostinato.targets.cache import BuildCache, content_key, copy_atomically
 from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolchain
 from ostinato.targets.cores import Core, get_core
+from ostinato.targets.elf import Elf
 from ostinato.targets.objects import OBJECT_FOLDER, Defines, compile_objects, link
 
 __all__ = [
@@ -44,12 +45,14 @@ class Memory:
     """Where firmware lives: STM32's addresses, and how much there is.
 
     The default is larger than any microcontroller, for harnesses that keep their test data beside the kernel.
+    `hot_bytes` is the RAM for hot code at address 0: the Cortex-M7's ITCM, or that much of an STM32F4's SRAM1.
     """
 
     flash_bytes: int = 32 * MIB
     sram_bytes: int = 32 * MIB
     flash_origin: int = 0x0800_0000
     sram_origin: int = 0x2000_0000
+    hot_bytes: int = 16 * KIB
 
     @classmethod
     def of(cls, board: Board) -> Memory:
@@ -57,21 +60,39 @@ class Memory:
         return cls(flash_bytes=board.flash_bytes, sram_bytes=board.sram_bytes)
 
 
-def linker_script(memory: Memory, *, keep_unused: bool = True) -> str:
+_HOT_ORIGIN = 0x40
+"""Of hot code: not 0, so that no function's address is a null pointer."""
+
+
+def linker_script(memory: Memory, *, keep_unused: bool = True, hot: Sequence[str] = (), core: str = "cortex-m4") -> str:
     """The text of a GNU linker script for that memory.
 
     With `keep_unused`, whatever the sources define is kept; only the compiler's own library is always cut to its use.
+    The functions in `hot` are linked for the RAM at address 0, with their image in flash; on a Cortex-M4 that RAM is
+    SRAM seen at a second address, and as much of it is left free of data.
     """
     kept = {
         f"keep_{name}": f"KEEP(*{OBJECT_FOLDER}*(.{name} .{name}.*))" if keep_unused else ""
         for name in ("text", "rodata", "data", "bss")
     }
+    places, reserve = "__hot_start = 0; __hot_end = 0; __hot_load = 0;", ""
+    if hot:
+        # Before .text, whose pattern would take them too.
+        sections = " ".join(f"KEEP(*(.text.{name}))" for name in hot)
+        places = f".hot : {{ __hot_start = .; {sections} . = ALIGN(8); __hot_end = .; }} > HOT AT > FLASH"
+        places += "\n  __hot_load = LOADADDR(.hot);"
+        if core == "cortex-m4":
+            reserve = f".hot_reserve (NOLOAD) : {{ . = . + {_HOT_ORIGIN} + SIZEOF(.hot); }} > SRAM"
     return string.Template((SUPPORT / "firmware.ld").read_text()).substitute(
         kept,
         flash_origin=hex(memory.flash_origin),
         flash_bytes=memory.flash_bytes,
         sram_origin=hex(memory.sram_origin),
         sram_bytes=memory.sram_bytes,
+        hot_origin=hex(_HOT_ORIGIN),
+        hot_bytes=memory.hot_bytes - _HOT_ORIGIN,
+        hot_section=places,
+        hot_reserve=reserve,
     )
 
 
@@ -86,6 +107,7 @@ def compile_firmware(
     toolchain: str | Toolchain = "zig",
     memory: Memory | Board | None = None,
     keep_unused: bool = True,
+    hot: Sequence[str] = (),
     cache_dir: Path | None = None,
 ) -> Path:
     """Compile C and assembly into an ELF file with our start-up code, linker script and memory helpers.
@@ -102,10 +124,12 @@ def compile_firmware(
         toolchain: a name for `find_toolchain`, or its result.
         memory: where to link: a `Memory`, a `Board`'s own, or by default one larger than any microcontroller.
         keep_unused: keep functions and variables that `main` does not reach. Switch it off for a product's size.
+        hot: functions that start-up copies to RAM and that run there: ITCM on a Cortex-M7, SRAM1 on an STM32F4.
         cache_dir: another place for the build cache.
 
     Raises:
-        ToolchainError: no compiler; a missing source; a compile or link error (with the compiler's first error line).
+        ToolchainError: no compiler; a missing source; a compile or link error (with the compiler's first error line); a
+            function in `hot` that does not exist.
     """
     core = get_core(core)
     tools = toolchain if isinstance(toolchain, Toolchain) else find_toolchain(toolchain)
@@ -116,13 +140,15 @@ def compile_firmware(
     objects = compile_objects(tools, sources, flags, (*include_dirs, SUPPORT / "include"), defines or {}, cache)
     # Start-up and helpers are always -O2, so that the caller's flags cannot spoil or change them.
     start_flags = (*target, "-std=gnu11", "-O2", *_WARNINGS, "-fno-builtin", *_firmware_flags(tools))
-    objects += compile_objects(tools, [SUPPORT / name for name in _START_FILES], start_flags, (), {}, cache)
+    start_files = [*_START_FILES, *(["map_sram1.c"] if hot and core.name == "cortex-m4" else [])]
+    objects += compile_objects(tools, [SUPPORT / name for name in start_files], start_flags, (), {}, cache)
 
-    script_text = linker_script(place, keep_unused=keep_unused)
+    script_text = linker_script(place, keep_unused=keep_unused, hot=hot, core=core.name)
     script = cache.path("ld", content_key([script_text]), ".ld")
     write_atomically(script, script_text.encode())  # another process may be linking with it
     flags = (*target, "-static", "-Wl,-e,Reset_Handler", "-Wl,--gc-sections", "-T", str(script))
     elf = _link_firmware(tools, objects, flags, script_text, cache)
+    _check_hot(elf, hot)
     copy_atomically(elf, Path(out))
     return Path(out)
 
@@ -164,6 +190,16 @@ def compile_host_library(
     library = link(tools, objects, shared, (), _this_cpu(), ".so", cache)
     copy_atomically(library, Path(out))
     return Path(out)
+
+
+def _check_hot(elf: Path, hot: Sequence[str]) -> None:
+    functions = {symbol.name: symbol.section for symbol in Elf(elf).functions} if hot else {}
+    missing = [name for name in hot if functions.get(name) != ".hot"]
+    if missing:
+        raise ToolchainError(
+            f"{', '.join(missing)} cannot be placed in RAM: the firmware has no function of that name in a section of "
+            f"its own (.text.NAME)"
+        )
 
 
 def _link_firmware(

@@ -35,7 +35,7 @@ class CortexM4Model:
     def __init__(self, divide_cycles: int = 7, taken_branch_cycles: int = 2) -> None:
         self.divide_cycles = divide_cycles
         self.taken_branch_cycles: float = taken_branch_cycles
-        self.name = "Cortex-M4, ARM DDI 0439, zero wait states"
+        self.name = "Cortex-M4, ARM DDI 0439"
 
     def block_cycles(self, block: Sequence[Instruction]) -> list[float]:
         """Cycles of each instruction of a straight-line block; see `CycleModel`."""

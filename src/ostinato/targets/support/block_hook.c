@@ -2,13 +2,14 @@
  * hook.py, whose Python twin gives the same counts. */
 #include <stdint.h>
 
+#include "code_map.h"
+
 typedef struct {
-    uint64_t base;            /* address of the first counted half-word */
-    uint64_t halfwords;       /* number of half-words counted */
-    uint64_t *enter;          /* [halfwords + 1] blocks that begin here */
-    uint64_t *leave;          /* [halfwords + 1] blocks that end just before here */
-    uint64_t *fall;           /* [halfwords + 1] blocks that begin here right after the block that ends here */
-    const uint32_t *descent;  /* [halfwords + 1] bytes that the stack grows by from here to the next branch */
+    code_map map;             /* the code that is counted */
+    uint64_t *enter;          /* [slots] blocks that begin here */
+    uint64_t *leave;          /* [slots] blocks that end just before here */
+    uint64_t *fall;           /* [slots] blocks that begin here right after the block that ends here */
+    const uint32_t *descent;  /* [slots] bytes that the stack grows by from here to the next branch */
     uint64_t stop;            /* the address where emulation ends: not counted */
     uint64_t previous_end;    /* end of the block before */
     int64_t lowest_sp;        /* smallest stack pointer seen */
@@ -23,8 +24,9 @@ typedef struct {
 void count_block(void *uc, uint64_t address, uint32_t size, void *user) {
     block_counter *c = (block_counter *)user;
     if (address == c->stop) return;
-    const uint64_t begin = (address - c->base) >> 1, end = begin + (size >> 1);
-    if (begin >= c->halfwords || end > c->halfwords) { /* also true below base, where begin wraps around */
+    uint64_t range_end = 0;
+    const int64_t begin = code_slot(&c->map, address, &range_end), end = begin + (size >> 1);
+    if (begin < 0 || address + size > range_end) {
         c->outside = address;
         return;
     }

@@ -1,0 +1,80 @@
+"""One kernel on a simulated board, its constants in flash and everything else in SRAM, as in a deployed network."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ostinato.errors import SimulationError
+from ostinato.kernels.abi import ALIGNMENT, image
+from ostinato.kernels.binding import Binding
+from ostinato.kernels.sources import include_dir, source_dir, source_path
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.targets import MemorySystem, Profile, Simulator, compile_firmware
+
+_CONSTANTS = 16 << 20
+"""Offset of the constants in the flash of a harness, behind its code."""
+
+
+class FlashRunner:
+    """Kernels compiled for `core` and run on as many memory systems as are asked for.
+
+    Args:
+        bindings: what will be run.
+        core: `cortex-m4` or `cortex-m7`.
+        hot: functions that are copied to RAM.
+        optimise: level of the C code.
+    """
+
+    def __init__(
+        self, bindings: Iterable[Binding], core: str, *, hot: Sequence[str] = (), optimise: str = "-O3"
+    ) -> None:
+        names = dict.fromkeys(name for binding in bindings for name in binding.sources)
+        files = [*(source_path(name) for name in names), Path(__file__).with_name("kernel_memory.c")]
+        self._core = core
+        self._folder = tempfile.TemporaryDirectory()
+        self._elf = compile_firmware(
+            files,
+            Path(self._folder.name) / "kernels.elf",
+            core=core,
+            include_dirs=(include_dir(), source_dir()),
+            hot=hot,
+            optimise=optimise,
+        )
+        self._simulators: dict[MemorySystem | None, Simulator] = {}
+
+    def simulator(self, memory: MemorySystem | None) -> Simulator:
+        """The kernels on that memory; None for an ideal one."""
+        if memory not in self._simulators:
+            self._simulators[memory] = Simulator(self._elf, core=self._core, memory=memory, timeout_s=300)
+        return self._simulators[memory]
+
+    def run(
+        self, binding: Binding, x: Int8Array, outputs: int, memory: MemorySystem | None = None
+    ) -> tuple[Int8Array, Profile]:
+        """Output and cost of one call, caches empty before it.
+
+        Raises:
+            SimulationError: the kernel refused its arguments, or faulted.
+        """
+        simulator = self.simulator(memory)
+        constants = image(binding, simulator.symbols["__flash_start"].address + _CONSTANTS, 4)
+        simulator.write_memory(simulator.symbols["__flash_start"].address + _CONSTANTS, constants.data)
+        scratch = simulator.symbols["kernel_memory"].address
+        block = scratch + ALIGNMENT
+        source = _aligned(block + binding.scratch_bytes)
+        out = _aligned(source + x.size)
+        simulator.write_memory(scratch, struct.pack("<Ii", block, binding.scratch_bytes))
+        simulator.write_memory(source, np.ascontiguousarray(x).tobytes())
+        profile = simulator.run(f"ost_{binding.kernel}", (constants.params, scratch, source, out))
+        if profile.result != 0:
+            raise SimulationError(f"ost_{binding.kernel} returned status {profile.result}")
+        return np.frombuffer(simulator.read_memory(out, outputs), np.int8), profile
+
+
+def _aligned(address: int) -> int:
+    return address + -address % ALIGNMENT
