@@ -130,13 +130,17 @@ def deploy(
     ] = "dense",
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Show every layer: equal bits, and signal-to-noise beside the float model."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Quantise a network to int8, plan its memory, and generate and compile its C project.
 
     [bold]Example[/]
 
-      ostinato deploy runs/reuse --board stm32f469i --out runs/firmware
+      ostinato deploy runs/reuse --board stm32f469i --out runs/firmware --verify
     """
     model, dataset, meta = _load(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
@@ -152,7 +156,11 @@ def deploy(
         name=meta["model"],
     )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
-    _print({"firmware": str(out), **sizes}, json)
+    checked = firmware.verification if verify else None
+    if checked is not None and not json:
+        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(checked)
+    shown = {"verification": checked.to_dict()} if checked is not None and json else {}
+    _print({"firmware": str(out), **sizes, **shown}, json)
 
 
 def simulate(

@@ -6,15 +6,18 @@ from ostinato.firmware.deploy import deploy, deploy_graph
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import FolderError
 from ostinato.firmware.report import LayerReport, SimulationReport
-from ostinato.firmware.verify import BitMismatchError, Verification
+from ostinato.firmware.verification import Difference, LayerVerification, VerificationReport
+from ostinato.firmware.verify import BitMismatchError
 
 __all__ = [
     "BitMismatchError",
+    "Difference",
     "Firmware",
     "FolderError",
     "LayerReport",
+    "LayerVerification",
     "SimulationReport",
-    "Verification",
+    "VerificationReport",
     "deploy",
     "deploy_graph",
 ]

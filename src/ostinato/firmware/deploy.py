@@ -43,6 +43,7 @@ def deploy(
     classes: Sequence[str] = (),
     name: str = "model",
     toolchain: str = "zig",
+    verify: bool = True,
     verify_images: int = 4,
 ) -> Firmware:
     """Make int8 firmware of `model`.
@@ -59,8 +60,9 @@ def deploy(
         classes: names of the outputs, for generated code.
         name: the network's, for generated code.
         toolchain: compiler of the firmware: `zig`, `arm-none-eabi-gcc` or `auto`.
-        verify_images: on how many calibration images the executor, host C, simulated plain C and simulated DSP code are
-            compared bit for bit before anything is written; 0 for none.
+        verify: before anything is written, compare every layer of the executor, host C, simulated plain C and simulated
+            DSP code bit for bit, and with the float model; `Firmware.verification` is the result.
+        verify_images: on how many calibration images; 0 for none.
 
     Raises:
         BoardError: an unknown board.
@@ -69,6 +71,7 @@ def deploy(
         DoesNotFitError: more SRAM or flash than the board has.
         ToolchainError: no compiler.
         FolderError: `out_dir` is in use for something else.
+        BitMismatchError: a layer's bits differ between executions, which is a bug of ours.
     """
     target = get_board(board)
     check_conv_kernel(kernel)
@@ -92,7 +95,14 @@ def deploy(
     )
     samples = quantize_input(calibration[: max(_SAMPLES, verify_images)], graph.input)
     return deploy_graph(
-        graph, samples, target, kernel=kernel, out_dir=out_dir, toolchain=toolchain, verify_images=verify_images
+        graph,
+        samples,
+        target,
+        kernel=kernel,
+        out_dir=out_dir,
+        toolchain=toolchain,
+        verify_images=verify_images if verify else 0,
+        model=model,
     )
 
 
@@ -105,8 +115,20 @@ def deploy_graph(
     out_dir: Path | str | None = None,
     toolchain: str = "zig",
     verify_images: int = 4,
+    model: nn.Module | None = None,
 ) -> Firmware:
-    """`deploy` for a network that is quantised already; `samples` are a few firmware inputs (N, H, W, C)."""
+    """`deploy` for a network that is quantised already.
+
+    Args:
+        graph: the network.
+        samples: a few firmware inputs (N, H, W, C).
+        board: see `deploy`, as all other arguments.
+        kernel: of conventional convolutions.
+        out_dir: of the C project.
+        toolchain: of the firmware.
+        verify_images: 0 for none.
+        model: the float model, if it is to be compared, too.
+    """
     target, conv_kernel = get_board(board), check_conv_kernel(kernel)
     project = plan_project(graph, conv_kernel, target)
     check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
@@ -121,11 +143,18 @@ def deploy_graph(
             check_fit(graph, project.bindings, project.plan, sizes, target)
             text = readme(graph, project.layers, project.plan, target, sizes, toolchain)
             (work / "README.md").write_text(text, encoding="utf-8")
-            firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, builds)
+            firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, _builds=builds)
             if verify_images:
-                firmware.verify(samples[:verify_images])
+                firmware = replace(firmware, verification=firmware.verify(samples[:verify_images], model=model))
             save_network(
-                work, graph, board=target, kernel=conv_kernel, toolchain=toolchain, sizes=sizes, samples=samples
+                work,
+                graph,
+                board=target,
+                kernel=conv_kernel,
+                toolchain=toolchain,
+                sizes=sizes,
+                samples=samples,
+                verification=firmware.verification,
             )
     except BaseException:
         builds.remove()

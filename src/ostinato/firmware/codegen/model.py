@@ -50,6 +50,9 @@ $input_sizes#define MODEL_INPUT_SCALE $input_scale
 
 #define MODEL_LAYERS $layers
 
+/* Outputs of all layers together, for tools that copy each of them. */
+#define MODEL_TRACE_BYTES $trace_bytes
+
 /* Runs the network. `arena` has MODEL_ARENA_BYTES, aligned to MODEL_ARENA_ALIGNMENT. Re-entrant
  * with another arena. Returns 0, or the negative ost_status of the layer that refused. */
 int model_run(const int8_t *input, int8_t *output, void *arena);
@@ -126,6 +129,7 @@ def model_header(graph: QGraph, layers: Sequence[Layer], plan: Plan) -> str:
         alignment=ALIGNMENT,
         input_offset=plan.offsets[graph.input.name],
         layers=len(layers),
+        trace_bytes=max(1, sum(layer.op.output.size for layer in layers)),
         class_names=declaration,
     )
 
