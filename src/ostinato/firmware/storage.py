@@ -46,7 +46,7 @@ def plan_project(graph: QGraph, kernel: ConvKernel, board: Board) -> Project:
     """Choose kernels and place activations: the same graph always gives the same project."""
     bindings = bind_all(graph, kernel)
     plan = plan_memory(graph, [binding.scratch_bytes for binding in bindings])
-    return Project(graph, bindings, plan, board.core_data)
+    return Project(graph, bindings, plan, board)
 
 
 def save_network(
