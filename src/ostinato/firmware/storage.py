@@ -45,7 +45,7 @@ class SavedProject:
 def plan_project(graph: QGraph, kernel: ConvKernel, board: Board) -> Project:
     """Choose kernels and place activations: the same graph always gives the same project."""
     bindings = bind_all(graph, kernel)
-    plan = plan_memory(graph, [binding.scratch_bytes for binding in bindings])
+    plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings])
     return Project(graph, bindings, plan, board)
 
 
