@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ostinato.firmware.deploy import deploy, deploy_graph
+from ostinato.firmware.deploy import deploy, deploy_graph, plan
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import FolderError
+from ostinato.firmware.preview import LayerPlan, PlanReport
 from ostinato.firmware.report import LayerReport, SimulationReport
 from ostinato.firmware.verification import Difference, LayerVerification, VerificationReport
 from ostinato.firmware.verify import BitMismatchError
@@ -14,10 +15,13 @@ __all__ = [
     "Difference",
     "Firmware",
     "FolderError",
+    "LayerPlan",
     "LayerReport",
     "LayerVerification",
+    "PlanReport",
     "SimulationReport",
     "VerificationReport",
     "deploy",
     "deploy_graph",
+    "plan",
 ]

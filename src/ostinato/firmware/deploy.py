@@ -14,6 +14,7 @@ from ostinato.firmware.builds import Builder
 from ostinato.firmware.codegen.readme import readme
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import check_replaceable, replacing
+from ostinato.firmware.preview import PlanReport, preview
 from ostinato.firmware.select import check_conv_kernel
 from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
 from ostinato.firmware.storage import plan_project, save_network
@@ -77,6 +78,61 @@ def deploy(
     check_conv_kernel(kernel)
     if out_dir is not None:
         check_replaceable(Path(out_dir))
+    graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name)
+    return deploy_graph(
+        graph,
+        quantize_input(images[: max(_SAMPLES, verify_images)], graph.input),
+        target,
+        kernel=kernel,
+        out_dir=out_dir,
+        toolchain=toolchain,
+        verify_images=verify_images if verify else 0,
+        model=model,
+    )
+
+
+def plan(
+    model: nn.Module,
+    calibration: Tensor | ImageDataset,
+    board: str | Board = "stm32f469i",
+    *,
+    kernel: str = "dense",
+    input_scale: float | None = None,
+    input_zero_point: int | None = None,
+    name: str = "model",
+) -> PlanReport:
+    """What `deploy` would need on the board: SRAM, flash and stack by layer, before anything is compiled or written.
+
+    A network that does not fit is no error here: `PlanReport.problem` says what is in the way.
+
+    Args:
+        model: see `deploy`, as all other arguments.
+        calibration: model inputs (N, C, H, W), or a data set.
+        board: by name.
+        kernel: of conventional convolutions.
+        input_scale: of the int8 input.
+        input_zero_point: of the int8 input.
+        name: the network's.
+
+    Raises:
+        BoardError: an unknown board.
+        UnsupportedError: an operator or a kernel that firmware does not have.
+        ModelError, QuantizationError: see `ostinato.quant.quantize`.
+    """
+    target, conv_kernel = get_board(board), check_conv_kernel(kernel)
+    graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name)
+    return preview(plan_project(graph, conv_kernel, target))
+
+
+def _quantized(
+    model: nn.Module,
+    calibration: Tensor | ImageDataset,
+    input_scale: float | None,
+    input_zero_point: int | None,
+    classes: Sequence[str],
+    name: str,
+) -> tuple[QGraph, Tensor]:
+    """The integer network, and the images that it was calibrated on."""
     if isinstance(calibration, ImageDataset):
         classes = tuple(classes) or calibration.classes
         train = calibration.train
@@ -93,17 +149,7 @@ def deploy(
         name=name,
         classes=tuple(classes),
     )
-    samples = quantize_input(calibration[: max(_SAMPLES, verify_images)], graph.input)
-    return deploy_graph(
-        graph,
-        samples,
-        target,
-        kernel=kernel,
-        out_dir=out_dir,
-        toolchain=toolchain,
-        verify_images=verify_images if verify else 0,
-        model=model,
-    )
+    return graph, calibration
 
 
 def deploy_graph(
