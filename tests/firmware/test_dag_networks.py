@@ -96,7 +96,7 @@ def test_squeezenet_with_a_reused_expand_layer(squeezenet: nn.Module, convention
     firmware = deploy(model, images(8, 32, seed=2), "stm32f469i", input_scale=1 / 128, verify_images=1)
     reused = {r.name: r for r in firmware.simulate().layers}
     dense = {r.name: r for r in conventional.simulate().layers}
-    assert reused[layer].kernel == "reuse_compiled_s8"
+    assert reused[layer].kernel.startswith("reuse_")
     assert reused[layer].cycles < dense[layer].cycles / 3
     assert reused["fire4.cat"].cycles == dense["fire4.cat"].cycles
 

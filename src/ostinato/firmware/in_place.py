@@ -72,6 +72,8 @@ def share(graph: QGraph, kernels: Sequence[str]) -> Sharing:
     The input is never written over: the caller may have it anywhere. The output is the caller's. `kernels` has one name
     per operator; an empty one takes nothing in place.
     """
+    if not graph.ops:
+        return Sharing([], {}, {})
     lives = _lifetimes(graph)
     buffers = [Buffer(graph.input.name, graph.input.size, *lives[graph.input.name])]
     tensors = {graph.input.name: 0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -148,8 +148,7 @@ def _problem(project: Project, sizes: Sizes) -> str | None:
 
 
 def _code_estimate(project: Project) -> int:
-    sources: Sequence[str] = compiled_files(project.kernel_files)
-    text = sum(project.kernel_files[name].stat().st_size for name in sources)
+    text = sum(len(project.kernel_files[name]) for name in compiled_files(project.kernel_files))
     return _START_CODE + round(text * _CODE_PER_SOURCE)
 
 

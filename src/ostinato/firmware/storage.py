@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ostinato.errors import CheckpointError
 from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.folder import MANIFEST, check_replaceable, digest, read_manifest, replacing, write_manifest
 from ostinato.firmware.graph_io import graph_from_document, graph_to_document
 from ostinato.firmware.memory import plan_memory
@@ -43,7 +44,13 @@ class SavedProject:
 
 
 def plan_project(graph: QGraph, kernel: ConvKernel, board: Board) -> Project:
-    """Choose kernels and place activations: the same graph always gives the same project."""
+    """Choose kernels and place activations: the same graph always gives the same project.
+
+    Raises:
+        QuantizationError: constants that their types do not hold.
+        UnsupportedError: an operator that no kernel runs.
+    """
+    check_export(graph)
     bindings = bind_all(graph, kernel)
     plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings])
     return Project(graph, bindings, plan, board)
