@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ostinato import data, models, nn, theory
-    from ostinato.firmware import Firmware, deploy
+    from ostinato.firmware import Firmware, deploy, plan
     from ostinato.nn import ReuseConv2d, calibrate, conversion_report, convert, measure_reuse, revert
     from ostinato.pipeline import RunConfig, run
     from ostinato.reuse import Pattern, StemPattern
@@ -41,6 +41,7 @@ _HOMES = {
     "evaluate": "training",
     "fit": "training",
     "measure_reuse": "nn",
+    "plan": "firmware",
     "revert": "nn",
     "run": "pipeline",
 }
@@ -61,6 +62,7 @@ __all__ = [
     "measure_reuse",
     "models",
     "nn",
+    "plan",
     "revert",
     "run",
     "theory",

@@ -44,8 +44,15 @@ def test_the_steps_one_after_another(command: Command, tmp_path: Path) -> None:
     )
     assert [(layer["name"], layer["converted"]) for layer in converted["layers"]] == [("conv1", False), ("conv2", True)]
 
-    sizes = command("deploy", reuse, "--board", "stm32f469i", "--calibration-images", 32, "--out", firmware)
+    planned = command("deploy", reuse, "--dry-run", "--calibration-images", 32)
+    assert planned["fits"]
+    assert planned["arena_bytes"] == planned["lower_bound"]
+
+    sizes = command("deploy", reuse, "--board", "stm32f469i", "--calibration-images", 32, "--out", firmware, "--verify")
+    assert sizes["verification"]["agrees"]
+    assert {layer["name"] for layer in sizes["verification"]["layers"]} >= {"conv1", "conv2", "fc3"}
     assert 0 < sizes["sram_bytes"] < 320 * 1024
+    assert planned["sram_bytes"] <= sizes["sram_bytes"]
     assert (firmware / "model.c").exists()
 
     simulated = command("simulate", firmware)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from random_networks import DagBuilder
 from torch import nn
 
 import ostinato as ost
 from ostinato.firmware import Firmware, deploy, deploy_graph
 from ostinato.firmware.graph_io import graph_from_document, graph_to_document
-from ostinato.firmware.memory import plan_memory
 from ostinato.models import create
 from ostinato.quant.ops import QAdd, QConcat, QGraph
 from ostinato.quant.reference import execute
@@ -33,49 +30,6 @@ def test_the_sampled_networks_have_every_kind_of_join() -> None:
     assert sum(isinstance(op, QAdd) for op in ops) > 5
     assert sum(isinstance(op, QConcat) for op in ops) > 5
     assert any(len({source.name for source in op.inputs}) < len(op.inputs) for op in ops)  # a tensor read twice at once
-
-
-@given(st.integers(0, 10**6), st.integers(1, 20))
-@settings(max_examples=60, deadline=None)
-def test_nothing_that_is_read_later_is_overwritten(seed: int, layers: int) -> None:
-    """Run in the arena with marks for contents: at each operator all of its inputs still have theirs."""
-    graph = DagBuilder(seed).grow(layers).graph()
-    rng = np.random.default_rng(seed)
-    scratch = [int(n) for n in rng.integers(0, 900, len(graph.ops))]
-    plan = plan_memory(graph, scratch)
-    assert plan.arena_bytes >= plan.lower_bound
-    arena = np.full(plan.arena_bytes, -1)
-    marks = {graph.input.name: 10_000}
-    arena[plan.offsets[graph.input.name] :][: graph.input.size] = 10_000
-    for i, op in enumerate(graph.ops):
-        offset, size = plan.scratch[i]
-        arena[offset : offset + size] = -2 - i
-        for source in op.inputs:
-            assert (arena[plan.offsets[source.name] :][: source.size] == marks[source.name]).all()
-        if op.output.name in plan.offsets:
-            arena[plan.offsets[op.output.name] :][: op.output.size] = i
-            apart = [s for s in op.inputs if plan.offsets[s.name] != plan.offsets[op.output.name]]
-            assert isinstance(op, QAdd) or len(apart) == len(op.inputs)
-            for source in apart:  # while it runs, the operator still reads what it does not write over
-                assert (arena[plan.offsets[source.name] :][: source.size] == marks[source.name]).all()
-        assert (arena[offset : offset + size] == -2 - i).all()
-        marks[op.output.name] = i
-
-
-def test_a_sum_takes_the_place_of_a_term_that_dies_and_of_no_other() -> None:
-    net = DagBuilder(0)
-    (first,) = net.maps
-    net.conv("a", 8, (1, 1))
-    second = net.tensor
-    net._sum(first, second)
-    total = net.tensor
-    net._sum(total, second)
-    net.linear("head", 3)
-    graph = net.graph()
-    names = [op.output.name for op in graph.ops]
-    offsets = plan_memory(graph, [0] * len(graph.ops)).offsets
-    assert offsets[total.name] == offsets[first.name] == offsets[names[3]]
-    assert offsets[second.name] != offsets[first.name]
 
 
 def test_a_saved_graph_is_the_same_graph() -> None:
@@ -142,7 +96,7 @@ def test_squeezenet_with_a_reused_expand_layer(squeezenet: nn.Module, convention
     firmware = deploy(model, images(8, 32, seed=2), "stm32f469i", input_scale=1 / 128, verify_images=1)
     reused = {r.name: r for r in firmware.simulate().layers}
     dense = {r.name: r for r in conventional.simulate().layers}
-    assert reused[layer].kernel == "reuse_compiled_s8"
+    assert reused[layer].kernel.startswith("reuse_")
     assert reused[layer].cycles < dense[layer].cycles / 3
     assert reused["fire4.cat"].cycles == dense["fire4.cat"].cycles
 

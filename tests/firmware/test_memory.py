@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.firmware.memory import ALIGNMENT, Buffer, extent, live_bytes, place, plan_memory
+from ostinato.firmware.memory import plan_memory
+from ostinato.firmware.placement import ALIGNMENT, Buffer, extent, live_bytes, place
 from ostinato.quant.ops import QGraph, QLinear, QTensor
 
 

@@ -42,6 +42,7 @@ def test_too_little_sram_names_the_peak_layer_and_the_excess(tmp_path: Path) -> 
     assert "100 too many" in sentence
     assert {project.plan.lower_bound, sizes.sram_bytes, sizes.sram_bytes - 100} <= set(numbers(sentence))
     assert "What helps" in sentence
+    assert "or the board stm32f" in sentence
 
 
 def test_too_little_flash_names_the_largest_layer_and_the_excess(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from ostinato import data as datasets
 from ostinato.cli import options
 from ostinato.cli.patterns import read_patterns
 from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset
-from ostinato.errors import CheckpointError
+from ostinato.errors import CheckpointError, DoesNotFitError
 from ostinato.firmware import Firmware
 from ostinato.firmware import deploy as deploy_firmware
+from ostinato.firmware import plan as plan_firmware
 from ostinato.nn import calibrate, conversion_report
 from ostinato.nn import convert as convert_model
 from ostinato.pipeline.config import RunConfig
@@ -123,23 +124,35 @@ def convert(
 
 def deploy(
     network: Network,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the firmware.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the firmware.")] = None,
     board: options.Board = "stm32f469i",
     kernel: Annotated[
         str, typer.Option("--kernel", help="Kernel of conventional convolutions: dense or cmsis.")
     ] = "dense",
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Show every layer: equal bits, and signal-to-noise beside the float model."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what it would need: SRAM, flash and stack, layer by layer.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Quantise a network to int8, plan its memory, and generate and compile its C project.
 
     [bold]Example[/]
 
-      ostinato deploy runs/reuse --board stm32f469i --out runs/firmware
+      ostinato deploy runs/reuse --board stm32f469i --out runs/firmware --verify
     """
     model, dataset, meta = _load(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
+    if dry_run:
+        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], json)
+        return
+    if out is None:
+        raise typer.BadParameter("a folder is needed, unless with --dry-run", param_hint="--out")
     firmware = deploy_firmware(
         model,
         _calibration(dataset, config),
@@ -152,7 +165,30 @@ def deploy(
         name=meta["model"],
     )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
-    _print({"firmware": str(out), **sizes}, json)
+    checked = firmware.verification if verify else None
+    if checked is not None and not json:
+        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(checked)
+    shown = {"verification": checked.to_dict()} if checked is not None and json else {}
+    _print({"firmware": str(out), **sizes, **shown}, json)
+
+
+def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, json: bool) -> None:
+    """Print the plan; one that does not fit is the same error as without --dry-run."""
+    planned = plan_firmware(
+        model,
+        calibration,
+        board=board,
+        kernel=kernel,
+        input_scale=INPUT_SCALE,
+        input_zero_point=INPUT_ZERO_POINT,
+        name=name,
+    )
+    if json:
+        _print(planned.to_dict(), True)
+    else:
+        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(dataclasses.replace(planned, problem=None))
+    if planned.problem is not None:
+        raise DoesNotFitError(planned.problem)
 
 
 def simulate(

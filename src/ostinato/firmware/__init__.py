@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from ostinato.firmware.deploy import deploy, deploy_graph
+from ostinato.firmware.deploy import deploy, deploy_graph, plan
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import FolderError
+from ostinato.firmware.preview import LayerPlan, PlanReport
 from ostinato.firmware.report import LayerReport, SimulationReport
-from ostinato.firmware.verify import BitMismatchError, Verification
+from ostinato.firmware.verification import Difference, LayerVerification, VerificationReport
+from ostinato.firmware.verify import BitMismatchError
 
 __all__ = [
     "BitMismatchError",
+    "Difference",
     "Firmware",
     "FolderError",
+    "LayerPlan",
     "LayerReport",
+    "LayerVerification",
+    "PlanReport",
     "SimulationReport",
-    "Verification",
+    "VerificationReport",
     "deploy",
     "deploy_graph",
+    "plan",
 ]

@@ -26,7 +26,7 @@ class Builder:
 
         Args:
             plain_c: the kernels' plain C instead of DSP instructions.
-            trace: with `traced_run`, which leaves a checksum of each layer's output.
+            trace: with `traced_run`, which keeps each layer's output.
             unlimited: link for more memory than the board has, to measure what does not fit.
 
         Raises:

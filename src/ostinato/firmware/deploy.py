@@ -14,6 +14,7 @@ from ostinato.firmware.builds import Builder
 from ostinato.firmware.codegen.readme import readme
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import check_replaceable, replacing
+from ostinato.firmware.preview import PlanReport, preview
 from ostinato.firmware.select import check_conv_kernel
 from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
 from ostinato.firmware.storage import plan_project, save_network
@@ -43,6 +44,7 @@ def deploy(
     classes: Sequence[str] = (),
     name: str = "model",
     toolchain: str = "zig",
+    verify: bool = True,
     verify_images: int = 4,
 ) -> Firmware:
     """Make int8 firmware of `model`.
@@ -59,8 +61,9 @@ def deploy(
         classes: names of the outputs, for generated code.
         name: the network's, for generated code.
         toolchain: compiler of the firmware: `zig`, `arm-none-eabi-gcc` or `auto`.
-        verify_images: on how many calibration images the executor, host C, simulated plain C and simulated DSP code are
-            compared bit for bit before anything is written; 0 for none.
+        verify: before anything is written, compare every layer of the executor, host C, simulated plain C and simulated
+            DSP code bit for bit, and with the float model; `Firmware.verification` is the result.
+        verify_images: on how many calibration images; 0 for none.
 
     Raises:
         BoardError: an unknown board.
@@ -69,11 +72,67 @@ def deploy(
         DoesNotFitError: more SRAM or flash than the board has.
         ToolchainError: no compiler.
         FolderError: `out_dir` is in use for something else.
+        BitMismatchError: a layer's bits differ between executions, which is a bug of ours.
     """
     target = get_board(board)
     check_conv_kernel(kernel)
     if out_dir is not None:
         check_replaceable(Path(out_dir))
+    graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name)
+    return deploy_graph(
+        graph,
+        quantize_input(images[: max(_SAMPLES, verify_images)], graph.input),
+        target,
+        kernel=kernel,
+        out_dir=out_dir,
+        toolchain=toolchain,
+        verify_images=verify_images if verify else 0,
+        model=model,
+    )
+
+
+def plan(
+    model: nn.Module,
+    calibration: Tensor | ImageDataset,
+    board: str | Board = "stm32f469i",
+    *,
+    kernel: str = "dense",
+    input_scale: float | None = None,
+    input_zero_point: int | None = None,
+    name: str = "model",
+) -> PlanReport:
+    """What `deploy` would need on the board: SRAM, flash and stack by layer, before anything is compiled or written.
+
+    A network that does not fit is no error here: `PlanReport.problem` says what is in the way.
+
+    Args:
+        model: see `deploy`, as all other arguments.
+        calibration: model inputs (N, C, H, W), or a data set.
+        board: by name.
+        kernel: of conventional convolutions.
+        input_scale: of the int8 input.
+        input_zero_point: of the int8 input.
+        name: the network's.
+
+    Raises:
+        BoardError: an unknown board.
+        UnsupportedError: an operator or a kernel that firmware does not have.
+        ModelError, QuantizationError: see `ostinato.quant.quantize`.
+    """
+    target, conv_kernel = get_board(board), check_conv_kernel(kernel)
+    graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name)
+    return preview(plan_project(graph, conv_kernel, target))
+
+
+def _quantized(
+    model: nn.Module,
+    calibration: Tensor | ImageDataset,
+    input_scale: float | None,
+    input_zero_point: int | None,
+    classes: Sequence[str],
+    name: str,
+) -> tuple[QGraph, Tensor]:
+    """The integer network, and the images that it was calibrated on."""
     if isinstance(calibration, ImageDataset):
         classes = tuple(classes) or calibration.classes
         train = calibration.train
@@ -90,10 +149,7 @@ def deploy(
         name=name,
         classes=tuple(classes),
     )
-    samples = quantize_input(calibration[: max(_SAMPLES, verify_images)], graph.input)
-    return deploy_graph(
-        graph, samples, target, kernel=kernel, out_dir=out_dir, toolchain=toolchain, verify_images=verify_images
-    )
+    return graph, calibration
 
 
 def deploy_graph(
@@ -105,8 +161,20 @@ def deploy_graph(
     out_dir: Path | str | None = None,
     toolchain: str = "zig",
     verify_images: int = 4,
+    model: nn.Module | None = None,
 ) -> Firmware:
-    """`deploy` for a network that is quantised already; `samples` are a few firmware inputs (N, H, W, C)."""
+    """`deploy` for a network that is quantised already.
+
+    Args:
+        graph: the network.
+        samples: a few firmware inputs (N, H, W, C).
+        board: see `deploy`, as all other arguments.
+        kernel: of conventional convolutions.
+        out_dir: of the C project.
+        toolchain: of the firmware.
+        verify_images: 0 for none.
+        model: the float model, if it is to be compared, too.
+    """
     target, conv_kernel = get_board(board), check_conv_kernel(kernel)
     project = plan_project(graph, conv_kernel, target)
     check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
@@ -121,11 +189,18 @@ def deploy_graph(
             check_fit(graph, project.bindings, project.plan, sizes, target)
             text = readme(graph, project.layers, project.plan, target, sizes, toolchain)
             (work / "README.md").write_text(text, encoding="utf-8")
-            firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, builds)
+            firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, _builds=builds)
             if verify_images:
-                firmware.verify(samples[:verify_images])
+                firmware = replace(firmware, verification=firmware.verify(samples[:verify_images], model=model))
             save_network(
-                work, graph, board=target, kernel=conv_kernel, toolchain=toolchain, sizes=sizes, samples=samples
+                work,
+                graph,
+                board=target,
+                kernel=conv_kernel,
+                toolchain=toolchain,
+                sizes=sizes,
+                samples=samples,
+                verification=firmware.verification,
             )
     except BaseException:
         builds.remove()

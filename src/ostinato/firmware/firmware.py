@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+from torch import Tensor, nn
 
 from ostinato.data import Split
 from ostinato.errors import DataError, DoesNotFitError
@@ -24,10 +24,12 @@ from ostinato.firmware.report import SimulationReport
 from ostinato.firmware.select import ConvKernel
 from ostinato.firmware.simulate import SimulatedNetwork, layer_reports
 from ostinato.firmware.sizes import Sizes
-from ostinato.firmware.verify import Verification, verify
+from ostinato.firmware.verification import VerificationReport
+from ostinato.firmware.verify import BitMismatchError, verify
 from ostinato.firmware.workfolder import WorkFolder
 from ostinato.kernels.binding import Binding
 from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.layer_errors import LayerErrors
 from ostinato.quant.ops import QGraph
 from ostinato.targets.boards import Board
 
@@ -44,6 +46,7 @@ class Firmware:
         toolchain: compiler of the firmware.
         sizes: as linked.
         samples: a few firmware inputs (N, H, W, C) from the calibration images, for `simulate()` without images.
+        verification: what `deploy` found when it compared every layer; None if it was told not to.
     """
 
     project: Project
@@ -53,6 +56,7 @@ class Firmware:
     toolchain: str
     sizes: Sizes
     samples: Int8Array = field(repr=False)
+    verification: VerificationReport | None = field(default=None, repr=False)
     _builds: WorkFolder = field(default_factory=WorkFolder, repr=False, compare=False)
 
     @property
@@ -162,23 +166,32 @@ class Firmware:
             raise DataError(f"There are {len(outputs)} images but {len(wanted)} labels.")
         return float((outputs.reshape(len(outputs), -1).argmax(axis=1) == wanted).mean())
 
-    def verify(self, images: Images | None = None) -> Verification:
+    def verify(
+        self, images: Images | None = None, *, model: nn.Module | None = None, check: bool = True
+    ) -> VerificationReport:
         """Compare integer executor, host C, simulated plain C and simulated DSP code, bit for bit, layer by layer.
+
+        Args:
+            images: see `inputs.Images`; by default the calibration images that were kept.
+            model: the float model that was deployed, for the signal-to-noise ratio of every layer.
+            check: raise when something differs; otherwise the report tells.
 
         Raises:
             BitMismatchError: names the first layer that differs.
             SimulationError: names the first layer that touches memory which is not its own (`simulate(guards=True)`).
+            UnsupportedError: another model than the one that was deployed.
         """
         inputs = self.samples if images is None else to_int8(images, self.graph.input)
-        return verify(
-            self.graph,
-            inputs,
-            {
-                "C on the host": self._host.trace,
-                "simulated plain C": self._simulator(plain_c=True, trace=True, guarded=True).trace,
-                "simulated DSP code": self._simulator(plain_c=False, trace=True, guarded=True).trace,
-            },
-        )
+        executions = {
+            "C on the host": self._host.trace,
+            "simulated plain C": self._simulator(plain_c=True, trace=True, guarded=True).trace,
+            "simulated DSP code": self._simulator(plain_c=False, trace=True, guarded=True).trace,
+        }
+        errors = None if model is None else LayerErrors.of(self.graph, model)
+        report = verify(self.graph, self.bindings, inputs, executions, errors)
+        if check and not report.agrees:
+            raise BitMismatchError(report)
+        return report
 
     def save(self, folder: Path | str) -> Path:
         """Write the C project to `folder`, atomically; `load` reads it back.
@@ -196,7 +209,16 @@ class Firmware:
             CheckpointError: the folder is not a project, is damaged, or of another version.
         """
         saved = storage.load_project(Path(folder))
-        return cls(saved.project, Path(folder), saved.board, saved.kernel, saved.toolchain, saved.sizes, saved.samples)
+        return cls(
+            saved.project,
+            Path(folder),
+            saved.board,
+            saved.kernel,
+            saved.toolchain,
+            saved.sizes,
+            saved.samples,
+            storage.load_verification(Path(folder)),
+        )
 
     def to_dict(self) -> Mapping[str, Any]:
         """The main figures, for `--json`."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ostinato.errors import SimulationError
 from ostinato.firmware.codegen.model import HOOK
@@ -56,14 +55,14 @@ class SimulatedNetwork:
         """
         return self._call("model_run", image, [])
 
-    def trace(self, image: Int8Array) -> tuple[Int8Array, npt.NDArray[np.uint32]]:
-        """Output of one firmware input, and the checksum of each layer's output (of a build with `trace`).
+    def trace(self, image: Int8Array) -> tuple[Int8Array, Int8Array]:
+        """Output of one firmware input, and the outputs of all layers one after another (of a build with `trace`).
 
         Raises:
             SimulationError: a fault, or a kernel refused its parameters.
         """
         output, _ = self._call("traced_run", image, ["trace_buffer"])
-        return output, self.simulator.read("trace_buffer", np.uint32)
+        return output, self.simulator.read("trace_buffer", np.int8)
 
     def _call(self, entry: str, image: Int8Array, more: list[str]) -> tuple[Int8Array, Profile]:
         self.simulator.write_memory(self._input, np.ascontiguousarray(image, np.int8).tobytes())

@@ -9,7 +9,7 @@ from ostinato.errors import DoesNotFitError
 from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
 from ostinato.quant.ops import QGraph, QReuseCompiled, QReuseImage
-from ostinato.targets.boards import Board
+from ostinato.targets.boards import BOARDS, Board
 
 STACK_ESTIMATE = 1024
 """Bytes of stack assumed until a simulation has measured it; every kernel keeps its buffers in the arena."""
@@ -66,8 +66,16 @@ def _sram_sentence(graph: QGraph, plan: Plan, sizes: Sizes, board: Board) -> str
         f"{sizes.sram_bytes:,} bytes (arena {plan.arena_bytes:,}, other static data "
         f"{sizes.static_bytes - plan.arena_bytes:,}, stack about {STACK_ESTIMATE:,}) where the board has "
         f"{board.sram_bytes:,}: {sizes.sram_bytes - board.sram_bytes:,} too many. "
-        f"What helps: {remedy}, or a larger board."
+        f"What helps: {remedy}, or {_larger_board(sizes, board)}."
     )
+
+
+def _larger_board(sizes: Sizes, board: Board) -> str:
+    """A board on which it would fit, by name if there is one."""
+    for other in BOARDS.values():
+        if other != board and sizes.sram_bytes <= other.sram_bytes and sizes.flash_bytes <= other.flash_bytes:
+            return f"the board {other.name} ({other.sram_bytes:,} bytes of SRAM, {other.flash_bytes:,} of flash)"
+    return "a larger board"
 
 
 def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, board: Board) -> str:
@@ -84,5 +92,5 @@ def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, bo
         f"The firmware does not fit the flash of {board.name}: it needs {sizes.flash_bytes:,} bytes (weights and "
         f"tables {sizes.const_bytes:,}) where the board has {board.flash_bytes:,}: "
         f"{sizes.flash_bytes - board.flash_bytes:,} too many. "
-        f"Layer {op.name} is the largest part ({part:,} bytes). What helps: {remedy}, or a larger board."
+        f"Layer {op.name} is the largest part ({part:,} bytes). What helps: {remedy}, or {_larger_board(sizes, board)}."
     )

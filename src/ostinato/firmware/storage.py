@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -14,16 +15,19 @@ import numpy.typing as npt
 
 from ostinato.errors import CheckpointError
 from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.folder import MANIFEST, check_replaceable, digest, read_manifest, replacing, write_manifest
 from ostinato.firmware.graph_io import graph_from_document, graph_to_document
 from ostinato.firmware.memory import plan_memory
 from ostinato.firmware.select import ConvKernel, bind_all, check_conv_kernel
 from ostinato.firmware.sizes import Sizes
+from ostinato.firmware.verification import VerificationReport
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
 from ostinato.targets.boards import Board, get_board
 
 ARRAYS = "ostinato.npz"
+VERIFICATION = "verification.json"
 _SAMPLES = "samples"
 
 
@@ -40,16 +44,33 @@ class SavedProject:
 
 
 def plan_project(graph: QGraph, kernel: ConvKernel, board: Board) -> Project:
-    """Choose kernels and place activations: the same graph always gives the same project."""
+    """Choose kernels and place activations: the same graph always gives the same project.
+
+    Raises:
+        QuantizationError: constants that their types do not hold.
+        UnsupportedError: an operator that no kernel runs.
+    """
+    check_export(graph)
     bindings = bind_all(graph, kernel)
-    plan = plan_memory(graph, [binding.scratch_bytes for binding in bindings])
-    return Project(graph, bindings, plan, board.core_data)
+    plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings])
+    return Project(graph, bindings, plan, board)
 
 
 def save_network(
-    folder: Path, graph: QGraph, *, board: Board, kernel: ConvKernel, toolchain: str, sizes: Sizes, samples: Int8Array
+    folder: Path,
+    graph: QGraph,
+    *,
+    board: Board,
+    kernel: ConvKernel,
+    toolchain: str,
+    sizes: Sizes,
+    samples: Int8Array,
+    verification: VerificationReport | None = None,
 ) -> None:
-    """Write the network's arrays and, last, the manifest into a generated project."""
+    """Write the network's arrays, its verification and, last, the manifest into a generated project."""
+    if verification is not None:
+        text = json.dumps(verification.to_dict(), indent=1, ensure_ascii=False) + "\n"
+        (folder / VERIFICATION).write_text(text, encoding="utf-8")
     document, arrays = graph_to_document(graph)
     # A file object, so that NumPy adds no suffix.
     with (folder / ARRAYS).open("wb") as stream:
@@ -83,6 +104,21 @@ def load_project(folder: Path) -> SavedProject:
     except (KeyError, TypeError) as problem:
         raise CheckpointError(f"{folder / MANIFEST} is incomplete ({problem!r}); deploy again.") from problem
     return SavedProject(plan_project(graph, kernel, board), board, kernel, toolchain, sizes, samples)
+
+
+def load_verification(folder: Path) -> VerificationReport | None:
+    """What `deploy` found when it compared every layer; None if it did not.
+
+    Raises:
+        CheckpointError: damaged.
+    """
+    path = folder / VERIFICATION
+    if not path.is_file():
+        return None
+    try:
+        return VerificationReport.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as problem:
+        raise CheckpointError(f"{path} cannot be read ({problem}); deploy again.") from problem
 
 
 def copy_project(source: Path, target: Path) -> Path:

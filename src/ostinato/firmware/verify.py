@@ -1,66 +1,111 @@
-"""Proof that four executions of one network have the same bits, or the name of the first layer where they part."""
+"""Which layer is the first to differ: every execution of a network against the integer executor and the float model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ostinato.firmware.verification import Difference, LayerVerification, VerificationReport
+from ostinato.kernels.binding import Binding
 from ostinato.quant.arithmetic import Int8Array
-from ostinato.quant.ops import QGraph
+from ostinato.quant.layer_errors import LayerErrors
+from ostinato.quant.ops import QGraph, QOp
 from ostinato.quant.reference import execute
 
-Checksums = npt.NDArray[np.uint32]
-Trace = Callable[[Int8Array], tuple[Int8Array, Checksums]]
-"""Output of one image and the checksum of each layer's output."""
-
-_PRIME = 16777619  # odd, so that every byte counts whatever follows it
+Trace = Callable[[Int8Array], tuple[Int8Array, Int8Array]]
+"""Of one image: the output, and the outputs of all layers one after another."""
 
 
 class BitMismatchError(RuntimeError):
-    """Two executions of a network differ: a bug of ours, never the user's mistake."""
+    """Two executions of a network differ: a bug of ours, never the user's mistake.
 
-
-@dataclass(frozen=True)
-class Verification:
-    """`images` images gave the same bits in all of `executions`, in every layer."""
-
-    images: int
-    executions: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.images} images: {', '.join(self.executions)} agree bit for bit in every layer"
-
-
-def checksum(data: npt.NDArray[Any]) -> int:
-    """What support/trace.c computes over a layer's bytes: s = s · 16777619 + byte (mod 2^32), from s = 1."""
-    values = np.concatenate([[1], np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)]).astype(np.uint32)
-    powers = np.full(len(values), _PRIME, np.uint32)
-    powers[0] = 1
-    powers = np.multiply.accumulate(powers)[::-1]
-    return int((values * powers).sum(dtype=np.uint32))
-
-
-def verify(graph: QGraph, images: Int8Array, executions: Mapping[str, Trace]) -> Verification:
-    """Compare every execution with the reference executor on firmware inputs (N, H, W, C).
-
-    Raises:
-        BitMismatchError: names the image, the execution and the first layer that differs.
+    Attributes:
+        report: every layer, with what differs in it.
     """
+
+    def __init__(self, report: VerificationReport) -> None:
+        super().__init__(str(report.first_difference))
+        self.report = report
+
+
+def verify(
+    graph: QGraph,
+    bindings: Sequence[Binding],
+    images: Int8Array,
+    executions: Mapping[str, Trace],
+    errors: LayerErrors | None = None,
+) -> VerificationReport:
+    """Compare every execution with the reference executor on firmware inputs (N, H, W, C), bit for bit.
+
+    Args:
+        graph: the network.
+        bindings: its kernels, one per operator.
+        images: what is run.
+        executions: name → what runs one image.
+        errors: where the float model is to be compared, too.
+    """
+    reports = [
+        LayerVerification(name=op.name, operator=type(op).__name__, kernel=binding.kernel, elements=op.output.size)
+        for op, binding in zip(graph.ops, bindings, strict=True)
+    ]
+    first: Difference | None = None
     for number, image in enumerate(images):
         tensors = execute(graph, image)
-        expected = [checksum(tensors[op.output.name]) for op in graph.ops]
+        if errors is not None:
+            errors.see(tensors)
         for name, trace in executions.items():
-            output, sums = trace(image)
-            for op, want, got in zip(graph.ops, expected, sums.tolist(), strict=True):
-                if want != got:
-                    raise BitMismatchError(
-                        f"Layer {op.name} ({type(op).__name__}): {name} differs from the integer executor on image "
-                        f"{number}; all layers before it agree."
-                    )
-            if not np.array_equal(output, tensors[graph.output.name]):
-                raise BitMismatchError(f"The output of {name} differs from the integer executor on image {number}.")
-    return Verification(len(images), ("integer executor", *executions))
+            found = list(_differences(graph, tensors, *trace(image), name, number))
+            for i, difference in found:
+                reports[i] = reports[i].with_difference(difference)
+            first = _earlier(graph, first, found[0][1] if found else None)
+    if errors is not None:
+        noise = errors.decibels()
+        reports = [replace(r, snr_db=noise[r.name].total, own_snr_db=noise[r.name].own) for r in reports]
+    return VerificationReport(graph.name, len(images), ("integer executor", *executions), tuple(reports), first)
+
+
+def _differences(
+    graph: QGraph,
+    tensors: Mapping[str, Int8Array],
+    output: Int8Array,
+    outputs: Int8Array,
+    execution: str,
+    image: int,
+) -> Iterable[tuple[int, Difference]]:
+    """(operator, where it differs) of every operator of one image that differs."""
+    start = 0
+    for i, op in enumerate(graph.ops):
+        found = outputs[start : start + op.output.size]
+        start += op.output.size
+        if op.output.name == graph.output.name:
+            found = output.reshape(-1)  # what the caller gets
+        expected = tensors[op.output.name].reshape(-1)
+        if not np.array_equal(found, expected):
+            yield i, _difference(op, expected, found, execution, image)
+
+
+def _difference(op: QOp, expected: Int8Array, found: Int8Array, execution: str, image: int) -> Difference:
+    apart: npt.NDArray[np.int64] = np.abs(found.astype(np.int64) - expected.astype(np.int64))
+    at = int(apart.argmax())
+    return Difference(
+        layer=op.name,
+        operator=type(op).__name__,
+        execution=execution,
+        image=image,
+        count=int((apart > 0).sum()),
+        elements=op.output.size,
+        position=tuple(int(n) for n in np.unravel_index(at, op.output.shape)),
+        expected=int(expected[at]),
+        found=int(found[at]),
+    )
+
+
+def _earlier(graph: QGraph, one: Difference | None, other: Difference | None) -> Difference | None:
+    """The one in the earlier layer; of the same layer, the one that was found first."""
+    if one is None or other is None:
+        return one or other
+    order = [op.name for op in graph.ops]
+    return other if order.index(other.layer) < order.index(one.layer) else one

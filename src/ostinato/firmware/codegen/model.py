@@ -50,12 +50,15 @@ $input_sizes#define MODEL_INPUT_SCALE $input_scale
 
 #define MODEL_LAYERS $layers
 
+/* Outputs of all layers together, for tools that copy each of them. */
+#define MODEL_TRACE_BYTES $trace_bytes
+
 /* Runs the network. `arena` has MODEL_ARENA_BYTES, aligned to MODEL_ARENA_ALIGNMENT. Re-entrant
  * with another arena. Returns 0, or the negative ost_status of the layer that refused. */
 int model_run(const int8_t *input, int8_t *output, void *arena);
 
 /* Called before layer `index` (0 ... MODEL_LAYERS - 1), and once with MODEL_LAYERS after the last. The definition in
- * model.c is weak and does nothing; define your own to time layers. */
+ * model.c is weak and does nothing; define your own to time layers. With -DMODEL_NO_LAYER_HOOK there are no calls. */
 void model_on_layer(int index);
 
 typedef struct {
@@ -87,10 +90,16 @@ const model_layer_info model_layers[MODEL_LAYERS] = {
 $table
 };
 $class_names
+#ifdef MODEL_NO_LAYER_HOOK
+#define ON_LAYER(index) ((void)0)
+#else
+#define ON_LAYER(index) model_on_layer(index)
+
 __attribute__((weak, noinline)) void model_on_layer(int index)
 {
     (void)index;
 }
+#endif
 
 int model_run(const int8_t *input, int8_t *output, void *arena)
 {
@@ -102,7 +111,7 @@ int model_run(const int8_t *input, int8_t *output, void *arena)
         return OST_BAD_ARGUMENT;
     }
 $calls
-    model_on_layer(MODEL_LAYERS);
+    ON_LAYER(MODEL_LAYERS);
     return OST_OK;
 }
 """)
@@ -126,6 +135,7 @@ def model_header(graph: QGraph, layers: Sequence[Layer], plan: Plan) -> str:
         alignment=ALIGNMENT,
         input_offset=plan.offsets[graph.input.name],
         layers=len(layers),
+        trace_bytes=max(1, sum(layer.op.output.size for layer in layers)),
         class_names=declaration,
     )
 
@@ -224,7 +234,7 @@ def _call(layer: Layer) -> str:
     call = f"ost_{layer.binding.kernel}(&{layer.identifier}_params, &scratch, {layer.input}, {layer.output})"
     return f"""
     /* {_title(layer)} */
-    model_on_layer({layer.index});
+    ON_LAYER({layer.index});
     scratch = (ost_scratch){scratch};
     status = {call};
     if (status != OST_OK) {{

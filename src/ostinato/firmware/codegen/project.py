@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ostinato.firmware.codegen.example import MAIN, makefile
+from ostinato.firmware.codegen.build_files import build_files
 from ostinato.firmware.codegen.kernels import KernelLibrary, compiled_files
 from ostinato.firmware.codegen.layer import Layer, build_layers
 from ostinato.firmware.codegen.model import model_header, model_source
@@ -16,8 +16,7 @@ from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.sources import include_dir, source_dir
 from ostinato.quant.ops import QGraph
-from ostinato.targets.cores import Core
-from ostinato.targets.toolchain import SUPPORT
+from ostinato.targets.boards import Board
 
 INCLUDE_DIRS = (".", "kernels/include", "kernels/src")
 """Include path of the project, relative to its folder."""
@@ -30,7 +29,7 @@ class Project:
     graph: QGraph
     bindings: Sequence[Binding]
     plan: Plan
-    core: Core
+    board: Board
     library: KernelLibrary = field(default_factory=lambda: KernelLibrary(include_dir(), source_dir()))
 
     @cached_property
@@ -59,9 +58,7 @@ class Project:
             "model.c": model_source(self.graph, self.layers),
             "weights.h": weights_header(self.layers),
             "weights.c": weights_source(self.layers),
-            "main.c": MAIN,
-            "Makefile": makefile(compiled_files(self.kernel_files), self.core),
-            "freestanding/string.h": (SUPPORT / "include" / "string.h").read_text(),
+            **build_files(compiled_files(self.kernel_files), self.board),
         }
         for name, text in texts.items():
             _write(folder / name, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import Template
 
+from ostinato.firmware.codegen.build_files import has_bring_up
 from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.model import inputs_text, shape_text
 from ostinato.firmware.memory import Plan
@@ -35,10 +36,12 @@ if (model_run(input, output, arena) != 0) { /* an ost_status: see kernels/includ
 * **Input**: $input_shape, int8, channels fastest. A real value r is stored as
   round(r / $input_scale) $input_zero_point, clamped to -128 ... 127.
 * **Output**: $output_shape, int8; a real value is (q $output_zero_point) * $output_scale.$classes
-* `main.c` is a whole example; `model_on_layer()` is a weak hook for timing layers.
+* `main.c` is a whole example; `model_on_layer()` is a weak hook for timing layers (`-DMODEL_NO_LAYER_HOOK`: no calls).
+  The headers serve C and C++.
 * **In an IDE**: add `model.c`, `weights.c` and `kernels/src/**` to the project, and `.`, `kernels/include` and
-  `kernels/src` to the include path; compile with `-O3`. Without one: `make` builds `build/libmodel.a`, `make host` an
-  example for the desktop.
+  `kernels/src` to the include path; compile with `-O3`. Without one: `make` (or CMake, see
+  `CMakeLists.txt`) builds `build/libmodel.a` with arm-none-eabi-gcc or zig; `make host` a program for the desktop that
+  reads images from stdin and prints logits.$board
 * On cores without the DSP extension, or with `-DOST_PLAIN_C`, the kernels' plain C gives the same bits, more slowly.
 
 ## Memory
@@ -62,12 +65,18 @@ SRAM and flash are those of the linked example with its start-up code$linker.
 $rows
 """)
 
+_BOARD = """
+* **On the board**: `make board` links `build/board.elf`, which sets clocks and caches, times every layer by the core's
+  cycle counter and prints the table over the ST-LINK's virtual COM port (115200 baud): the simulator's cycles, checked.
+  Registers and pins are in `board/board.c`. In an application your vendor's start-up code takes its place."""
+
 
 def readme(graph: QGraph, layers: Sequence[Layer], plan: Plan, board: Board, sizes: Sizes, toolchain: str) -> str:
     """The text of README.md."""
     classes = f" Classes, in order: {', '.join(map(_cell, graph.classes))}." if graph.classes else ""
     return _TEMPLATE.substitute(
         name=_cell(graph.name),
+        board=_BOARD if has_bring_up(board) else "",
         board_description=board.description,
         input_shape=shape_text(graph.input),
         input_scale=f"{graph.input.scale:.9g}",

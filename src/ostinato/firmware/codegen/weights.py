@@ -42,11 +42,11 @@ def format_values(array: npt.NDArray[Any]) -> str:
 def weights_header(layers: Iterable[Layer]) -> str:
     """weights.h."""
     parts = ["/* Constant data of the network: declarations. */", "#ifndef WEIGHTS_H", "#define WEIGHTS_H", ""]
-    parts += ["#include <stdint.h>", ""]
+    parts += ["#include <stdint.h>", "", "#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
     for layer in layers:
         for name, array in layer.arrays():
             parts.append(f"extern const {c_type(array)} {name}[{array.size}];")
-    parts += ["", "#endif /* WEIGHTS_H */", ""]
+    parts += ["", "#ifdef __cplusplus", "}", "#endif", "", "#endif /* WEIGHTS_H */", ""]
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-/* A checksum of every layer's output, to find the first layer that two builds disagree on. Not part of firmware. */
+/* Keeps every layer's output, to find the first layer that two builds disagree on. Not part of firmware. */
 #include <stddef.h>
 
 #include "model.h"
@@ -7,36 +7,34 @@
 #define TRACE_THREAD_LOCAL
 #endif
 
-/* Where the current run writes; no checksums while NULL. */
-static TRACE_THREAD_LOCAL uint32_t *trace_checksums;
+/* Where the next layer's output goes; nothing is kept while NULL. */
+static TRACE_THREAD_LOCAL int8_t *trace_next;
 static TRACE_THREAD_LOCAL const int8_t *trace_arena;
 static TRACE_THREAD_LOCAL const int8_t *trace_output;
 
-/* For builds without another place for them. */
-uint32_t trace_buffer[MODEL_LAYERS];
+/* For builds without another place for the outputs, which lie there one after another. */
+int8_t trace_buffer[MODEL_TRACE_BYTES];
 
 void model_on_layer(int index)
 {
-    if (trace_checksums == NULL || index == 0) {
+    if (trace_next == NULL || index == 0) {
         return;
     }
     const model_layer_info *const layer = &model_layers[index - 1];
     const int8_t *const data = layer->output_offset < 0 ? trace_output : trace_arena + layer->output_offset;
-    uint32_t sum = 1;
     for (int32_t i = 0; i < layer->output_bytes; i++) {
-        sum = sum * 16777619u + (uint8_t)data[i];
+        *trace_next++ = data[i];
     }
-    trace_checksums[index - 1] = sum;
 }
 
-int traced_run(const int8_t *input, int8_t *output, void *arena, uint32_t *checksums);
+int traced_run(const int8_t *input, int8_t *output, void *arena, int8_t *trace);
 
-int traced_run(const int8_t *input, int8_t *output, void *arena, uint32_t *checksums)
+int traced_run(const int8_t *input, int8_t *output, void *arena, int8_t *trace)
 {
-    trace_checksums = checksums;
+    trace_next = trace;
     trace_arena = arena;
     trace_output = output;
     const int status = model_run(input, output, arena);
-    trace_checksums = NULL;
+    trace_next = NULL;
     return status;
 }

@@ -94,7 +94,7 @@ typedef struct {
 ost_status ost_add_s8(const ost_add_s8_params *params, const ost_scratch *scratch, const int8_t *const *in, int8_t *out);
 int32_t ost_add_s8_scratch_bytes(const ost_add_s8_params *params);
 
-/* Side by side along the channels; all tensors share scale and zero point. */
+/* Side by side along the channels; all tensors share scale and zero point. The last part may lie at the end of `out`. */
 typedef struct {
     int32_t pixels;
     int32_t parts;

@@ -44,9 +44,11 @@ ost_status ost_concat_s8(const ost_concat_s8_params *params, const ost_scratch *
         }
         all += params->channels[i];
     }
-    for (int32_t i = 0; i < params->parts; i++) {
+    /* The last part first: it may lie at the end of the output, where its pixels move to lower addresses one by one. */
+    out += all;
+    for (int32_t i = params->parts - 1; i >= 0; i--) {
+        out -= params->channels[i];
         ost_concat_s8_part(in[i], out, params->pixels, params->channels[i], all);
-        out += params->channels[i];
     }
     return OST_OK;
 }
