@@ -9,14 +9,29 @@ network's weights are its own. Accuracy is compared with scope `batch` on the sa
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from figures import COLOURS, LAYERS, PAPERS_ORDER, Curve, Panel, Result, draw, parser, percent, prepare, publish
-from figures import measured, reused, table
 from torch import nn
 
+from figures import (
+    COLOURS,
+    LAYERS,
+    PAPERS_ORDER,
+    Curve,
+    Panel,
+    Setup,
+    Study,
+    draw,
+    measured,
+    parser,
+    percent,
+    reused,
+    run,
+    table,
+)
 from ostinato.data import Split, to_input
 from ostinato.nn import convert, measure_reuse
 from ostinato.reuse import Pattern
@@ -101,25 +116,28 @@ def _signed(losses: list[float]) -> str:
     return ", ".join(f"{-100 * loss:+.1f}" for loss in losses)
 
 
-def main() -> None:
-    made = parser(__doc__, images=10_000)
-    made.add_argument("--batch", type=int, help=f"images a batch; as many as make {BATCHES} batches if not given")
-    options = made.parse_args()
-    setup = prepare(options)
-    split = setup.test(options.images)
-    batch = options.batch or max(1, len(split) // BATCHES)
-    numbers = {"data": options.data, **compare(setup.network, split, batch)}
+def drawing(numbers: Mapping[str, Any]) -> bytes:
     curves = [
         Curve(f"{layer}, L={found['L']}, H={found['H']}", range(1, len(found["reuse_rate"]) + 1), found["reuse_rate"],
               colour, marker="")
         for (layer, found), colour in zip(numbers["layers"].items(), COLOURS, strict=False)
     ]  # fmt: skip
-    title = f"Cluster reuse across batches (DR Fig. 5): cifarnet on {options.data}"
-    subtitle = f"CifarNet on {options.data}, batches of {batch} test images, random hashes"
+    batch = numbers["batch"]
+    subtitle = f"CifarNet on {numbers['data']}, batches of {batch} test images, random hashes"
     panel = Panel("", f"batch of {batch} images", "cluster reuse rate R", curves)
-    drawing = draw("Cluster reuse rate by batch", subtitle, [[panel]], width=6.4)
-    seeds = f"0 (hash vectors); network seed {setup.seed}"
-    publish(Result("cluster-reuse", title, numbers, page(numbers), drawing, seeds), options)
+    return draw("Cluster reuse rate by batch", subtitle, [[panel]], width=6.4)
+
+
+def measure(options: argparse.Namespace, setup: Setup) -> dict[str, Any]:
+    split = setup.test(options.images)
+    batch = options.batch or max(1, len(split) // BATCHES)
+    return {"seeds": f"0 (hash vectors); network seed {setup.seed}", **compare(setup.network, split, batch)}
+
+
+def main() -> None:
+    made = parser(__doc__, images=10_000)
+    made.add_argument("--batch", type=int, help=f"images a batch; as many as make {BATCHES} batches if not given")
+    run(Study("cluster-reuse", "Cluster reuse across batches (DR Fig. 5)", measure, page, drawing), made)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,24 @@
 """What the scripts that reproduce figures of the papers share: options, the network, drawing, and the files written.
 
-Each script measures, draws `figures/<name>-<data>.png`, and writes `<name>-<data>.json` (every number) and
-`<name>-<data>.md` (the page) beside it, under docs/results unless told otherwise.
+Each script is a `Study`. It measures, then writes `<name>-<data>.json` (every number), `<name>-<data>.md` (the page) and
+`figures/<name>-<data>.png` under docs/results, unless told otherwise; `--redraw` makes page and drawing again from the JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from torch import nn
 
 from ostinato import data, models
@@ -28,12 +30,13 @@ from ostinato.pipeline.networks import load_network
 from ostinato.report import style
 from ostinato.reuse import Pattern, ReuseStats
 from ostinato.training import evaluate, fit
-from provenance import COMMIT, RESULTS, machine, provenance
+from provenance import COMMIT, RESULTS, machine
 
 LAYERS = ("conv1", "conv2")
 PAPERS_ORDER = "c.kh.kw"  # im2col channel by channel, as in the papers
 COLOURS = ("#0b5fa5", "#d55e00", "#009e73", "#a6588a", "#e69f00", "#56b4e9")
 _RUNS = Path("runs")
+_DPI = 110
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def parser(doc: str | None, images: int) -> argparse.ArgumentParser:
     made.add_argument("--epochs", type=int, default=6, help="of the training here")
     made.add_argument("--images", type=int, default=images, help="test images, at most")
     made.add_argument("--out", type=Path, default=RESULTS, help="folder of the page")
+    made.add_argument("--redraw", action="store_true", help="measure nothing: page and drawing from the JSON there")
     return made
 
 
@@ -128,13 +132,13 @@ class Panel:
     ylabel: str
     curves: Sequence[Curve]
     level: tuple[float, str] | None = None
-    log_x: int | None = None
-    log_y: int | None = None
-    ticks: Sequence[float] | None = field(default=None)
+    log_x: bool = False
+    log_y: bool = False
+    ticks: Sequence[float] | None = None
 
 
 def draw(title: str, subtitle: str, rows: Sequence[Sequence[Panel]], width: float = 4.4, height: float = 3.5) -> bytes:
-    """PNG of rows of panels, one legend below each panel's own axes where it has several curves."""
+    """PNG of rows of panels, each with its legend."""
     with style.applied():
         columns = max(map(len, rows))
         across, down = width * columns, height * len(rows) + 0.7
@@ -148,7 +152,9 @@ def draw(title: str, subtitle: str, rows: Sequence[Sequence[Panel]], width: floa
         for panels, places in zip(rows, grid, strict=True):
             for panel, axes in zip(panels, places, strict=True):
                 _fill(axes, panel)
-        return style.png(made)
+        file = io.BytesIO()
+        made.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
+        return file.getvalue()
 
 
 def _fill(axes: Axes, panel: Panel) -> None:
@@ -161,13 +167,14 @@ def _fill(axes: Axes, panel: Panel) -> None:
             axes.fill_between(curve.x, curve.low, curve.high, color=curve.colour, alpha=0.15, linewidth=0)
     if panel.level is not None:
         axes.axhline(panel.level[0], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)), label=panel.level[1])
-    if panel.log_x:
-        axes.set_xscale("log", base=panel.log_x)
-    if panel.log_y:
-        axes.set_yscale("log", base=panel.log_y)
+    for log, which, name in ((panel.log_x, axes.xaxis, "x"), (panel.log_y, axes.yaxis, "y")):
+        if log:
+            axes.set(**{f"{name}scale": "log"})
+            which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            which.set_minor_locator(NullLocator())
     if panel.ticks is not None:
         axes.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
-        axes.minorticks_off()
     axes.set_title(panel.title, loc="left")
     axes.set_xlabel(panel.xlabel)
     axes.set_ylabel(panel.ylabel)
@@ -188,35 +195,52 @@ def percent(share: float) -> str:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a script found: `numbers` for JSON, `page` in markdown without its heading and provenance, the drawing."""
+class Study:
+    """A figure of a paper.
+
+    Attributes:
+        name: of its files.
+        title: of its page, which continues with network and data.
+        measure: all numbers, fit for JSON, with `seeds` said in words.
+        page: of these numbers, in markdown without heading, drawing and provenance.
+        drawing: of these numbers, a PNG.
+    """
 
     name: str
     title: str
-    numbers: dict[str, Any]
-    page: str
-    drawing: bytes
-    seeds: str
+    measure: Callable[[argparse.Namespace, Setup], dict[str, Any]]
+    page: Callable[[Mapping[str, Any]], str]
+    drawing: Callable[[Mapping[str, Any]], bytes]
 
 
-def publish(result: Result, options: argparse.Namespace) -> None:
-    """Write the drawing, the JSON and the page, and say where the page is."""
-    stem = f"{result.name}-{options.data}"
-    command, out = _command(), options.out
-    made = {"command": command, "commit": COMMIT, "machine": machine(), "seeds": result.seeds}
-    write_atomically(out / "figures" / f"{stem}.png", result.drawing)
-    write_atomically(out / f"{stem}.json", (json.dumps({**made, **result.numbers}, indent=1) + "\n").encode())
-    text = f"""# {result.title}
+def run(study: Study, made: argparse.ArgumentParser) -> None:
+    """Measure as the command line says (or read what was measured), write JSON, drawing and page, name the page."""
+    options = made.parse_args()
+    stem = f"{study.name}-{options.data}"
+    path = options.out / f"{stem}.json"
+    if options.redraw:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        origin = {"command": _command(), "commit": COMMIT, "machine": machine(), "data": options.data}
+        numbers = origin | study.measure(options, prepare(options))
+        write_atomically(path, (json.dumps(numbers, indent=1) + "\n").encode())
+    write_atomically(options.out / "figures" / f"{stem}.png", study.drawing(numbers))
+    title = f"{study.title}: cifarnet on {options.data}"
+    text = f"""# {title}
 
-![{result.title}](figures/{stem}.png)
+![{title}](figures/{stem}.png)
 
-{result.page.strip()}
+{study.page(numbers).strip()}
 
-All numbers: [{stem}.json]({stem}.json).
+Every number is in [{stem}.json]({stem}.json).
 
-{provenance(command, result.seeds)}"""
-    write_atomically(out / f"{stem}.md", text.encode())
-    print(out / f"{stem}.md")
+* command: `{numbers["command"]}`
+* commit: `{numbers["commit"]}`
+* seeds: {numbers["seeds"]}
+* machine: {numbers["machine"]}
+"""
+    write_atomically(path.with_suffix(".md"), text.encode())
+    print(path.with_suffix(".md"))
 
 
 def _command() -> str:

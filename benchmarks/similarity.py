@@ -10,16 +10,16 @@ across batches, the same for LSH in scopes `image`, `batch` and `across_batches`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
 import numpy as np
-from figures import COLOURS, LAYERS, PAPERS_ORDER, Curve, Panel, Result, draw, parser, percent, prepare, publish
-from figures import reused, table
 from torch import nn
 
+from figures import COLOURS, LAYERS, PAPERS_ORDER, Curve, Panel, Setup, Study, draw, parser, percent, reused, run, table
 from ostinato.data import Split
 from ostinato.reuse import Pattern
 from ostinato.training import evaluate
@@ -157,7 +157,7 @@ def page(numbers: Mapping[str, Any]) -> str:
     return f"""
 Remaining ratio r_c = clusters/vectors against top-1 on {numbers["images"]:,} test images, one layer of the trained network
 reused at a time, its weights untouched. Above: k-means with 2^H clusters for each slice, of every image (`image`) or of
-every {numbers["batch"]} images together (`batch`). Below: LSH with {len(numbers["seeds"])} draws of random hashes for each
+every {numbers["batch"]} images together (`batch`). Below: LSH with {numbers["draws"]} draws of random hashes for each
 slice (mean and range), where scope `across_batches` exists as well: an id's result, of the mean of the vectors that had it
 first, is kept for all later batches, and r_c counts what had to be computed. k-means builds its clusters for one input, so it
 has no such scope (DR §III-B2), and for LSH without thresholds angular and Euclidean are the same.
@@ -185,7 +185,7 @@ def panels(numbers: Mapping[str, Any]) -> list[list[Panel]]:
     level = (100 * numbers["conventional"], "conventional")
 
     def panel(layer: str, method: str, curves: Sequence[Curve]) -> Panel:
-        return Panel(f"{layer}, {method}", "remaining ratio r_c", "top-1, %", curves, level, log_x=10)
+        return Panel(f"{layer}, {method}", "remaining ratio r_c", "top-1, %", curves, level, log_x=True)
 
     def curve(label: str, points: Sequence[Point], **look: Any) -> Curve:
         return Curve(label, [p["r_c"] for p in points], [100 * p["top1"] for p in points], **look)
@@ -213,29 +213,30 @@ def panels(numbers: Mapping[str, Any]) -> list[list[Panel]]:
     return [above, below]
 
 
-def study(network: nn.Module, split: Split, batch: int, grid: Grid, say: Callable[[str], None]) -> dict[str, Any]:
-    say("k-means")
+def study(network: nn.Module, split: Split, batch: int, grid: Grid) -> dict[str, Any]:
     kmeans = kmeans_points(network, split, batch, grid)
-    say("LSH")
     return {
         "images": len(split), "batch": batch, "lengths": {layer: list(grid.lengths[layer]) for layer in LAYERS},
-        "seeds": list(grid.seeds), "conventional": evaluate(network, split).top1, "kmeans": kmeans,
+        "draws": len(grid.seeds), "conventional": evaluate(network, split).top1, "kmeans": kmeans,
         "lsh": lsh_points(network, split, batch, grid), "claims": claims(kmeans, grid.lengths),
     }  # fmt: skip
+
+
+def drawing(numbers: Mapping[str, Any]) -> bytes:
+    subtitle = (f"CifarNet on {numbers['data']}, {numbers['images']} test images, batches of {numbers['batch']}, "
+                "one layer at a time")  # fmt: skip
+    return draw("Remaining ratio against accuracy", subtitle, panels(numbers), width=6.0, height=4.4)
+
+
+def measure(options: argparse.Namespace, setup: Setup) -> dict[str, Any]:
+    seeds = f"{', '.join(map(str, FULL.seeds))} (LSH), 0 (k-means); network seed {setup.seed}"
+    return {"seeds": seeds, **study(setup.network, setup.test(options.images), options.batch, FULL)}
 
 
 def main() -> None:
     made = parser(__doc__, images=250)
     made.add_argument("--batch", type=int, default=10, help="images that scope batch clusters together")
-    options = made.parse_args()
-    setup = prepare(options)
-    split = setup.test(options.images)
-    numbers = {"data": options.data, **study(setup.network, split, options.batch, FULL, print)}
-    title = f"Scope, granularity, similarity (DR Fig. 6): cifarnet on {options.data}"
-    subtitle = f"CifarNet on {options.data}, {len(split)} test images, batches of {options.batch}, one layer at a time"
-    drawing = draw("Remaining ratio against accuracy", subtitle, panels(numbers), width=6.0, height=4.4)
-    seeds = f"{', '.join(map(str, FULL.seeds))} (LSH), 0 (k-means); network seed {setup.seed}"
-    publish(Result("similarity", title, numbers, page(numbers), drawing, seeds), options)
+    run(Study("similarity", "Scope, granularity, similarity (DR Fig. 6)", measure, page, drawing), made)
 
 
 if __name__ == "__main__":
