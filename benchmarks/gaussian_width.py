@@ -11,7 +11,6 @@ gradient at the start is measured, too: its mean and its spread over batches.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Mapping, Sequence
 from statistics import mean, pstdev
 from typing import Any
@@ -20,35 +19,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from figures import COLOURS, PAPERS_ORDER, Curve, Panel, Setup, Study, draw, measured, parser, percent, run, table
-from ostinato.data import ImageDataset, Split, to_input
-from ostinato.errors import ModelError
+from figures import COLOURS, PAPERS_ORDER, Curve, Panel, Setup, Study, draw, parser, percent, run, table
+from ostinato.data import Split, to_input
 from ostinato.nn import convert
 from ostinato.reuse import Pattern
-from ostinato.training import evaluate, fit
-from ostinato.training.recipes import TREC
+from ostinato.training import evaluate
+from short_training import CONFIGURATIONS, RECIPE, add_options, few, steps, trained, untrained
 
 LAYER = "conv2"
-LENGTH = 10  # TREC Table 3
+LENGTH = CONFIGURATIONS[LAYER][0]
 STATIC = 1e-4  # TREC §5.4
 HASHES = (6, 9, 11, 13, 16)
 SIGMAS: dict[str, str | float] = {"dynamic": "dynamic", "static": STATIC}
-RECIPE = dataclasses.replace(TREC, batch_size=64, hash_clip_norm=5.0)
-"""TREC §5.1 with smaller batches, so that a short training has more steps; clipping at 5 as in the authors' program."""
 
 
 def pattern(hashes: int, sigma: str | float, scope: str = "batch") -> Pattern:
     return Pattern(LENGTH, hashes, PAPERS_ORDER, scope, "layer", gradient="trec", sigma=sigma)
-
-
-def few(dataset: ImageDataset, images: int, valid: int = 100) -> ImageDataset:
-    """The data set with `images` training images, and few validation images: only the last epoch is looked at."""
-    train, held_out = dataset.train, dataset.valid
-    return dataclasses.replace(
-        dataset,
-        train=train.subset(min(images, len(train)), 0),
-        valid=held_out.subset(min(valid, len(held_out)), 0),
-    )
 
 
 def gradient_norms(network: nn.Module, split: Split, hashes: int, sigma: str | float, batches: int) -> list[float]:
@@ -64,20 +50,6 @@ def gradient_norms(network: nn.Module, split: Split, hashes: int, sigma: str | f
     return norms
 
 
-def trained(
-    network: nn.Module, dataset: ImageDataset, test: Split, hashes: int, sigma: str | float, epochs: int
-) -> dict[str, Any]:
-    """Top-1 and r_t after training on, in batches of 100 test images; None where training diverged."""
-    model = convert(network, {LAYER: pattern(hashes, sigma)})
-    before, _ = measured(model, LAYER, test, 100)
-    try:
-        fit(model, dataset, epochs=epochs, recipe=RECIPE, progress=False)
-    except ModelError:  # a gradient that is not finite: what the paper warns of
-        return {"before": before, "top1": None, "r_t": None}
-    top1, stats = measured(model, LAYER, test, 100)
-    return {"before": before, "top1": top1, "r_t": stats.r_t}
-
-
 def study(
     setup: Setup, images: int, test: Split, epochs: int, hashes: Sequence[int], batches: int
 ) -> dict[str, Any]:
@@ -85,15 +57,17 @@ def study(
     dataset = few(setup.dataset, images)
     points = []
     for count in hashes:
+        before = untrained(setup.network, LAYER, pattern(count, "dynamic"), test)["top1"]
         for name, sigma in SIGMAS.items():
             norms = gradient_norms(setup.network, dataset.train, count, sigma, batches)
-            found = trained(setup.network, dataset, test, count, sigma, epochs)
-            points.append({"sigma": name, "H": count, **found, "norm": mean(norms), "norm_spread": pstdev(norms)})
+            found = trained(setup.network, dataset, LAYER, pattern(count, sigma), test, epochs)
+            spread = {"norm": mean(norms), "norm_spread": pstdev(norms)}
+            points.append({"sigma": name, "H": count, "before": before, **found, **spread})
             print(f"H={count} {name}: {points[-1]}", flush=True)
     return {
         "layer": LAYER, "L": LENGTH, "static": STATIC, "k": pattern(1, "dynamic").k, "epochs": epochs,
         "training_images": len(dataset.train), "test_images": len(test), "batches": batches,
-        "recipe": dataclasses.asdict(RECIPE), "conventional": evaluate(setup.network, test).top1, "points": points,
+        "conventional": evaluate(setup.network, test).top1, "points": points,
     }  # fmt: skip
 
 
@@ -109,7 +83,6 @@ def page(numbers: Mapping[str, Any]) -> str:
         ])  # fmt: skip
     heading = ("H", "dynamic σ", "untrained", "trained, dynamic", "trained, static", "gradient's norm, dynamic",
                "static", "static/dynamic")  # fmt: skip
-    steps = numbers["epochs"] * -(-numbers["training_images"] // RECIPE.batch_size)
     gaps = [by["dynamic", count]["top1"] - by["static", count]["top1"] for count in hashes
             if count > 12 and by["static", count]["top1"] is not None and by["dynamic", count]["top1"] is not None]  # fmt: skip
     lost = f"{100 * mean(gaps):.1f} points below the dynamic one" if gaps else "diverged"
@@ -117,7 +90,7 @@ def page(numbers: Mapping[str, Any]) -> str:
     ratios = ", ".join(f"{by['static', count]['norm'] / by['dynamic', count]['norm']:.2f} at H={count}" for count in hashes)
     return f"""
 CifarNet's `{LAYER}` as TREC (L={LENGTH}, order `{PAPERS_ORDER}`, one random hash matrix for the layer, scope `batch`),
-trained on from the conventional network for {numbers["epochs"]} epochs of {numbers["training_images"]:,} images ({steps} steps
+trained on from the conventional network for {numbers["epochs"]} epochs of {numbers["training_images"]:,} images ({steps(numbers['training_images'], numbers['epochs'])} steps
 of {RECIPE.batch_size}). Top-1 in percent on {numbers["test_images"]:,} test images in batches of 100. Conventional, not trained
 further: {percent(numbers["conventional"])} %. The gradient is that of the hash vectors before the first step, mean ± standard
 deviation over {numbers["batches"]} batches of {RECIPE.batch_size}, not clipped.
@@ -176,8 +149,7 @@ def measure(options: argparse.Namespace, setup: Setup) -> dict[str, Any]:
 
 def main() -> None:
     made = parser(__doc__, images=1000)
-    made.add_argument("--train-images", type=int, default=2048, help="training images an epoch, at most")
-    made.add_argument("--train-epochs", type=int, default=1, help="of training with TREC")
+    add_options(made)
     made.add_argument("--batches", type=int, default=4, help="of which the gradient is measured")
     run(Study("gaussian-width", "Dynamic and static σ (TREC Fig. 5)", measure, page, drawing), made)
 
