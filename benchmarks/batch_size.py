@@ -39,7 +39,8 @@ def by_batch(network: nn.Module, split: Split, batches: Sequence[int], seeds: Se
                                                seed=seed), split, batch)
                 for seed in seeds
             ]  # fmt: skip
-            points.append({"batch": batch, "r_t": [stats.r_t for _, stats in found], "top1": [top1 for top1, _ in found]})
+            r_t, top1 = [stats.r_t for _, stats in found], [top1 for top1, _ in found]
+            points.append({"batch": batch, "r_t": r_t, "top1": top1})
         layers[layer] = {"L": length, "H": hashes, "points": points}
     return {"images": len(split), "conventional": evaluate(network, split).top1, "layers": layers}
 
@@ -58,18 +59,19 @@ def page(numbers: Mapping[str, Any]) -> str:
     settings = ", ".join(f"{layer} L={layers[layer]['L']}, H={layers[layer]['H']}" for layer in LAYERS)
     return f"""
 r_t = 1 − clusters/vectors in scope `batch`, one layer reused at a time ({settings}: TREC Table 3), the same
-{numbers["images"]:,} test images in batches of each size; means over {len(layers["conv1"]["points"][0]["r_t"])} draws of random
-hashes, one matrix for a layer. Top-1 in percent (range over the draws), the trained weights untouched; conventional:
-{percent(numbers["conventional"])} %.
+{numbers["images"]:,} test images in batches of each size; means over {len(layers["conv1"]["points"][0]["r_t"])} draws
+of random hashes, one matrix for a layer. Top-1 in percent (range over the draws), the trained weights untouched;
+conventional: {percent(numbers["conventional"])} %.
 
 {table(heading, rows)}
 
-**The paper**: the average r_t of each network grows with the batch. **Here** it grows from {gain}; that it never falls
-{"is" if rises else "is not"} reproduced. It could hardly be otherwise: with fixed hashes, the clusters of a batch are at most as
-many as those of its parts together. The first row is what a device with a batch of one has.
+**The paper**: the average r_t of each network grows with the batch. **Here** it grows from {gain}; that it never
+falls {"is" if rises else "is not"} reproduced. It could hardly be otherwise: with fixed hashes, the clusters of a
+batch are at most as many as those of its parts together. The first row is what a device with a batch of one has.
 
-**What differs**: the paper's networks were trained with TREC, so their hashes are learned; ours are random. It averages over
-the layers of five networks, we show the two of CifarNet and their mean; its batch sizes cannot be read from the text.
+**What differs**: the paper's networks were trained with TREC, so their hashes are learned; ours are random. It
+averages over the layers of five networks, we show the two of CifarNet and their mean; its batch sizes cannot be read
+from the text.
 """
 
 

@@ -4,7 +4,7 @@
     python benchmarks/cluster_reuse.py --data cifar10 --data-dir DIR --network runs/cifar/conventional
 
 One convolution at a time works in scope `across_batches` on the test images in their order; hashes are random and the
-network's weights are its own. Accuracy is compared with scope `batch` on the same batches.
+network's weights are its own. Accuracy and clusters are compared with scope `batch` on the same batches.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from figures import (
     Setup,
     Study,
     draw,
-    measured,
     parser,
     percent,
     reused,
@@ -34,7 +33,7 @@ from figures import (
 )
 from ostinato.data import Split, to_input
 from ostinato.nn import convert, measure_reuse
-from ostinato.reuse import Pattern
+from ostinato.reuse import Pattern, ReuseStats
 from ostinato.training import evaluate
 
 CONFIGURATIONS = {"conv1": (5, 15), "conv2": (10, 10)}
@@ -49,17 +48,27 @@ def pattern(layer: str, scope: str, representative: str = "first") -> Pattern:
 
 
 def reuse_by_batch(network: nn.Module, layer: str, split: Split, batch: int) -> dict[str, Any]:
-    """R of each batch, ids kept after it, and top-1 over all, in scope `across_batches`."""
-    model = convert(network, {layer: pattern(layer, "across_batches")}).eval()
-    rates, kept, correct = [], [], 0
+    """For each batch R of its vectors, R of its clusters and the ids kept after it; over all, top-1 in both scopes."""
+    scopes = ("across_batches", "batch")
+    models = {scope: convert(network, {layer: pattern(layer, scope)}).eval() for scope in scopes}
+    correct = dict.fromkeys(scopes, 0)
+    made: dict[str, ReuseStats] = {}
+    rates, cluster_rates, kept, vectors, clusters = [], [], [], 0, 0
     for start in range(0, len(split), batch):
         images, labels = split.images[start : start + batch], split.labels[start : start + batch]
-        with measure_reuse(model) as stats, torch.inference_mode():
-            logits = model(to_input(images))
-        correct += int((logits.argmax(1) == labels).sum())
-        rates.append(stats[layer].reuse_rate)
-        kept.append(len(model.get_submodule(layer).cache))  # type: ignore[arg-type]
-    return {"reuse_rate": rates, "cached_ids": kept, "top1": correct / len(split)}
+        for scope, model in models.items():
+            with measure_reuse(model) as stats, torch.inference_mode():
+                correct[scope] += int((model(to_input(images)).argmax(1) == labels).sum())
+            made[scope] = stats[layer]
+        rates.append(made["across_batches"].reuse_rate)
+        cluster_rates.append(1 - made["across_batches"].clusters / made["batch"].clusters)
+        kept.append(len(models["across_batches"].get_submodule(layer).cache))  # type: ignore[arg-type]
+        vectors, clusters = vectors + made["batch"].vectors, clusters + made["batch"].clusters
+    return {
+        "reuse_rate": rates, "cluster_reuse_rate": cluster_rates, "cached_ids": kept,
+        "top1": correct["across_batches"] / len(split), "top1_batch_scope": correct["batch"] / len(split),
+        "r_c_batch_scope": clusters / vectors,
+    }  # fmt: skip
 
 
 def compare(network: nn.Module, split: Split, batch: int) -> dict[str, Any]:
@@ -68,59 +77,65 @@ def compare(network: nn.Module, split: Split, batch: int) -> dict[str, Any]:
     for layer in LAYERS:
         found = reuse_by_batch(network, layer, split, batch)
         mean, _ = reused(network, layer, pattern(layer, "across_batches", "mean"), split, batch)
-        within, stats = measured(convert(network, {layer: pattern(layer, "batch")}), layer, split, batch)
         length, hashes = CONFIGURATIONS[layer]
-        layers[layer] = {
-            "L": length, "H": hashes, **found, "top1_mean": mean, "top1_batch_scope": within,
-            "r_c_batch_scope": 1 - stats.r_t,
-        }  # fmt: skip
+        layers[layer] = {"L": length, "H": hashes, **found, "top1_mean": mean}
     return {"batch": batch, "images": len(split), "conventional": evaluate(network, split).top1, "layers": layers}
 
 
 def page(numbers: Mapping[str, Any]) -> str:
-    batches, layers = len(numbers["layers"]["conv1"]["reuse_rate"]), numbers["layers"]
-    heading = ("layer", "L, H", "R of batch 1", "2", "5", "20", f"{batches}", "ids kept", "top-1, across batches",
-               "centroid kept instead", "top-1, batch scope", "r_c, batch scope")  # fmt: skip
-    rows = []
+    layers = numbers["layers"]
+    batches = len(layers["conv1"]["reuse_rate"])
+    at = [batch for batch in (1, 2, 5, 20, batches) if batch <= batches]
+    rates, accuracies = [], []
     for layer, found in layers.items():
-        rates = [found["reuse_rate"][min(at, batches) - 1] for at in (1, 2, 5, 20, batches)]
-        rows.append(
-            [layer, f"{found['L']}, {found['H']}", *(f"{rate:.3f}" for rate in rates), f"{found['cached_ids'][-1]:,}",
-             percent(found["top1"]), percent(found["top1_mean"]), percent(found["top1_batch_scope"]),
-             f"{found['r_c_batch_scope']:.4f}"]
-        )  # fmt: skip
-    reached = [f"{layer} {found['reuse_rate'][min(20, batches) - 1]:.3f}" for layer, found in layers.items()]
-    loss = [found["top1_batch_scope"] - found["top1"] for found in layers.values()]
-    verdict = "is" if min(found["reuse_rate"][-1] for found in layers.values()) >= 0.95 else "is not"
+        name = f"{layer}, L={found['L']}, H={found['H']}"
+        for unit, values in (("vectors", found["reuse_rate"]), ("clusters", found["cluster_reuse_rate"])):
+            rates.append([name, unit, *(f"{values[batch - 1]:.3f}" for batch in at)])
+        tops = [percent(found[key]) for key in ("top1", "top1_mean", "top1_batch_scope")]
+        accuracies.append([name, *tops, f"{found['r_c_batch_scope']:.4f}", f"{found['cached_ids'][-1]:,}"])
+    heading = ("layer", "top-1, first vector kept", "top-1, centroid kept", "top-1, batch scope", "r_c, batch scope",
+               "ids kept")  # fmt: skip
+    changes = [_changes(layers, key) for key in ("top1", "top1_mean")]
+    cheap = all(found["top1_batch_scope"] - max(found["top1"], found["top1_mean"]) < 0.03 for found in layers.values())
+    ends = min(found["reuse_rate"][-1] for found in layers.values())
+    second = min(found["reuse_rate"][min(1, batches - 1)] for found in layers.values())
     return f"""
-The share R of a batch's neuron vectors whose id an earlier batch had computed (DR Algorithm 1, cache unbounded in
-effect), one layer reused at a time, {numbers["images"]:,} test images in {batches} batches of {numbers["batch"]}.
-Conventional: {percent(numbers["conventional"])} %. Top-1 in percent on the same images.
+R, the share of a batch that earlier batches had computed already (DR Algorithm 1): one layer reused at a time with
+random hashes, {numbers["images"]:,} test images in {batches} batches of {numbers["batch"]}. The paper defines R by
+neuron vectors, but multiplies the cost of the *clusters* by 1 − R, so both are given.
 
-{table(heading, rows)}
+{table(("layer", "R of", *(f"batch {batch}" for batch in at)), rates)}
 
-**The paper**: CifarNet, R rises from 0 to about 0.98 after 20 batches for both convolutions and stays above 0.95; cluster
-reuse costs less than 3 points of accuracy. **Here** R after 20 batches is {", ".join(reached)}; that it ends above 0.95
-{verdict} reproduced. Reuse across batches changes top-1 against clusters within a batch by {_signed(loss)} points
-(conv1, conv2).
+Top-1 in percent on the same images; conventional: {percent(numbers["conventional"])} %.
 
-**What differs**: L and H are those of DR Table II; the paper's batch size is not printed, nor the share of images seen;
-{numbers["batch"]} images a batch here. The network is the TREC authors' CifarNet rather than TensorFlow slim's. Hash vectors
-are one random matrix for all slices of a layer. The listing of Algorithm 1 keeps the product of the *first* vector with
-a new id, the text its cluster's centroid: both are in the table, R is the same. A device with a batch of one would need
-memory for all ids that were kept, M results each.
+{table(heading, accuracies)}
+
+**The paper**: for both convolutions of CifarNet, R rises from 0 to about 0.98 in 20 batches; cluster reuse costs less
+than 3 points of accuracy. **Here** R of the vectors is at least {second:.3f} in the second batch and {ends:.3f} in
+the last: its height {"is" if ends >= 0.95 else "is not"} reproduced, its slow rise is not where the second batch is
+near it already. Against clusters of one batch, top-1 changes by {changes[0]} points where the listing's first vector
+stands for all that follow, by {changes[1]} where the text's centroid does: that the price is below 3 points
+{"is" if cheap else "is not"} reproduced.
+
+**What differs**: L and H are those of DR Table II, for which the paper has the conventional network's accuracy within
+a batch; the column for batch scope says what it is with our network and our hashes. The paper prints neither its
+batch size nor how its hash vectors are drawn (ours: one N(0, 1) matrix for all slices of a layer). The network is the
+TREC authors' CifarNet rather than TensorFlow slim's. A device would need memory for the M results of all ids that
+were kept.
 """
 
 
-def _signed(losses: list[float]) -> str:
-    return ", ".join(f"{-100 * loss:+.1f}" for loss in losses)
+def _changes(layers: Mapping[str, Any], key: str) -> str:
+    changes = {layer: found[key] - found["top1_batch_scope"] for layer, found in layers.items()}
+    return ", ".join(f"{100 * change:+.1f} ({layer})" for layer, change in changes.items())
 
 
 def drawing(numbers: Mapping[str, Any]) -> bytes:
     curves = [
-        Curve(f"{layer}, L={found['L']}, H={found['H']}", range(1, len(found["reuse_rate"]) + 1), found["reuse_rate"],
-              colour, marker="")
+        Curve(f"{layer}, L={found['L']}, H={found['H']}, {unit}", range(1, len(found[key]) + 1), found[key], colour,
+              dashes, marker="")
         for (layer, found), colour in zip(numbers["layers"].items(), COLOURS, strict=False)
+        for unit, key, dashes in (("vectors", "reuse_rate", "-"), ("clusters", "cluster_reuse_rate", ":"))
     ]  # fmt: skip
     batch = numbers["batch"]
     subtitle = f"CifarNet on {numbers['data']}, batches of {batch} test images, random hashes"

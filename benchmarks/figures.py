@@ -1,7 +1,8 @@
 """What the scripts that reproduce figures of the papers share: options, the network, drawing, and the files written.
 
-Each script is a `Study`. It measures, then writes `<name>-<data>.json` (every number), `<name>-<data>.md` (the page) and
-`figures/<name>-<data>.png` under docs/results, unless told otherwise; `--redraw` makes page and drawing again from the JSON.
+Each script is a `Study`. It measures, then writes `<name>-<data>.json` (every number), `<name>-<data>.md` (the page)
+and `figures/<name>-<data>.png` under docs/results, unless told otherwise; `--redraw` makes page and drawing again from
+the JSON.
 """
 
 from __future__ import annotations

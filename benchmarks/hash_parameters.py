@@ -83,7 +83,8 @@ def page(numbers: Mapping[str, Any]) -> str:
         low, high = min(p["deep_reuse"]), max(p["deep_reuse"])
         rows.append([
             p["layer"], p["sweep"], str(p["L"]), str(p["H"]), f"{percent(low)}–{percent(high)}", _accuracy(p["trec"]),
-            _accuracy(p["weights_only"]), f"{p['deep_reuse_r_t']:.4f}", "–" if p["trec"] is None else f"{p['trec_r_t']:.4f}",
+            _accuracy(p["weights_only"]), f"{p['deep_reuse_r_t']:.4f}",
+            "–" if p["trec"] is None else f"{p['trec_r_t']:.4f}",
         ])  # fmt: skip
     heading = ("layer", "sweep of", "L", "H", "Deep Reuse", "TREC", "weights only", "r_t, Deep Reuse", "r_t, TREC")
     above, pairs = _wins(numbers["points"], lambda p: max(p["deep_reuse"]))
@@ -92,21 +93,22 @@ def page(numbers: Mapping[str, Any]) -> str:
     count = steps(numbers["training_images"], numbers["epochs"])
     return f"""
 One layer reused at a time in scope `batch`, order `{PAPERS_ORDER}`, one hash matrix for a layer; top-1 in percent on
-{numbers["test_images"]:,} test images in batches of {EVALUATED}. Deep Reuse: random hashes, trained weights untouched, range
-over {len(numbers["points"][0]["deep_reuse"])} draws. TREC: hashes (its own gradient) and weights trained on for
-{numbers["epochs"]} epochs of {numbers["training_images"]:,} images ({count} steps of {RECIPE.batch_size}), one seed. Weights
-only: the same with frozen hashes. Conventional, not trained further: {percent(numbers["conventional"])} %.
+{numbers["test_images"]:,} test images in batches of {EVALUATED}. Deep Reuse: random hashes, trained weights
+untouched, range over {len(numbers["points"][0]["deep_reuse"])} draws. TREC: hashes (its own gradient) and weights
+trained on for {numbers["epochs"]} epochs of {numbers["training_images"]:,} images ({count} steps of
+{RECIPE.batch_size}), one seed. Weights only: the same with frozen hashes. Conventional, not trained further:
+{percent(numbers["conventional"])} %.
 
 {table(heading, rows)}
 
-**The paper**: accuracy rises with H and falls with L, for TREC and Deep Reuse alike; TREC is above Deep Reuse and more stable.
-**Here**, from one setting to the next, {trends}. TREC is above the best draw of Deep Reuse at {above} of {pairs} settings,
-and above training the weights alone at {learned} of {pairs}: what is below the one and not below the other is the merit of
-trained weights, not of learned hashes.
+**The paper**: accuracy rises with H and falls with L, for TREC and Deep Reuse alike; TREC is above Deep Reuse and
+more stable. **Here**, from one setting to the next, {trends}. TREC is above the best draw of Deep Reuse at {above} of
+{pairs} settings, and above training the weights alone at {learned} of {pairs}: what is below the one and not below
+the other is the merit of trained weights, not of learned hashes.
 
-**What differs**: the paper trains 100 epochs from scratch with batches of 256, we {count} steps from trained weights with the
-same learning rate; its figure shows four networks, H from 5 to 20 (ours end at 16) and does not name the fixed L and H
-(ours: TREC Table 3, and H=10). Scope `batch` is the papers' and no device's.
+**What differs**: the paper trains 100 epochs from scratch with batches of 256, we {count} steps from trained weights
+with the same learning rate; its figure shows four networks, H from 5 to 20 (ours end at 16) and does not name the
+fixed L and H (ours: TREC Table 3, and H=10). Scope `batch` is the papers' and no device's.
 """
 
 
@@ -120,8 +122,9 @@ def _trend(points: Sequence[Mapping[str, Any]], layer: str, sweep: str) -> str:
     """Whether accuracy goes the paper's way from each point of a sweep to the next."""
     chosen = [p for p in points if p["layer"] == layer and p["sweep"] == sweep]
     sign = 1 if sweep == "H" else -1
+    curves = {"Deep Reuse": [mean(p["deep_reuse"]) for p in chosen], "TREC": [p["trec"] or 0 for p in chosen]}
     ways = []
-    for name, values in (("Deep Reuse", [mean(p["deep_reuse"]) for p in chosen]), ("TREC", [p["trec"] or 0 for p in chosen])):
+    for name, values in curves.items():
         agree = sum(sign * (after - before) > 0 for before, after in pairwise(values))
         ways.append(f"{name} {agree} of {len(values) - 1}")
     return f"{layer} {'rises with H' if sweep == 'H' else 'falls with L'}: {', '.join(ways)}"

@@ -95,7 +95,7 @@ def select(points: Sequence[Point], **wanted: Any) -> list[Point]:
 
 
 def advantage(one: Sequence[Point], other: Sequence[Point]) -> float | None:
-    """Mean difference in top-1 at equal r_c, over the range of log r_c that both curves have; None if they have none."""
+    """Mean difference in top-1 at equal r_c, over the log r_c that both curves have; None if they have none."""
     low = max(one[0]["r_c"], other[0]["r_c"])
     high = min(one[-1]["r_c"], other[-1]["r_c"])
     if low >= high:
@@ -150,30 +150,33 @@ def page(numbers: Mapping[str, Any]) -> str:
         share = f"{sum(value > 0 for value in known)} of {len(known)}"
         text = ", ".join(f"{name} {_points(value)}" for name, value in differences.items())
         rows.append([row["claim"], row["layer"], PAPER[row["claim"], row["layer"]], share, text])
-    heading = ("accuracy at equal r_c", "layer", "the paper", "true here for", "difference in points, mean over the range")
+    heading = ("accuracy at equal r_c", "layer", "the paper", "here for", "difference in points, mean over the range")
     best = [max(select(numbers["kmeans"], layer=layer), key=lambda p: (p["top1"], -p["r_c"])) for layer in LAYERS]
     least = ", ".join(f"{percent(p['top1'])} ({p['layer']}: L={p['L']}, {p['scope']}, {p['similarity']}, "
                       f"r_c {p['r_c']:.3f})" for p in best)  # fmt: skip
     return f"""
-Remaining ratio r_c = clusters/vectors against top-1 on {numbers["images"]:,} test images, one layer of the trained network
-reused at a time, its weights untouched. Above: k-means with 2^H clusters for each slice, of every image (`image`) or of
-every {numbers["batch"]} images together (`batch`). Below: LSH with {numbers["draws"]} draws of random hashes for each
-slice (mean and range), where scope `across_batches` exists as well: an id's result, of the mean of the vectors that had it
-first, is kept for all later batches, and r_c counts what had to be computed. k-means builds its clusters for one input, so it
-has no such scope (DR §III-B2), and for LSH without thresholds angular and Euclidean are the same.
+Remaining ratio r_c = clusters/vectors against top-1 on {numbers["images"]:,} test images, one layer of the trained
+network reused at a time, its weights untouched. Above: k-means with 2^H clusters for each slice, of every image
+(`image`) or of every {numbers["batch"]} images together (`batch`). Below: LSH with {numbers["draws"]} draws of random
+hashes for each slice (mean and range), where scope `across_batches` exists as well: an id's result, of the mean of
+the vectors that had it first, is kept for all later batches, and r_c counts what had to be computed. k-means builds
+its clusters for one input, so it has no such scope (DR §III-B2), and for LSH without thresholds angular and Euclidean
+are the same.
 
 Conventional: {percent(numbers["conventional"])} %. Best of k-means: {least}.
 
 {table(heading, rows)}
 
-A dash: the two curves have no r_c in common. A difference of a point is {numbers["images"] / 100:.1f} images; both curves see
-the same ones.
+A dash: the two curves have no r_c in common. A difference of a point is {numbers["images"] / 100:.1f} images; both
+curves see the same ones.
 
-**What differs**: the paper's CifarNet is TensorFlow slim's, ours the TREC authors' (no padding, batch normalisation); its
-batch size, number of images and k-means are not printed (ours: ten rounds of Lloyd, begun with vectors drawn by a seed;
-centroids are means of the vectors themselves in both similarities). Its sub-vectors have 25 numbers, the taps of one
-channel; we add {", ".join(f"{length} ({layer})" for layer in LAYERS for length in numbers["lengths"][layer]
-                           if length not in (25, WHOLE[layer]))}. Slices of 5 have at most 2^{MOST_COSTLY} clusters.
+**What differs**: the paper's CifarNet is TensorFlow slim's, ours the TREC authors' (no padding, batch normalisation);
+its batch size, number of images and k-means are not printed (ours: ten rounds of Lloyd, begun with vectors drawn by a
+seed; centroids are means of the vectors themselves in both similarities). Its sub-vectors have 25 numbers, the taps
+of one channel; we add
+{", ".join(f"{length} ({layer})" for layer in LAYERS for length in numbers["lengths"][layer]
+                           if length not in (25, WHOLE[layer]))}.
+Slices of 5 have at most 2^{MOST_COSTLY} clusters.
 """
 
 
