@@ -12,6 +12,7 @@ import io
 import json
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,7 +232,7 @@ def run(study: Study, made: argparse.ArgumentParser) -> None:
 
 ![{title}](figures/{stem}.png)
 
-{study.page(numbers).strip()}
+{_wrapped(study.page(numbers))}
 
 Every number is in [{stem}.json]({stem}.json).
 
@@ -242,6 +243,15 @@ Every number is in [{stem}.json]({stem}.json).
 """
     write_atomically(path.with_suffix(".md"), text.encode())
     print(path.with_suffix(".md"))
+
+
+def _wrapped(page: str) -> str:
+    """The page with the lines of its paragraphs, not of its tables, of one width."""
+    parts = page.strip().split("\n\n")
+    return "\n\n".join(
+        part if part.startswith("|") else textwrap.fill(part, 118, break_long_words=False, break_on_hyphens=False)
+        for part in parts
+    )
 
 
 def _command() -> str:

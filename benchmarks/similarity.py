@@ -49,6 +49,7 @@ FULL = Grid(
     hashes=(3, 5, 8, 11, 15),
     seeds=(0, 1, 2),
 )  # fmt: skip
+EQUAL_CHANNELS = "The digits' three channels are equal: in conv1, whole rows and slices of 25 have the same clusters."
 MOST_COSTLY = 7  # H beyond which the shortest slices, of which there are the most, are left out
 
 
@@ -151,6 +152,8 @@ def page(numbers: Mapping[str, Any]) -> str:
         text = ", ".join(f"{name} {_points(value)}" for name, value in differences.items())
         rows.append([row["claim"], row["layer"], PAPER[row["claim"], row["layer"]], share, text])
     heading = ("accuracy at equal r_c", "layer", "the paper", "here for", "difference in points, mean over the range")
+    added = ", ".join(f"{length} ({layer})" for layer in LAYERS for length in numbers["lengths"][layer]
+                      if length not in (25, WHOLE[layer]))  # fmt: skip
     best = [max(select(numbers["kmeans"], layer=layer), key=lambda p: (p["top1"], -p["r_c"])) for layer in LAYERS]
     least = ", ".join(f"{percent(p['top1'])} ({p['layer']}: L={p['L']}, {p['scope']}, {p['similarity']}, "
                       f"r_c {p['r_c']:.3f})" for p in best)  # fmt: skip
@@ -173,10 +176,9 @@ curves see the same ones.
 **What differs**: the paper's CifarNet is TensorFlow slim's, ours the TREC authors' (no padding, batch normalisation);
 its batch size, number of images and k-means are not printed (ours: ten rounds of Lloyd, begun with vectors drawn by a
 seed; centroids are means of the vectors themselves in both similarities). Its sub-vectors have 25 numbers, the taps
-of one channel; we add
-{", ".join(f"{length} ({layer})" for layer in LAYERS for length in numbers["lengths"][layer]
-                           if length not in (25, WHOLE[layer]))}.
-Slices of 5 have at most 2^{MOST_COSTLY} clusters.
+of one channel; we add {added}. Slices of 5 have at most 2^{MOST_COSTLY} clusters.
+
+{EQUAL_CHANNELS if numbers["data"] == "digits" else ""}
 """
 
 
