@@ -43,8 +43,8 @@ class Grid:
 FULL = Grid(
     lengths={"conv1": (5, 25, 75), "conv2": (25, 200, 1600)},
     clusters={
-        ("conv1", "image"): (2, 4, 6, 8), ("conv1", "batch"): (3, 5, 7, 9),
-        ("conv2", "image"): (2, 4, 6), ("conv2", "batch"): (3, 5, 6, 8),
+        ("conv1", "image"): (2, 4, 6, 8), ("conv1", "batch"): (3, 5, 7, 8),
+        ("conv2", "image"): (2, 4, 6), ("conv2", "batch"): (3, 5, 7),
     },
     hashes=(3, 5, 8, 11, 15),
     seeds=(0, 1, 2),
