@@ -37,7 +37,7 @@ from provenance import COMMIT, RESULTS, machine
 LAYERS = ("conv1", "conv2")
 PAPERS_ORDER = "c.kh.kw"  # im2col channel by channel, as in the papers
 COLOURS = ("#0b5fa5", "#d55e00", "#009e73", "#a6588a", "#e69f00", "#56b4e9")
-_RUNS = Path("runs")
+RUNS = Path("runs")
 _DPI = 110
 
 
@@ -90,7 +90,7 @@ def _setup(options: argparse.Namespace) -> Setup:
     kwargs = {"num_classes": dataset.num_classes, "image_size": dataset.image_size}
     network = models.create("cifarnet", **kwargs)
     result = fit(
-        network, dataset, epochs=options.epochs, run_dir=_RUNS / f"figures-{dataset.name}",
+        network, dataset, epochs=options.epochs, run_dir=RUNS / f"figures-{dataset.name}",
         progress=sys.stderr.isatty(), meta={"model": "cifarnet", "kwargs": kwargs},
     )  # fmt: skip
     if result.stopped:

@@ -1,5 +1,6 @@
 """The scripts that reproduce figures of the papers, each on a handful of digits with a network that knows nothing."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -17,6 +18,7 @@ from figures import Setup
 from ostinato import data, models
 from ostinato.data import Split
 from ostinato.training import save_model
+from short_training import few
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +169,18 @@ NUMBERS = {
 def test_a_network_of_other_data_is_refused_in_a_sentence(monkeypatch, folder):
     with pytest.raises(SystemExit, match=r"was trained on digits; say --data digits"):
         run(monkeypatch, batch_size, "--network", str(folder), "--data", "cifar10")
+
+
+def test_without_a_network_one_is_trained_once(monkeypatch, tmp_path, setup):
+    monkeypatch.setattr(figures, "RUNS", tmp_path)
+    options = figures.parser("", images=4).parse_args(["--epochs", "1"])
+    made = []
+    for part in (setup.dataset.train, setup.dataset.test):  # other images would train another network
+        loaded = few(dataclasses.replace(setup.dataset, train=part), 16)
+        monkeypatch.setattr(figures.data, "load", lambda *_, loaded=loaded, **__: loaded)
+        made.append(figures.prepare(options).network)
+    assert not made[0].training
+    for name, tensor in made[0].state_dict().items():
+        assert torch.equal(tensor, made[1].state_dict()[name]), name
+    with pytest.raises(SystemExit, match="epochs"):
+        figures.prepare(figures.parser("", images=4).parse_args(["--epochs", "2"]))
