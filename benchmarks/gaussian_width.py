@@ -61,7 +61,7 @@ def study(
         for name, sigma in SIGMAS.items():
             norms = gradient_norms(setup.network, dataset.train, count, sigma, batches)
             found = trained(setup.network, dataset, LAYER, pattern(count, sigma), test, epochs)
-            spread = {"norm": mean(norms), "norm_spread": pstdev(norms)}
+            spread = {"norm": mean(norms), "norm_spread": pstdev(norms), "norms": norms}
             points.append({"sigma": name, "H": count, "before": before, **found, **spread})
             print(f"H={count} {name}: {points[-1]}", flush=True)
     return {
@@ -89,8 +89,8 @@ def page(numbers: Mapping[str, Any]) -> str:
     below = ", ".join(f"{100 * gap:.1f}" for gap in gaps)
     return f"""
 CifarNet's `{LAYER}` as TREC (L={LENGTH}, order `{PAPERS_ORDER}`, one random hash matrix for the layer, scope
-`batch`), trained on from the conventional network for {numbers["epochs"]} epochs of {numbers["training_images"]:,}
-images ({steps(numbers['training_images'], numbers['epochs'])} steps of {RECIPE.batch_size}). Top-1 in percent on
+`batch`), trained on from the conventional network for {steps(numbers["training_images"], numbers["epochs"])} steps of
+{RECIPE.batch_size} images ({numbers["training_images"]:,} images, {numbers["epochs"]} times). Top-1 in percent on
 {numbers["test_images"]:,} test images in batches of 100. Conventional, not trained further:
 {percent(numbers["conventional"])} %. The gradient is that of the hash vectors before the first step, mean ± standard
 deviation over {numbers["batches"]} batches of {RECIPE.batch_size}, not clipped.
@@ -152,7 +152,7 @@ def measure(options: argparse.Namespace, setup: Setup) -> dict[str, Any]:
 def main() -> None:
     made = parser(__doc__, images=1000)
     add_options(made)
-    made.add_argument("--batches", type=int, default=4, help="of which the gradient is measured")
+    made.add_argument("--batches", type=int, default=12, help="of which the gradient is measured")
     run(Study("gaussian-width", "Dynamic and static σ (TREC Fig. 5)", measure, page, drawing), made)
 
 
