@@ -33,7 +33,7 @@ def soft_average(rows, hash_vectors, thresholds, pattern):
     soft_bits = soft_bits + torch.cat([torch.zeros(hashes - 1), torch.ones(1)]).to(rows)  # "add 1 to the rightmost"
     transformation = numerators[:, None] / (occurring + 1)[None, :]
     quotient = soft_bits @ transformation
-    sigma = 1 / (pattern.k * 2**hashes)
+    sigma = 1 / (pattern.k * 2**hashes) if pattern.sigma == "dynamic" else pattern.sigma
     return torch.exp(-((quotient - 1) ** 2) / (2 * sigma**2)) / sizes, member, sizes
 
 
@@ -60,6 +60,9 @@ RELAXATIONS = [
     {"slope": 30.0, "centre": 0.0, "k": 5.0},
     {"slope": 5.0, "centre": 0.02, "k": 2.0},
     {"slope": 3.0, "centre": -0.1, "k": 1.5},
+    {"slope": 30.0, "centre": 0.0, "sigma": 1e-4},
+    {"slope": 5.0, "centre": 0.02, "sigma": 0.05},
+    {"slope": 3.0, "centre": -0.1, "sigma": 1.0},
 ]
 
 
@@ -85,6 +88,30 @@ def test_trec_is_the_dense_relaxation(layer, relaxation):
     for name, mine, theirs in zip(("x", "weight", "bias", "hash", "thresholds"), found, expected, strict=True):
         scale = max(1.0, float(theirs.abs().max()))
         assert (mine - theirs).abs().max() < 1e-6 * scale, name
+
+
+@pytest.mark.parametrize("sigma", ["dynamic", 1e-4, 0.3])
+@pytest.mark.parametrize("hashes", [12, 16])
+def test_trec_is_the_dense_relaxation_with_many_hashes(hashes, sigma):
+    """A static σ reaches over many columns, TREC §5.4: at H = 16 and 1e-4, over the 46 nearest on either side."""
+    pattern = Pattern(4, hashes, scope="batch", sharing="layer", gradient="trec", slope=60.0, centre=0.0, sigma=sigma)
+    generator = torch.Generator().manual_seed(hashes)
+    # The first bits are 1 and the last five near their hyperplanes: ids are neighbours, soft numbers off the hard ones.
+    columns = 0.02 * torch.randn(1, 40, 4, generator=generator, dtype=torch.float64)
+    weights = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    hash_vectors = torch.randn(1, 4, hashes, generator=generator, dtype=torch.float64)
+    thresholds = torch.full((1, hashes), -0.5, dtype=torch.float64) * (torch.arange(hashes) < hashes - 5)
+    leaves = [t.requires_grad_() for t in (columns, hash_vectors, thresholds)]
+    probe = torch.randn(1, 40, 3, generator=generator, dtype=torch.float64)
+    x, kernels = columns.transpose(1, 2).unsqueeze(3), weights.t()[:, :, None, None]
+    y = reuse_conv2d(x, kernels, None, hash_vectors, thresholds, pattern)
+    found = torch.autograd.grad((y * probe.transpose(1, 2).unsqueeze(3)).sum(), leaves)
+    expected = torch.autograd.grad(
+        (dense_trec(columns, weights, hash_vectors, thresholds, pattern) * probe).sum(), leaves
+    )
+    for mine, theirs in zip(found, expected, strict=True):
+        assert theirs.abs().sum() > 0
+        assert (mine - theirs).abs().max() < 1e-6 * max(1.0, float(theirs.abs().max()))
 
 
 @pytest.mark.parametrize("relaxation", RELAXATIONS[1:])
@@ -248,10 +275,16 @@ def test_hash_gradients_are_the_projections_gradients_through_the_projection(gra
         torch.testing.assert_close(mine, theirs)
 
 
-@pytest.mark.parametrize("gradient", ["flip", "straight-through", "trec"])
+@pytest.mark.parametrize(
+    "learning",
+    [
+        *({"gradient": g} for g in ("flip", "straight-through", "trec")),
+        *({"gradient": "trec", "sigma": sigma} for sigma in (1e-12, 1e-4, 1.0)),
+    ],
+)
 @pytest.mark.parametrize("hashes", [1, 8, 16])
-def test_gradients_stay_finite_in_float32_at_the_published_slope(gradient, hashes):
-    pattern, geometry = Pattern(5, hashes, gradient=gradient), ConvGeometry(5, 3, 3, padding=(1, 1))
+def test_gradients_stay_finite_in_float32_at_the_published_slope(learning, hashes):
+    pattern, geometry = Pattern(5, hashes, **learning), ConvGeometry(5, 3, 3, padding=(1, 1))
     operands = [t.float() for t in tensors(pattern, geometry, (6, 6), 2, 3)]
     operands[0] = operands[0].relu()  # many exact zeros, as after ReLU
     operands[4] *= 0

@@ -51,6 +51,8 @@ GEOMETRY = ConvGeometry(12, 8, (3, 3))
         ({"clustering": "tree", "init": "pca", "gradient": "frozen", "hashes": 11}, "at most 10 hashes.*not 11"),
         ({"sharing": "block", "order": "c.kh.kw"}, "kh.kw.c"),
         ({"k": 1.0}, "above 1"),
+        ({"sigma": "static"}, "sigma must be 'dynamic' or a finite number above 0, not 'static'"),
+        ({"sigma": 0.0}, "sigma must be 'dynamic' or a finite number above 0, not 0.0"),
         ({"slope": float("nan")}, "slope"),
         ({"slope": 0}, "slope"),
         ({"centre": float("inf")}, "finite"),
@@ -143,9 +145,10 @@ def test_a_hyper_cube_has_bins_to_the_power_of_dimensions_cells(bins, hashes, id
         [*({"gradient": g} for g in ("flip", "trec", "straight-through", "frozen")), clustering_fields("tree")]
     ),
     k=st.floats(1.5, 50),
+    sigma=st.just("dynamic") | st.floats(1e-6, 1),
 )
-def test_to_dict_round_trips_through_toml(length, hashes, scope, learning, k):
-    pattern = Pattern(length, min(hashes, 10), scope=scope, k=k, **learning)
+def test_to_dict_round_trips_through_toml(length, hashes, scope, learning, k, sigma):
+    pattern = Pattern(length, min(hashes, 10), scope=scope, k=k, sigma=sigma, **learning)
     text = "\n".join(f"{key} = {value!r}" for key, value in pattern.to_dict().items())
     assert Pattern.from_dict(tomllib.loads(text)) == pattern
 

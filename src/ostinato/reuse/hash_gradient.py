@@ -7,7 +7,6 @@ the vectors near enough to a hyperplane to matter. `docs/method.md` derives and 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +19,7 @@ from ostinato.reuse.hashing import bit_values
 from ostinato.reuse.pattern import Pattern
 
 _CHUNK = 1 << 16  # vectors at a time, to bound the memory of the relaxation
-_REACH = 7.0  # the Gaussian of Eq. 3.4 is below 3e-11 beyond so many σ
+_REACH = 8.0  # the Gaussian of Eq. 3.4 is below 2e-14 beyond so many σ
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def _trec(state: Clustered, projections: Tensor, pattern: Pattern) -> Tensor:
     G(Q_j) (Eq. 3.4) and Avg = G/N_c: dLoss/dd = Σ_j (x·dLoss/dcentroid_j)/N_j · G'(Q_j)/(id_j + 1).
     """
     hashes = projections.shape[1]
-    sigma = 1.0 / (pattern.k * 2**hashes)
+    sigma = pattern.gaussian_sigma
     values = bit_values(hashes, projections)
     home = state.home()
     keys = state.keys(home)
@@ -128,19 +127,35 @@ def _quotient_gradient(
     """dLoss/dd of the vectors `part` with `keys`, whose soft number d is `excess` above their own id + 1."""
     rows = state.sample.rows[part]
     own = keys & (pattern.ids - 1)
-    nearest, total = torch.round(excess), torch.zeros_like(excess)
-    for step in range(-math.ceil(_REACH / pattern.k), math.ceil(_REACH / pattern.k) + 1):
-        distance = nearest + step
-        column = own + 1 + distance.long()
-        inside = (column >= 1) & (column <= pattern.ids)
-        column = column.clamp(1, pattern.ids)
-        cluster, size = state.clusters.find(keys - own + column - 1)
-        quotient = (excess - distance) / column  # Q − 1
-        bell = torch.exp(-quotient * quotient / (2 * sigma * sigma))
-        pull = (rows * state.centroid_gradients.index_select(0, cluster)).sum(1) / size.clamp_min(1)
-        term = pull * bell * (-quotient / (sigma * sigma)) / column
-        total += torch.where(inside & (size > 0), term, torch.zeros_like(term))
+    before = keys - own - 1  # plus a column's number, its key
+    slots = _occupied(state.clusters)
+    occurring = slots if state.clusters.keys is None else state.clusters.keys.index_select(0, slots)
+    first, last = _reached_columns(own + 1 + excess, sigma, pattern.ids)
+    start = torch.searchsorted(occurring, before + first)
+    stop = torch.searchsorted(occurring, before + last, right=True)
+    total = torch.zeros_like(excess)
+    for step in range(int((stop - start).max()) if len(part) else 0):
+        position = (start + step).clamp(max=len(occurring) - 1)
+        column, cluster = occurring[position] - before, slots[position]
+        width = column.to(excess.dtype) * sigma
+        deviations = (excess - (column - own - 1)) / width  # (Q − 1)/σ
+        slope = -deviations * torch.exp(-0.5 * deviations * deviations) / width
+        pull = (rows * state.centroid_gradients.index_select(0, cluster)).sum(1) / state.clusters.sizes[cluster]
+        total += torch.where(start + step < stop, pull * slope, torch.zeros_like(excess))
     return total
+
+
+def _occupied(clusters: Slots) -> Tensor:
+    """Slots (C,) that have vectors, in the order of their keys."""
+    return (clusters.sizes > 0).nonzero().squeeze(1)
+
+
+def _reached_columns(soft: Tensor, sigma: float, ids: int) -> tuple[Tensor, Tensor]:
+    """First and last column j, from 1, with |d/j − 1| up to `_REACH`·σ, for the numbers d of `soft`."""
+    reach = _REACH * sigma
+    first = (soft / (1 + reach)).floor().clamp(1, ids).long()
+    last = (soft / (1 - reach)).ceil().clamp(1, ids).long() if reach < 1 else torch.full_like(first, ids)
+    return first, last
 
 
 def _flip_kernel(projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:

@@ -54,8 +54,7 @@ def near_planes(projections: Tensor, pattern: Pattern, layout: Layout) -> tuple[
 
     1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the soft bit is on the other side of the hard one.
     """
-    sigma = 1.0 / (pattern.k * pattern.ids)
-    reach = abs(pattern.centre) + math.log(pattern.ids / (NEGLIGIBLE * sigma)) / pattern.slope
+    reach = abs(pattern.centre) + math.log(pattern.ids / (NEGLIGIBLE * pattern.gaussian_sigma)) / pattern.slope
     near = layout.spread((projections.abs() <= reach).any(2))
     slices, units = near.nonzero().unbind(1)
     return slices, units

@@ -50,7 +50,9 @@ class Pattern:
         gradient: how the hash learns; `docs/method.md` compares them. `flip` is ours, `trec` is TREC §3.2.
         slope: a of the sigmoid, TREC Eq. 3.2 (`trec` only).
         centre: b of the sigmoid, TREC Eq. 3.2, slightly right of zero as the paper asks (`trec` only).
-        k: σ = 1/(k·2^H), TREC Eq. 3.7 (`trec` only).
+        sigma: σ of the Gaussian, TREC Eq. 3.4 (`trec` only): `dynamic`, 1/(k·2^H), or a number, the static σ that the
+            paper compares it with (§5.4).
+        k: of the dynamic σ, TREC Eq. 3.7 (`trec` only).
         flip_slope: slope of the bit's smoothing kernel times the projections' standard deviation (`flip`).
         window: half width, in standard deviations of the projections, in which a bit has a gradient
             (`straight-through`).
@@ -83,6 +85,7 @@ class Pattern:
     gradient: str = "flip"
     slope: float = 10_000.0
     centre: float = 0.001
+    sigma: str | float = "dynamic"
     k: float = 5.0
     flip_slope: float = 20.0
     window: float = 0.5
@@ -111,6 +114,11 @@ class Pattern:
         if self.clustering == "lsh":
             return self.hashes
         return self.ids - 1 if self.clustering == "tree" else 0
+
+    @property
+    def gaussian_sigma(self) -> float:
+        """σ of TREC Eq. 3.4, dynamic or static."""
+        return 1.0 / (self.k * 2**self.hashes) if isinstance(self.sigma, str) else self.sigma
 
     @property
     def block_size(self) -> int:

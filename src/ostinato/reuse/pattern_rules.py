@@ -51,6 +51,8 @@ def check(pattern: Pattern) -> None:
     for field in ("slope", "flip_slope", "window", "momentum"):
         _number(pattern, field, above=0.0)
     _number(pattern, "centre")
+    if pattern.sigma != "dynamic":
+        _number(pattern, "sigma", above=0.0, instead="'dynamic' or ")
     _number(pattern, "k", above=1.0)  # Eq. 3.7 asks for k > 1
     _number(pattern, "commitment")
     if pattern.commitment < 0:
@@ -208,9 +210,9 @@ def _integer(pattern: Pattern, field: str, minimum: int, maximum: int | None = N
         raise PatternError(f"a pattern's {field} must be an integer {limits}, not {value!r}")
 
 
-def _number(pattern: Pattern, field: str, above: float = -math.inf) -> None:
+def _number(pattern: Pattern, field: str, above: float = -math.inf, instead: str = "") -> None:
     value = getattr(pattern, field)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= above:
         limit = "a finite number" if above == -math.inf else f"a finite number above {above:g}"
-        raise PatternError(f"a pattern's {field} must be {limit}, not {value!r}")
+        raise PatternError(f"a pattern's {field} must be {instead}{limit}, not {value!r}")
     object.__setattr__(pattern, field, float(value))
