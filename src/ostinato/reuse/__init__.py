@@ -9,7 +9,6 @@ from ostinato.reuse.channel_grouping import channel_grouping
 from ostinato.reuse.cost import LayerCost, layer_cost
 from ostinato.reuse.functional import cluster_ids, hashed_vectors, quantised_columns, reuse_conv2d
 from ostinato.reuse.geometry import ConvGeometry
-from ostinato.reuse.grouping import channel_grouping
 from ostinato.reuse.hashing import bindec, project, tree_ids
 from ostinato.reuse.initialise import initial_hash, random_hash
 from ostinato.reuse.pattern import Pattern
