@@ -27,7 +27,6 @@ from ostinato.reuse.functional import cluster_ids
 from ostinato.reuse.views import im2col as float_im2col
 from ostinato.reuse.views import whole_slices
 
-TREE = {"clustering": "tree", "gradient": "frozen"}
 PATTERNS = {
     "image, per slice, ragged": Pattern(13, 4, init="pca"),
     "image, inside channels": Pattern(9, 3, order="c.kh.kw", init="median"),
@@ -36,9 +35,6 @@ PATTERNS = {
     "image, one slice": Pattern(144, 5, init="random"),
     "compiled, pixel-aligned": Pattern(8, 4, scope="compiled", sharing="block", init="pca"),
     "compiled, one block": Pattern(16, 5, scope="compiled", sharing="block", init="itq"),
-    "compiled, polished tree": Pattern(8, 4, scope="compiled", sharing="block", **{**TREE, "init": "polished"}),
-    "compiled, thresholds": Pattern(8, 4, scope="compiled", sharing="block", **{**TREE, "init": "thresholds"}),
-    "image, thresholds by level, ragged": Pattern(13, 3, **{**TREE, "init": "level-thresholds"}),
     "compiled, per slice, ragged": Pattern(13, 4, scope="compiled", init="pca"),
     "compiled, inside channels": Pattern(9, 3, scope="compiled", order="c.kh.kw", init="median"),
     "compiled, shared by the layer": Pattern(12, 4, scope="compiled", sharing="layer", init="median"),

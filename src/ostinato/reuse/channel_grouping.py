@@ -12,7 +12,7 @@ _BETTER = 1e-6  # a swap must lower the distortion of its two blocks by this sha
 _REGULAR = 1e-9  # of a Gram matrix's mean diagonal
 
 
-def channel_grouping(samples: Tensor, weight: Tensor, length: int, hashes: int) -> Tensor:
+def channel_grouping(samples: Tensor, weight: Tensor, length: int, hashes: int | None = None) -> Tensor:
     """A permutation of the input channels that makes blocks of `length` channels cheap to quantise with `hashes` bits.
 
     A block with covariance Σ whose errors e cost eᵀ·gram·e in the outputs (`output_gram`) costs, at H bits, about the
@@ -27,11 +27,11 @@ def channel_grouping(samples: Tensor, weight: Tensor, length: int, hashes: int) 
         samples: (n, C) the layer's input at n pixels.
         weight: (M, C, KH, KW) of the layer.
         length: L, which divides C.
-        hashes: H.
+        hashes: H; None: half a bit for each value, L/2.
 
     Returns:
-        (C,) int64 permutation p on the CPU: channel i of the permuted input is channel p[i] of the present one. Blocks
-        are ordered by their first channel and channels ascend within blocks.
+        (C,) int64 permutation p, on the samples' device: channel i of the permuted input is channel p[i] of the
+        present one. Blocks are ordered by their first channel and channels ascend within blocks.
 
     Raises:
         PatternError: if L does not divide C, or `samples` are not finite (n, C).
@@ -46,8 +46,9 @@ def channel_grouping(samples: Tensor, weight: Tensor, length: int, hashes: int) 
     z, w = samples.detach().double().cpu(), weight.detach().double().cpu()
     z = z - z.mean(0)
     covariance, gram = z.t() @ z / len(z), torch.einsum("mcij,mdij->cd", w, w)
-    blocks = _swapped(torch.arange(channels).view(-1, length), covariance, gram, hashes).sort(1).values
-    return blocks[blocks[:, 0].argsort()].flatten()
+    bits = length // 2 if hashes is None else hashes
+    blocks = _swapped(torch.arange(channels).view(-1, length), covariance, gram, bits).sort(1).values
+    return blocks[blocks[:, 0].argsort()].flatten().to(samples.device)
 
 
 def block_distortion(blocks: Tensor, covariance: Tensor, gram: Tensor, hashes: int) -> Tensor:
