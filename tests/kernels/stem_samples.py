@@ -45,7 +45,7 @@ def make_stem(
     horizontal *= gain / np.abs(horizontal).sum(1, keepdims=True)
     group = np.concatenate([rng.permutation(groups), rng.integers(0, groups, coefficients - groups)])
     maps = _maps(rng, group, groups, hashes)
-    bits, channels_out = int(rng.integers(1, 8)), dims.output[2]
+    bits, channels_out = int(rng.integers(0, 8)), dims.output[2]
     spread = min(127, (32767 - 2000) // groups)
     return QStem(
         name="features.conv",

@@ -119,7 +119,7 @@ def test_the_binding_refuses_what_cannot_be_proven():
         "a sum of 3 table rows could reach": {"offset": np.full_like(op.offset, 32767)},
         "an id could be": {"maps": np.full_like(op.maps, 31)},
         "no coefficient belongs to group": {"groups": np.zeros_like(op.groups)},
-        "0 fraction bits": {"fraction_bits": 0},
+        "8 fraction bits": {"fraction_bits": 8},
     }
     for message, change in wrong.items():
         if "maps" not in change and "groups" in change:

@@ -23,6 +23,7 @@ PHASES: dict[str, Phase] = {
     "ost_stem_rotate_row": "transformation",
     "ost_stem_column_row": "transformation",
     "ost_stem_map_row": "clustering",
+    "ost_stem_map_each": "clustering",
     **{f"ost_stem_columns_{height}": "transformation" for height in (3, 5)},
     **{f"ost_stem_map_{form}_{words}": "clustering" for form in ("set", "add") for words in (2, 3)},
     "ost_stem_sum_rows": "recovering",
@@ -97,8 +98,8 @@ def _check_sizes(op: QStem) -> None:
         )
     if op.rows > MOST_ROWS:
         raise UnsupportedError(f"Layer {op.name}: the stem kernel adds up to {MOST_ROWS} rows, not {op.rows}.")
-    if not 1 <= op.fraction_bits <= 7:
-        raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")
+    if not 0 <= op.fraction_bits <= 7:
+        raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the stem kernel takes 0 to 7.")
     for axis in (0, 1):
         reach, size = (d.output[axis] - 1) * d.stride[axis] + d.kernel[axis], d.input[axis] + 2 * d.padding[axis]
         if reach > size:

@@ -25,7 +25,7 @@ class IntegerTable:
 
 
 def quantize_table(
-    name: str, real: FloatArray, bias: FloatArray, zero_point: int, ids: IntArray, remedy: str
+    name: str, real: FloatArray, bias: FloatArray, zero_point: int, ids: IntArray, remedy: str, *, fewest_bits: int = 1
 ) -> IntegerTable:
     """Rows are centred (the middle of each row's entries per channel moves into the offset), then rounded.
 
@@ -39,29 +39,30 @@ def quantize_table(
         zero_point: of the output.
         ids: (positions, R) as calibration images have them.
         remedy: what helps if no sum is safe.
+        fewest_bits: that the kernel can have, 1 or 0.
 
     Raises:
-        QuantizationError: no F ≥ 1 is safe.
+        QuantizationError: no sum is safe.
     """
     centre = (real.max(axis=1) + real.min(axis=1)) / 2.0  # (R, M)
     centred, constant = real - centre[:, None], bias + centre.sum(axis=0)
     exact = _sums(centred, ids) + constant + zero_point
-    candidates = [_candidate(bits, centred, ids, exact) for bits in range(1, MAX_FRACTION_BITS + 1)]
+    candidates = [_candidate(bits, centred, ids, exact) for bits in range(fewest_bits, MAX_FRACTION_BITS + 1)]
     safe = [candidate for candidate in candidates if candidate.reach <= INT16_MAX]
     if not safe:
         raise QuantizationError(
-            f"layer '{name}': the int16 sum of {len(real)} table rows can reach {candidates[0].reach} at 1 fraction "
-            f"bit, beyond {INT16_MAX}; {remedy}"
+            f"layer '{name}': the int16 sum of {len(real)} table rows can reach {candidates[0].reach} at "
+            f"{fewest_bits} fraction bit, beyond {INT16_MAX}; {remedy}"
         )
     return min(safe, key=lambda candidate: candidate.error)
 
 
 def _candidate(bits: int, centred: FloatArray, ids: IntArray, exact: FloatArray) -> IntegerTable:
-    unit = 2.0**bits
+    unit = 2.0**bits  # a table of whole steps has nothing to round
     table = np.clip(np.rint(centred * unit), -INT8_MAX, INT8_MAX)
     sums = _sums(table, ids)
     # The mean error of rounding and clipping, as it occurs, is corrected for free.
-    offset = np.rint((exact * unit - sums).mean(axis=0)) + unit / 2
+    offset = np.rint((exact * unit - sums).mean(axis=0)) + unit // 2
     reach = np.abs(offset) + np.abs(table).max(axis=1).sum(axis=0)
     made = np.clip(np.floor((sums + offset) / unit), -128, 127)
     error = float(np.square(made - np.clip(exact, -128, 127)).mean())

@@ -32,7 +32,7 @@ class QStem(QUnaryOp):
     groups: Int32Array  # (n,)
     table: Int8Array  # (G, 2^H, M), units scale_out / 2^fraction_bits
     offset: Int32Array  # (M,), within int16
-    fraction_bits: int  # F, 1..7
+    fraction_bits: int  # F, 0..7
 
     @property
     def rows(self) -> int:

@@ -31,7 +31,7 @@ typedef struct {
     const int8_t *table;       /* packed: ceil(M/16) tiles x G x 2^H x 16 */
     const int16_t *offset;     /* ceil(M/16) x 16, channels in the order 0 2 1 3 of every 4 */
     const uint8_t *paired;     /* ceil(M/16): 1 where rows 2r and 2r + 1 add up within int8 whatever their ids */
-    int32_t fraction_bits;     /* 1 to 7 */
+    int32_t fraction_bits;     /* 0 to 7 */
 } ost_stem_s8_params;
 
 ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);

@@ -26,41 +26,55 @@ OST_INLINE int32_t coefficient(const ost_stem_map *m, int32_t words, int32_t x)
 #endif
 }
 
-/* Outputs from `first` on, one after the other. */
-OST_INLINE void map_each(const ost_stem_map *m, int32_t words, int32_t stride, int32_t first, int begins)
+/* Outputs from `first` to `count` - 1, one after the other. */
+OST_PHASE_FUNCTION static void ost_stem_map_each(const ost_stem_map *m, const ost_window *w, int32_t first, int begins)
 {
+    const int32_t words = w->kernel.width / 2 + 1;
     uint16_t *id = m->ids + first * (m->step / 2);
-    for (int32_t n = first; n < m->count; n++, id += m->step / 2) {
-        const int32_t code = m->map[coefficient(m, words, n * stride)] << ID_SHIFT;
+    for (int32_t n = first; n < w->output.width; n++, id += m->step / 2) {
+        const int32_t code = m->map[coefficient(m, words, n * w->stride.width)] << ID_SHIFT;
         *id = (uint16_t)((begins ? m->start : *id) + code);
     }
 }
 
-OST_PHASE_FUNCTION void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, const int16_t *columns, uint16_t *ids)
-{
-    const int32_t words = p->window.kernel.width / 2 + 1, stride = p->window.stride.width;
-    const int32_t group = p->groups[k] >> 1, begins = p->groups[k] & 1;
-    ost_stem_map m = {columns,
-                      p->maps + k * 256 + 128,
-                      ids + group,
-                      p->rows * 2,
-                      p->horizontal + k * words * 4,
-                      p->centre[k],
-                      group << (p->hashes + ID_SHIFT),
-                      p->window.output.width};
-    int32_t done = 0;
 #if OST_HAS_DSP
-    if (stride == 1 && (words == 2 || words == 3) && m.count >= 4) {
-        const int32_t all = m.count;
-        done = m.count & ~3;
-        m.count = done;
-        if (words == 3) {
-            begins ? ost_stem_map_set_3(&m) : ost_stem_map_add_3(&m);
-        } else {
-            begins ? ost_stem_map_set_2(&m) : ost_stem_map_add_2(&m);
-        }
-        m.count = all;
+typedef void (*map_function)(const ost_stem_map *map);
+
+/* The assembly for this kernel width and stride, or null. */
+OST_INLINE map_function choose(int32_t words, int32_t stride, int begins)
+{
+    if (stride != 1 || words < 2 || words > 3) {
+        return NULL;
     }
+    if (words == 3) {
+        return begins ? ost_stem_map_set_3 : ost_stem_map_add_3;
+    }
+    return begins ? ost_stem_map_set_2 : ost_stem_map_add_2;
+}
 #endif
-    map_each(&m, words, stride, done, begins);
+
+OST_PHASE_FUNCTION void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, int32_t end, const int16_t *columns,
+                                         uint16_t *ids)
+{
+    const int32_t words = p->window.kernel.width / 2 + 1, count = p->window.output.width, shift = p->hashes + ID_SHIFT;
+    const int32_t *groups = p->groups + k, *centre = p->centre + k;
+    ost_stem_map m = {columns, p->maps + k * 256 + 128, ids, p->rows * 2, p->horizontal + k * words * 4, 0, 0, 0};
+#if OST_HAS_DSP
+    const map_function set = choose(words, p->window.stride.width, 1), add = choose(words, p->window.stride.width, 0);
+    m.count = set ? count & ~3 : 0;
+#endif
+    for (; k < end; k++, m.map += 256, m.taps += words * 4) {
+        const int32_t group = *groups >> 1, begins = *groups++ & 1;
+        m.ids = ids + group;
+        m.centre = *centre++;
+        m.start = group << shift;
+#if OST_HAS_DSP
+        if (m.count) {
+            (begins ? set : add)(&m);
+        }
+#endif
+        if (m.count < count) {
+            ost_stem_map_each(&m, &p->window, m.count, begins);
+        }
+    }
 }

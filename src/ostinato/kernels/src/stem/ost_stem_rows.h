@@ -25,7 +25,8 @@ void ost_stem_rotate_row(const ost_stem_s8_params *p, const int8_t *in, int32_t 
 /* Plane f at every pixel column, for windows whose first row is in slot `first`. */
 void ost_stem_column_row(const ost_stem_s8_params *p, int32_t f, int32_t first, const int16_t *ring, int16_t *columns);
 
-/* Adds coefficient k's part to the ids of a row of outputs; the first of its group writes them. */
-void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, const int16_t *columns, uint16_t *ids);
+/* Adds the parts of coefficients k to end - 1, all of one plane, to the ids of a row of outputs; the first coefficient
+ * of a group writes its ids. */
+void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, int32_t end, const int16_t *columns, uint16_t *ids);
 
 #endif /* OST_STEM_ROWS_H */

@@ -39,7 +39,7 @@ OST_INLINE int arguments_are_valid(const ost_stem_s8_params *p, const int8_t *in
            p->centre && p->maps && p->groups && p->table && p->offset && p->paired && ost_window_is_valid(&p->window) &&
            p->window.input.channels <= 4 && p->window.kernel.height <= 16 && p->window.kernel.width <= 16 &&
            p->window.dilation.height == 1 && p->window.dilation.width == 1 && p->planes >= 1 && p->hashes >= 1 &&
-           p->hashes <= 8 && p->rows >= 1 && p->rows <= OST_STEM_MOST_ROWS && p->fraction_bits >= 1 && p->fraction_bits <= 7;
+           p->hashes <= 8 && p->rows >= 1 && p->rows <= OST_STEM_MOST_ROWS && p->fraction_bits >= 0 && p->fraction_bits <= 7;
 }
 
 /* All ids of a row of outputs; the window's first row is row `top` of the padded input. */
@@ -48,9 +48,8 @@ OST_INLINE void row_ids(const ost_stem_s8_params *p, int32_t top, const stem_scr
     const int32_t first = top % p->window.kernel.height;
     for (int32_t f = 0, k = 0; f < p->planes; f++) {
         ost_stem_column_row(p, f, first, m->ring, m->columns);
-        for (; k < p->ends[f]; k++) {
-            ost_stem_map_row(p, k, m->columns, m->ids);
-        }
+        ost_stem_map_row(p, k, p->ends[f], m->columns, m->ids);
+        k = p->ends[f];
     }
 }
 

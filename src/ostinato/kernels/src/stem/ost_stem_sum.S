@@ -76,7 +76,11 @@
 /* Saturates, packs and stores an output; \again is the start of the next one. Sums are in the order 0 2 1 3 of every 4
  * channels: even ones come to bytes 0 and 2, odd ones to 1 and 3, and SEL takes either, by the flags of UADD8. */
     .macro  pack_word to, even, odd, bits
+    .if \bits
     lsr     \even, \even, #\bits
+    .else
+    mov.w   \even, \even               /* all the same length */
+    .endif
     lsl     \odd, \odd, #(8 - \bits)
     sel     \to, \even, \odd
     .endm
@@ -128,9 +132,8 @@
     adds    r5, r5, #4                  /* the loop is one load ahead */
     str     r5, [sp, #S_END]
     adr.w   r8, 4f
-    sub     r9, r7, #1
     mov     r10, #FINISH_BYTES
-    mla     r8, r9, r10, r8
+    mla     r8, r7, r10, r8
     orr     r8, r8, #1                  /* Thumb */
     str.w   r8, [sp, #S_FINISH]
     lsrs    r6, r6, #1                  /* pairs */
@@ -177,7 +180,8 @@
     bx      r12
 
     .p2align 2
-4:  finish  1, 1b
+4:  finish  0, 1b
+    finish  1, 1b
     finish  2, 1b
     finish  3, 1b
     finish  4, 1b
