@@ -3,7 +3,7 @@
     python benchmarks/stems.py runs/cifar/conventional --data-dir DIR
 
 Writes docs/results/stems-<data>.md. Every kernel's bits are checked against the integer reference on an image before
-its cycles are counted; the dense baseline and the CMSIS-style one run in the same program. `G = 0` is the same transform
+its cycles are counted; the dense baseline and the CMSIS-style one run in the same program. `G = 0` is the transform
 without reuse, its coefficients multiplied by a dense matrix: its cycles are those of the stem kernel's transform, as
 measured in the row before it, and those of the best dense kernel for a 1×1 convolution of the coefficients.
 """
@@ -132,9 +132,9 @@ def main() -> None:
     text = f"""# Transform-coded stems: {meta["model"]} on {meta["dataset"]}
 
 {LAYER} (32×32×3 → 28×28×64, 5×5) as a [transform-coded stem](../method.md#transform-coded-stems), fitted to
-{CALIBRATION} unlabelled training images and not trained; the rest is the conventional network's. Top-1 of the float network
-(its ids are the firmware's) on {len(dataset.valid):,} validation images, never the test set; one draw of calibration
-images, one trained network. Cycles: modelled Cortex-M4, no wait states, on one image.
+{CALIBRATION} unlabelled training images and not trained; the rest is the conventional network's. Top-1 of the float
+network (its ids are the firmware's) on {len(dataset.valid):,} validation images, never the test set; one draw of
+calibration images, one trained network. Cycles: modelled Cortex-M4, no wait states, on one image.
 
 {table}
 
