@@ -39,6 +39,7 @@ PAPERS_ORDER = "c.kh.kw"  # im2col channel by channel, as in the papers
 COLOURS = ("#0b5fa5", "#d55e00", "#009e73", "#a6588a", "#e69f00", "#56b4e9")
 RUNS = Path("runs")
 _DPI = 110
+_WIDE = 1e3  # from here on, two labels for a decade rather than three
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,9 @@ def _fill(axes: Axes, panel: Panel) -> None:
     for log, which, name in ((panel.log_x, axes.xaxis, "x"), (panel.log_y, axes.yaxis, "y")):
         if log:
             axes.set(**{f"{name}scale": "log"})
-            which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            limits = axes.get_xlim() if name == "x" else axes.get_ylim()
+            wide = limits[0] > 0 and limits[1] / limits[0] > _WIDE
+            which.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0)))
             which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             which.set_minor_locator(NullLocator())
     if panel.ticks is not None:

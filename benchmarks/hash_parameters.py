@@ -95,16 +95,16 @@ def page(numbers: Mapping[str, Any]) -> str:
 One layer reused at a time in scope `batch`, order `{PAPERS_ORDER}`, one hash matrix for a layer; top-1 in percent on
 {numbers["test_images"]:,} test images in batches of {EVALUATED}. Deep Reuse: random hashes, trained weights
 untouched, range over {len(numbers["points"][0]["deep_reuse"])} draws. TREC: hashes (its own gradient) and weights
-trained on for {numbers["epochs"]} epochs of {numbers["training_images"]:,} images ({count} steps of
-{RECIPE.batch_size}), one seed. Weights only: the same with frozen hashes. Conventional, not trained further:
+trained on for {count} steps of {RECIPE.batch_size} images ({numbers["training_images"]:,} images, {numbers["epochs"]}
+times), one seed. Weights only: the same with frozen hashes. Conventional, not trained further:
 {percent(numbers["conventional"])} %.
 
 {table(heading, rows)}
 
 **The paper**: accuracy rises with H and falls with L, for TREC and Deep Reuse alike; TREC is above Deep Reuse and
 more stable. **Here**, from one setting to the next, {trends}. TREC is above the best draw of Deep Reuse at {above} of
-{pairs} settings, and above training the weights alone at {learned} of {pairs}: what is below the one and not below
-the other is the merit of trained weights, not of learned hashes.
+{pairs} settings, and above training the weights alone at {learned} of {pairs}: what weights alone gain, too, is not
+the merit of learned hashes.
 
 **What differs**: the paper trains 100 epochs from scratch with batches of 256, we {count} steps from trained weights
 with the same learning rate; its figure shows four networks, H from 5 to 20 (ours end at 16) and does not name the

@@ -175,8 +175,9 @@ curves see the same ones.
 
 **What differs**: the paper's CifarNet is TensorFlow slim's, ours the TREC authors' (no padding, batch normalisation);
 its batch size, number of images and k-means are not printed (ours: ten rounds of Lloyd, begun with vectors drawn by a
-seed; centroids are means of the vectors themselves in both similarities). Its sub-vectors have 25 numbers, the taps
-of one channel; we add {added}. Slices of 5 have at most 2^{MOST_COSTLY} clusters.
+seed; centroids are means of the vectors themselves in both similarities, so that angular clusters lose the lengths).
+Its sub-vectors have 25 numbers, the taps of one channel; we add {added}. Slices of 5 have at most 2^{MOST_COSTLY}
+clusters.
 
 {EQUAL_CHANNELS if numbers["data"] == "digits" else ""}
 """
