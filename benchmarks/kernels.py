@@ -56,6 +56,9 @@ def conventional_cases() -> Iterator[Case]:
         conv = random_conv(rng, dims)
         yield Case(name, conv, bind_conv(conv, "cmsis"))
         yield Case(name, conv, bind_conv(conv, "dense"))
+    dims = ConvDims((32, 32, 64), (32, 32, 64), (3, 3), padding=(1, 1))
+    depthwise = random_conv(rng, dims, groups=64)
+    yield Case("3x3, 64, depthwise", depthwise, bind_conv(depthwise, "dense"))
     linear = random_linear(rng, 1600, 384)
     yield Case("CifarNet fc1", linear, bind_linear(linear))
     dims = ConvDims((28, 28, 64), (14, 14, 64), (2, 2), (2, 2))
@@ -88,7 +91,7 @@ def compiled_cases() -> Iterator[Case]:
 CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, image_cases, compiled_cases)
 
 
-def random_conv(rng: np.random.Generator, dims: ConvDims) -> QConv2d:
+def random_conv(rng: np.random.Generator, dims: ConvDims, groups: int = 1) -> QConv2d:
     """A convolution with outputs that fill int8."""
     channels = dims.output[2]
     return QConv2d(
@@ -96,8 +99,9 @@ def random_conv(rng: np.random.Generator, dims: ConvDims) -> QConv2d:
         input=_tensor(dims.input),
         output=_tensor(dims.output),
         dims=dims,
-        weight=rng.integers(-127, 128, (channels, *dims.kernel, dims.input[2])).astype(np.int8),
-        **_channels(rng, channels, dims.columns),
+        weight=rng.integers(-127, 128, (channels, *dims.kernel, dims.input[2] // groups)).astype(np.int8),
+        groups=groups,
+        **_channels(rng, channels, dims.columns // groups),
     )
 
 

@@ -18,6 +18,9 @@ SOURCES = (
     "conventional/ost_conv_s8_dense.c",
     "conventional/ost_conv_s8_dense_gemm.S",
     "conventional/ost_conv_s8_dense_gemm_plain.c",
+    "conventional/ost_conv_s8_depthwise.c",
+    "conventional/ost_conv_s8_depthwise_pixel.S",
+    "conventional/ost_conv_s8_grouped.c",
     "conventional/ost_fully_connected_s8.c",
     "conventional/ost_fully_connected_s8_blocks.S",
     "conventional/ost_max_pool_s8.c",
@@ -70,23 +73,32 @@ def activation_range(rng: np.random.Generator, wide: bool) -> tuple[int, int]:
     return low, int(rng.integers(low, 128))
 
 
-def make_conv(rng: np.random.Generator, dims: ConvDims, *, wide: bool = False) -> QConv2d:
+def make_conv(rng: np.random.Generator, dims: ConvDims, *, wide: bool = False, groups: int = 1) -> QConv2d:
     """`wide` leaves the usual range of shifts and activations (the dense kernel's longer requantisation)."""
     outputs = dims.output[2]
-    multiplier, shift = requantisation(rng, dims.columns, outputs, wide)
+    multiplier, shift = requantisation(rng, dims.columns // groups, outputs, wide)
     low, high = activation_range(rng, wide)
     return QConv2d(
         name="features.conv",
         input=tensor("x", dims.input, int(rng.integers(-128, 128))),
         output=tensor("y", dims.output, int(rng.integers(-128, 128))),
         dims=dims,
-        weight=rng.integers(-127, 128, (outputs, *dims.kernel, dims.input[2])).astype(np.int8),
+        weight=rng.integers(-127, 128, (outputs, *dims.kernel, dims.input[2] // groups)).astype(np.int8),
         bias=rng.integers(-(1 << 14), 1 << 14, outputs).astype(np.int32),
         multiplier=multiplier,
         shift=shift,
         activation_min=low,
         activation_max=high,
+        groups=groups,
     )
+
+
+def random_grouped(rng: np.random.Generator) -> QConv2d:
+    """Depthwise, or any other groups."""
+    groups = int(rng.integers(2, 40))
+    each, outputs = (1, 1) if rng.random() < 0.5 else (int(n) for n in rng.integers(1, 9, 2))
+    dims = random_window(rng, groups * each, groups * outputs)
+    return make_conv(rng, dims, wide=bool(rng.random() < 0.3), groups=groups)
 
 
 def narrow_conv(channels: int, multiplier: int, shift: int, zero_point: int) -> QConv2d:
@@ -190,11 +202,12 @@ def random_joins(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
 
 def random_bindings(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
     """One random operator of each kind with each of its bindings."""
-    conv, linear = random_conv(rng), random_linear(rng)
+    conv, linear, grouped = random_conv(rng), random_linear(rng), random_grouped(rng)
     largest, mean = random_pool(rng, QMaxPool2d), random_pool(rng, QAvgPool2d)
     return [
         (conv, bind_conv(conv, "cmsis")),
         (conv, bind_conv(conv, "dense")),
+        (grouped, bind_conv(grouped, "dense")),
         (linear, bind_linear(linear)),
         (largest, bind_max_pool(largest)),
         (mean, bind_avg_pool(mean)),

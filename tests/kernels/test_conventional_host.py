@@ -13,6 +13,7 @@ from conventional_samples import (
     make_pool,
     narrow_conv,
     random_conv,
+    random_grouped,
     random_input,
     random_linear,
     random_pool,
@@ -48,6 +49,22 @@ def test_convolution(host, kernel, seed):
     rng = np.random.default_rng(seed)
     op = random_conv(rng)
     check(host, op, bind_conv(op, kernel), random_input(rng, op.input.shape))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=120, deadline=None)
+def test_convolution_in_groups(host, seed):
+    rng = np.random.default_rng(seed)
+    op = random_grouped(rng)
+    check(host, op, bind_conv(op, "dense"), random_input(rng, op.input.shape))
+
+
+def test_which_kernel_runs_groups():
+    rng = np.random.default_rng(0)
+    depthwise = make_conv(rng, ConvDims((5, 5, 12), (5, 5, 12), (3, 3), padding=(1, 1)), groups=12)
+    assert bind_conv(depthwise, "dense").kernel == bind_conv(depthwise, "cmsis").kernel == "conv_s8_depthwise"
+    doubled = make_conv(rng, ConvDims((5, 5, 12), (5, 5, 24), (3, 3), padding=(1, 1)), groups=12)
+    assert bind_conv(doubled, "dense").kernel == "conv_s8_grouped"
 
 
 @given(seed=SEEDS)

@@ -109,7 +109,6 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 REFUSED = {
-    r"layer '0' \(Conv2d\): .*groups=3 is not supported; only groups=1": lambda: nn.Conv2d(3, 6, 3, groups=3),
     r"layer '0' \(Conv2d\): operator aten\.pad is not supported; supported are Conv2d":
         lambda: nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"),
     r"layer '0' \(Conv2d\): padding='same' with kernel \(2, 2\)": lambda: nn.Conv2d(3, 3, 2, padding="same"),

@@ -214,3 +214,28 @@ def test_predictions_and_accuracy() -> None:
     labels[:4] = (labels[:4] + 1) % 10
     assert top1(graph, x, labels) == 0.75
     assert fidelity(model, graph, x) > 25
+
+
+def separable() -> nn.Module:
+    """A depthwise separable block and a convolution in groups, with batch norms."""
+    torch.manual_seed(0)
+    return settle(
+        nn.Sequential(
+            nn.Conv2d(3, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12), nn.ReLU(),
+            nn.Conv2d(12, 12, 3, stride=2, padding=1, groups=12, bias=False), nn.BatchNorm2d(12), nn.ReLU6(),
+            nn.Conv2d(12, 16, 1), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.Conv2d(16, 24, 3, groups=4), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 5),
+        )
+    )  # fmt: skip
+
+
+def test_convolutions_in_groups() -> None:
+    model = separable()
+    graph = quantize(model, images(32))
+    depthwise, grouped = graph.op("3"), graph.op("9")
+    assert isinstance(depthwise, QConv2d)
+    assert isinstance(grouped, QConv2d)
+    assert (depthwise.groups, depthwise.weight.shape) == (12, (12, 3, 3, 1))
+    assert (grouped.groups, grouped.weight.shape) == (4, (24, 3, 3, 4))
+    assert fidelity(model, graph, images(16, seed=5)) > 25

@@ -73,13 +73,15 @@ def test_conv2d(dims: ConvDims, seed: int) -> None:
     rng = np.random.default_rng(seed)
     source, target, x = tensors(dims, rng)
     out = dims.output[2]
-    weight = rng.integers(-127, 128, (out, *dims.kernel, dims.input[2])).astype(np.int8)
+    groups = int(rng.choice([g for g in (1, 2, 3, 4) if out % g == 0 == dims.input[2] % g]))
+    each = dims.input[2] // groups
+    weight = rng.integers(-127, 128, (out, *dims.kernel, each)).astype(np.int8)
     bias = rng.integers(-5000, 5000, out).astype(np.int32)
     factors = [quantize_multiplier(float(real)) for real in rng.uniform(1e-4, 1e-2, out)]
     multiplier, shift = (np.array(column, np.int32) for column in zip(*factors, strict=True))
     op = QConv2d(
         name="c", input=source, output=target, dims=dims, weight=weight, bias=bias, multiplier=multiplier, shift=shift,
-        activation_min=-100, activation_max=90,
+        activation_min=-100, activation_max=90, groups=groups,
     )  # fmt: skip
     made = reference.execute_op(op, x)
     for i, j in outputs(dims):
@@ -87,8 +89,9 @@ def test_conv2d(dims: ConvDims, seed: int) -> None:
             acc = int(bias[m])
             for kh, kw in taps(dims):
                 at = tap(x, dims, i, j, kh, kw)
-                for c in range(dims.input[2]):
-                    q = int(x[at[0], at[1], c]) if at else source.zero_point
+                for c in range(each):
+                    channel = m // (out // groups) * each + c
+                    q = int(x[at[0], at[1], channel]) if at else source.zero_point
                     acc += (q - source.zero_point) * int(weight[m, kh, kw, c])
             scaled = multiply_by_quantized_multiplier(acc, int(multiplier[m]), int(shift[m])) + target.zero_point
             assert made[i, j, m] == clamp(scaled, -100, 90)

@@ -17,6 +17,7 @@ from ostinato.kernels.conventional_packing import (
     interleave,
     largest_accumulators,
     narrow_stage,
+    pack_depthwise,
     pad,
     round_up,
     sxtb16_order,
@@ -30,11 +31,15 @@ _DIR = "conventional"
 def bind_conv(op: QConv2d, kernel: Literal["cmsis", "dense"]) -> Binding:
     """A convolution on the CMSIS-NN style kernel, or on our best dense one.
 
+    A convolution in groups has one kernel only, which is taken for either: depthwise, or any other groups.
+
     Raises:
         UnsupportedError: there is no such kernel, or the window leaves the padded input.
         QuantizationError: an accumulator could overflow int32.
     """
     _check_window(op.name, op.dims)
+    if op.groups != 1 and kernel in ("cmsis", "dense"):
+        return bind_conv_grouped(op)
     if kernel == "cmsis":
         return _bind_conv_cmsis(op)
     if kernel == "dense":
@@ -66,13 +71,8 @@ def _bind_conv_cmsis(op: QConv2d) -> Binding:
 
 
 def _bind_conv_dense(op: QConv2d) -> Binding:
-    largest = largest_accumulators(op)
     flat = op.weight.reshape(len(op.weight), -1)
     columns, channels = round_up(op.dims.columns, BLOCK), round_up(len(flat), CHANNELS)
-    none = np.zeros(0, np.int32)  # an empty array is a null pointer
-    stage = {"multiplier": op.multiplier, "shift": op.shift, "narrow": none}
-    if has_narrow_stage(op, largest):
-        stage = {"multiplier": none, "shift": none, "narrow": narrow_stage(op)}
     return Binding(
         kernel="conv_s8_dense",
         params_type="ost_conv_s8_dense_params",
@@ -87,7 +87,7 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
         arrays={
             "weights": interleave(sxtb16_order(pad(flat, columns - flat.shape[1], 0))).astype(np.int16),
             "bias": folded_bias(op).astype(np.int32),
-            **{name: array.astype(np.int32) for name, array in stage.items()},
+            **_stage_arrays(op),
         },
         scratch_bytes=columns * 2 * 2 + channels * 2 * 4 + columns,
         sources=tuple(f"{_DIR}/ost_conv_s8_dense{part}" for part in (".c", "_gemm.S", "_gemm_plain.c")),
@@ -97,6 +97,56 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
             "ost_conv_s8_dense_requantize": "gemm",
         },
     )
+
+
+def bind_conv_grouped(op: QConv2d) -> Binding:
+    """A convolution in groups: as many as channels on the depthwise kernel, any other number on the general one."""
+    if op.groups == op.dims.input[2] == op.dims.output[2]:
+        return _bind_conv_depthwise(op)
+    largest_accumulators(op)
+    return Binding(
+        kernel="conv_s8_grouped",
+        params_type="ost_conv_s8_grouped_params",
+        params={
+            "window": window_params(op.dims),
+            "input_zero_point": op.input.zero_point,
+            "groups": op.groups,
+            "weights": ArrayRef("weights"),
+            "bias": ArrayRef("bias"),
+            "output": _output_stage(op),
+        },
+        arrays={"weights": op.weight, **_channel_arrays(op, op.bias)},
+        scratch_bytes=0,
+        sources=(f"{_DIR}/ost_conv_s8_grouped.c",),
+        phases={"ost_conv_s8_grouped_output": "other"},
+    )
+
+
+def _bind_conv_depthwise(op: QConv2d) -> Binding:
+    return Binding(
+        kernel="conv_s8_depthwise",
+        params_type="ost_conv_s8_depthwise_params",
+        params={
+            "window": window_params(op.dims),
+            "input_zero_point": op.input.zero_point,
+            "weights": ArrayRef("weights"),
+            "bias": ArrayRef("bias"),
+            "output": _output_stage(op),
+            "narrow": ArrayRef("narrow"),
+        },
+        arrays={"weights": pack_depthwise(op), "bias": op.bias.astype(np.int32), **_stage_arrays(op)},
+        scratch_bytes=0,
+        sources=(f"{_DIR}/ost_conv_s8_depthwise.c", f"{_DIR}/ost_conv_s8_depthwise_pixel.S"),
+        phases={"ost_conv_s8_depthwise_output": "other", "ost_conv_s8_depthwise_pixel": "other"},
+    )
+
+
+def _stage_arrays(op: QConv2d) -> dict[str, IntArray]:
+    """The narrow stage where it is exact, otherwise multipliers and shifts; empty arrays are null pointers."""
+    none = np.zeros(0, np.int32)
+    if has_narrow_stage(op, largest_accumulators(op)):
+        return {"multiplier": none, "shift": none, "narrow": narrow_stage(op)}
+    return {"multiplier": op.multiplier.astype(np.int32), "shift": op.shift.astype(np.int32), "narrow": none}
 
 
 def bind_linear(op: QLinear) -> Binding:

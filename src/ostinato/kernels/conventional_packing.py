@@ -80,6 +80,12 @@ def interleave(weight: IntArray) -> IntArray:
     return np.ascontiguousarray(blocks.transpose(0, 2, 1, 3))
 
 
+def pack_depthwise(op: QConv2d) -> IntArray:
+    """(C, KH, KW, 1) → (KH, KW, C rounded up to 4) int16, channels 0, 2, 1, 3 of every four."""
+    taps = op.weight.reshape(len(op.weight), -1).T
+    return sxtb16_order(np.pad(taps, ((0, 0), (0, -len(op.weight) % 4)))).astype(np.int16)
+
+
 def round_up(value: int, multiple: int) -> int:
     """The next multiple."""
     return -(-value // multiple) * multiple

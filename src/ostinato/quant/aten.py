@@ -30,9 +30,6 @@ def _conv2d(call: Call) -> FloatOp:
     weight = call.constant(1, "weight")
     assert weight is not None  # conv2d has no default for it
     groups = int(call.arg(6, "groups", 1))
-    call.refuse_unless(
-        groups == 1, f"a convolution with groups={groups} is not supported; only groups=1 is (no depthwise convolution)"
-    )
     kernel = (weight.shape[2], weight.shape[3])
     dilation = call.pair(5, "dilation", (1, 1))
     stride = call.pair(3, "stride", (1, 1))
@@ -40,10 +37,11 @@ def _conv2d(call: Call) -> FloatOp:
     given = (
         _named_padding(call, padding, kernel, dilation) if isinstance(padding, str) else call.pair(4, "padding", (0, 0))
     )
-    geometry = ConvGeometry(weight.shape[1], weight.shape[0], kernel, stride, given, dilation)
+    geometry = ConvGeometry(groups * weight.shape[1], weight.shape[0], kernel, stride, given, dilation)
     return FloatConv(
-        name="", input=call.value(0), shape=call.shape, weight=weight, bias=_bias(call, len(weight)), geometry=geometry
-    )
+        name="", input=call.value(0), shape=call.shape, weight=weight, bias=_bias(call, len(weight)),
+        geometry=geometry, groups=groups,
+    )  # fmt: skip
 
 
 def _named_padding(call: Call, padding: str, kernel: Pair, dilation: Pair) -> Pair:

@@ -54,7 +54,7 @@ def execute(op: FloatOp, *inputs: Tensor) -> Tensor:
 
 def _conv(op: FloatConv, x: Tensor) -> Tensor:
     g = op.geometry
-    return F.conv2d(x, op.weight.to(x), op.bias.to(x), g.stride, g.padding, g.dilation)
+    return F.conv2d(x, op.weight.to(x), op.bias.to(x), g.stride, g.padding, g.dilation, op.groups)
 
 
 def _reuse(op: FloatReuse, x: Tensor) -> Tensor:

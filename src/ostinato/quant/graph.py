@@ -109,9 +109,10 @@ class WeightedOp(FloatUnaryOp, ClampedOp):
 
 @dataclass(frozen=True, kw_only=True)
 class FloatConv(WeightedOp):
-    """A conventional convolution; weight (M, C, KH, KW)."""
+    """A conventional convolution; weight (M, C / groups, KH, KW)."""
 
     geometry: ConvGeometry
+    groups: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,16 +119,18 @@ class QConv2d(QUnaryOp):
     """A conventional convolution, TensorFlow Lite's arithmetic.
 
     acc[m] = bias[m] + Σ (q − zp_in) · weight[m];  out = clamp(requantize(acc) + zp_out, act_min, act_max).
-    Padding pixels hold zp_in, that is, real zero.
+    Padding pixels hold zp_in, that is, real zero. With groups, output channel m reads only the C / groups input
+    channels of group m // (M / groups); a depthwise convolution has C groups.
     """
 
     dims: ConvDims
-    weight: Int8Array  # (M, KH, KW, C), symmetric per output channel, in [-127, 127]
+    weight: Int8Array  # (M, KH, KW, C / groups), symmetric per output channel, in [-127, 127]
     bias: Int32Array  # (M,), in units of scale_in · scale_w[m]; the zero point is not folded in
     multiplier: Int32Array  # (M,)
     shift: Int32Array  # (M,), > 0 is left
     activation_min: int = -128
     activation_max: int = 127
+    groups: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

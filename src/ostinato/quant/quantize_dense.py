@@ -80,7 +80,7 @@ def quantize_conv(op: FloatConv, dims: ConvDims, source: QTensor, target: QTenso
     low, high = activation_limits(op.clamp, target)
     return QConv2d(
         name=op.name, input=source, output=target, dims=dims, weight=p.weight, bias=p.bias,
-        multiplier=p.multiplier, shift=p.shift, activation_min=low, activation_max=high,
+        multiplier=p.multiplier, shift=p.shift, activation_min=low, activation_max=high, groups=op.groups,
     )  # fmt: skip
 
 

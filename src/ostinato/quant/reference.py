@@ -78,8 +78,10 @@ def hash_ids(vectors: Int64Array, hashing: QHash, group: int) -> Int64Array:
 def conv2d(op: QConv2d, x: Int8Array) -> Int8Array:
     """`QConv2d`."""
     tiles = windows(pad(x, op.dims, op.input.zero_point), op.dims) - op.input.zero_point
-    flat = tiles.reshape(op.dims.positions, -1)
-    acc = flat @ op.weight.reshape(len(op.weight), -1).astype(np.int64).T + op.bias
+    parts = np.split(tiles, op.groups, axis=-1)
+    weights = np.split(op.weight.reshape(len(op.weight), -1).astype(np.int64), op.groups)
+    sums = [part.reshape(op.dims.positions, -1) @ weight.T for part, weight in zip(parts, weights, strict=True)]
+    acc: Int64Array = np.concatenate(sums, axis=1).astype(np.int64) + op.bias
     return _finish(op, acc).reshape(op.dims.output)
 
 

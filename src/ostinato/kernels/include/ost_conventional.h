@@ -55,6 +55,34 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
                              int8_t *out);
 int32_t ost_conv_s8_dense_scratch_bytes(const ost_conv_s8_dense_params *params);
 
+/* Depthwise convolution: M = C, output channel c reads input channel c alone. */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    const int16_t *weights; /* packed: KH x KW x ceil(C/4) x 4, channels in the order 0 2 1 3 of every 4 */
+    const int32_t *bias;    /* C */
+    ost_output_stage output;
+    const int32_t *narrow; /* as ost_conv_s8_dense_params has it, or null */
+} ost_conv_s8_depthwise_params;
+
+ost_status ost_conv_s8_depthwise(const ost_conv_s8_depthwise_params *params, const ost_scratch *scratch,
+                                 const int8_t *in, int8_t *out);
+int32_t ost_conv_s8_depthwise_scratch_bytes(const ost_conv_s8_depthwise_params *params);
+
+/* Convolution in groups: output channel m reads the C / groups input channels of group m / (M / groups). */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    int32_t groups;        /* divides C and M */
+    const int8_t *weights; /* M x KH x KW x C / groups, not packed */
+    const int32_t *bias;   /* M */
+    ost_output_stage output;
+} ost_conv_s8_grouped_params;
+
+ost_status ost_conv_s8_grouped(const ost_conv_s8_grouped_params *params, const ost_scratch *scratch, const int8_t *in,
+                               int8_t *out);
+int32_t ost_conv_s8_grouped_scratch_bytes(const ost_conv_s8_grouped_params *params);
+
 typedef struct {
     int32_t inputs;        /* K */
     int32_t outputs;       /* M */
