@@ -1,7 +1,7 @@
 """Executed instructions against QEMU's instruction counter (`-icount shift=0`). Skips where QEMU is not installed.
 
-QEMU advances its virtual clock by one nanosecond an instruction; SysTick, fed by the machine's 25 MHz clock, counts every
-40th of them. A function called often enough makes that resolution fine.
+QEMU advances its virtual clock by one nanosecond an instruction; SysTick, fed by the machine's 25 MHz clock, counts
+every 40th of them. A function called often enough makes that resolution fine.
 """
 
 from __future__ import annotations
