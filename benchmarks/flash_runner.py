@@ -12,7 +12,7 @@ import numpy as np
 from ostinato.errors import SimulationError
 from ostinato.kernels.abi import ALIGNMENT, image
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.sources import include_dir, source_dir, source_path
+from ostinato.kernels.sources import compiled_sources, include_dir, source_dir
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.targets import MemorySystem, Profile, Simulator, compile_firmware
 
@@ -33,10 +33,9 @@ class FlashRunner:
     def __init__(
         self, bindings: Iterable[Binding], core: str, *, hot: Sequence[str] = (), optimise: str = "-O3"
     ) -> None:
-        names = dict.fromkeys(name for binding in bindings for name in binding.sources)
-        files = [*(source_path(name) for name in names), Path(__file__).with_name("kernel_memory.c")]
         self._core = core
         self._folder = tempfile.TemporaryDirectory()
+        files = [*compiled_sources(bindings, Path(self._folder.name)), Path(__file__).with_name("kernel_memory.c")]
         self._elf = compile_firmware(
             files,
             Path(self._folder.name) / "kernels.elf",
@@ -62,8 +61,9 @@ class FlashRunner:
             SimulationError: the kernel refused its arguments, or faulted.
         """
         simulator = self.simulator(memory)
-        constants = image(binding, simulator.symbols["__flash_start"].address + _CONSTANTS, 4)
-        simulator.write_memory(simulator.symbols["__flash_start"].address + _CONSTANTS, constants.data)
+        flash = simulator.symbols["__flash_start"].address + _CONSTANTS
+        constants = image(binding, flash, 4)
+        simulator.write_memory(flash, constants.data)
         scratch = simulator.symbols["kernel_memory"].address
         block = scratch + ALIGNMENT
         source = _aligned(block + binding.scratch_bytes)
