@@ -13,7 +13,7 @@ from torch import nn
 
 import ostinato as ost
 from ostinato.errors import QuantizationError
-from ostinato.quant import QGraph, dequantize, outputs, quantize
+from ostinato.quant import QGraph, dequantize, execute, outputs, quantize
 from ostinato.quant.ops import QAdd, QConv2d, QLinear, QReuseCompiled, QReuseImage
 from ostinato.quant.ranges import Observer, Range, least_squares_power_of_two, power_of_two
 
@@ -105,14 +105,19 @@ def test_every_requantisation_is_a_shift_and_the_network_still_works() -> None:
 @pytest.mark.parametrize("scope", ["image", "compiled"])
 def test_reuse_layers_and_firmware(scope: str) -> None:
     torch.manual_seed(8)
-    model = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1024, 4)
-    )
+    first, second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 3)
+    with torch.no_grad():
+        first.weight.mul_(10)  # so that ReLU6 limits, inside a range that ends at 255/32
+    model = nn.Sequential(first, nn.ReLU6(), second, nn.ReLU(), nn.Flatten(), nn.Linear(1024, 4))
     sharing = "block" if scope == "compiled" else "slice"
     reuse = ost.convert(model.eval(), {"2": ost.Pattern(8, 4, scope=scope, sharing=sharing)})  # type: ignore[arg-type]
     reuse = ost.calibrate(reuse, images(32)).eval()
     firmware = ost.deploy(reuse, images(32), input_scale=1 / 128, scales="power_of_two", verify_images=1)
     check_shifts(firmware.graph)
+    limited = firmware.graph.op("0")
+    assert isinstance(limited, QConv2d)
+    assert (limited.output.scale, limited.activation_max) == (1 / 32, 6 * 32 - 128)
+    assert execute(firmware.graph, firmware.samples[0])["0"].max() == limited.activation_max
     kind = QReuseImage if scope == "image" else QReuseCompiled
     assert isinstance(firmware.graph.op("2"), kind)
     assert firmware.verification is not None
