@@ -7,7 +7,7 @@ import json as json_module
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -32,6 +32,7 @@ from ostinato.pipeline.networks import (
     pattern_meta,
     train_conventional,
 )
+from ostinato.quant.ranges import Scales
 from ostinato.report import Report, print_report
 from ostinato.report import write_report as write_report_files
 from ostinato.targets.boards import BOARDS
@@ -131,6 +132,9 @@ def deploy(
     ] = "dense",
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
+    scales: Annotated[
+        str, typer.Option("--scales", help="Of int8 tensors: real, or power_of_two (the papers' 8-bit fixed point).")
+    ] = "real",
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Show every layer: equal bits, and signal-to-noise beside the float model."),
@@ -149,7 +153,7 @@ def deploy(
     model, dataset, meta = _load(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
     if dry_run:
-        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], json)
+        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, json)
         return
     if out is None:
         raise typer.BadParameter("a folder is needed, unless with --dry-run", param_hint="--out")
@@ -163,6 +167,7 @@ def deploy(
         input_zero_point=INPUT_ZERO_POINT,
         classes=dataset.classes,
         name=meta["model"],
+        scales=cast(Scales, scales),  # checked there
     )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
     checked = firmware.verification if verify else None
@@ -172,7 +177,7 @@ def deploy(
     _print({"firmware": str(out), **sizes, **shown}, json)
 
 
-def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, json: bool) -> None:
+def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, json: bool) -> None:
     """Print the plan; one that does not fit is the same error as without --dry-run."""
     planned = plan_firmware(
         model,
@@ -182,6 +187,7 @@ def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, j
         input_scale=INPUT_SCALE,
         input_zero_point=INPUT_ZERO_POINT,
         name=name,
+        scales=cast(Scales, scales),  # checked there
     )
     if json:
         _print(planned.to_dict(), True)

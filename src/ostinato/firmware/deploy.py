@@ -23,6 +23,7 @@ from ostinato.kernels.binding import Binding
 from ostinato.quant import quantize, quantize_input
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
+from ostinato.quant.ranges import Scales
 from ostinato.targets.boards import Board, get_board
 from ostinato.targets.elf import Elf
 
@@ -44,6 +45,7 @@ def deploy(
     classes: Sequence[str] = (),
     name: str = "model",
     toolchain: str = "zig",
+    scales: Scales = "real",
     verify: bool = True,
     verify_images: int = 4,
 ) -> Firmware:
@@ -61,6 +63,7 @@ def deploy(
         classes: names of the outputs, for generated code.
         name: the network's, for generated code.
         toolchain: compiler of the firmware: `zig`, `arm-none-eabi-gcc` or `auto`.
+        scales: `real`, or `power_of_two`: the papers' 8-bit fixed point (GR §5.1).
         verify: before anything is written, compare every layer of the executor, host C, simulated plain C and simulated
             DSP code bit for bit, and with the float model; `Firmware.verification` is the result.
         verify_images: on how many calibration images; 0 for none.
@@ -78,7 +81,7 @@ def deploy(
     check_conv_kernel(kernel)
     if out_dir is not None:
         check_replaceable(Path(out_dir))
-    graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name)
+    graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name, scales)
     return deploy_graph(
         graph,
         quantize_input(images[: max(_SAMPLES, verify_images)], graph.input),
@@ -100,6 +103,7 @@ def plan(
     input_scale: float | None = None,
     input_zero_point: int | None = None,
     name: str = "model",
+    scales: Scales = "real",
 ) -> PlanReport:
     """What `deploy` would need on the board: SRAM, flash and stack by layer, before anything is compiled or written.
 
@@ -113,6 +117,7 @@ def plan(
         input_scale: of the int8 input.
         input_zero_point: of the int8 input.
         name: the network's.
+        scales: `real` or `power_of_two`.
 
     Raises:
         BoardError: an unknown board.
@@ -120,7 +125,7 @@ def plan(
         ModelError, QuantizationError: see `ostinato.quant.quantize`.
     """
     target, conv_kernel = get_board(board), check_conv_kernel(kernel)
-    graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name)
+    graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales)
     return preview(plan_project(graph, conv_kernel, target))
 
 
@@ -131,6 +136,7 @@ def _quantized(
     input_zero_point: int | None,
     classes: Sequence[str],
     name: str,
+    scales: Scales,
 ) -> tuple[QGraph, Tensor]:
     """The integer network, and the images that it was calibrated on."""
     if isinstance(calibration, ImageDataset):
@@ -148,6 +154,7 @@ def _quantized(
         input_zero_point=input_zero_point,
         name=name,
         classes=tuple(classes),
+        scales=scales,
     )
     return graph, calibration
 

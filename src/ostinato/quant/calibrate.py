@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from ostinato.errors import DataError, ModelError, QuantizationError
 from ostinato.quant.evaluate import steps
 from ostinato.quant.graph import INPUT, FloatGraph, FloatPool, FloatReuse, FloatStem
-from ostinato.quant.ranges import METHODS, Observer, Range, hull
+from ostinato.quant.ranges import METHODS, POWER_OF_TWO_METHODS, Observer, Range, Scales, hull, power_of_two
 from ostinato.quant.reuse_statistics import ReuseStatistics
 from ostinato.quant.scales import owns_scale, shared_scales
 from ostinato.quant.stem_layer import StemStatistics
@@ -25,14 +26,16 @@ class Calibration:
 
     ranges: Mapping[str, Range]
     reuse: Mapping[str, ReuseStatistics | StemStatistics]
+    scales: Scales = "real"
 
 
-def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibration:
+def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse", scales: Scales = "real") -> Calibration:
     """Observe `graph` on `images` (N, C, H, W), already scaled as the network expects them.
 
     Pooling keeps its input's scale. A maximum of clipped values is the clipped maximum, so where all that reads a layer
     is max pooling, the range is that of the pooled values, which are what later layers see. What is concatenated shares
-    one range, that of the concatenation; for values in several concatenations, the hull of theirs.
+    one range, that of the concatenation; for values in several concatenations, the hull of theirs. With `scales`
+    "power_of_two" every range is one of 8-bit fixed point.
 
     Raises:
         DataError: no images, or of another shape than the network's input.
@@ -41,6 +44,8 @@ def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibra
     """
     if method not in METHODS:
         raise QuantizationError(f"calibration method '{method}' is not known; known: {', '.join(METHODS)}")
+    if scales not in get_args(Scales):
+        raise QuantizationError(f"scales '{scales}' are not known; known: {', '.join(get_args(Scales))}")
     if images.ndim != 4 or len(images) == 0 or tuple(images.shape[1:]) != graph.input_shape:
         raise DataError(
             f"calibration images have shape {tuple(images.shape)}; the network needs at least one, (N, "
@@ -63,9 +68,12 @@ def calibrate(graph: FloatGraph, images: Tensor, method: str = "mse") -> Calibra
             for statistics in reuse:
                 if statistics.op.input == name:
                     statistics.see(value)
-    found = {value: METHODS[method](observer) for value, observer in observers.items()}
+    methods = METHODS if scales == "real" else POWER_OF_TWO_METHODS
+    found = {value: methods[method](observer) for value, observer in observers.items()}
     ranges = {owner: hull([found[value] for value in values]) for owner, values in observed.items()}
-    return Calibration(ranges, {statistics.op.name: statistics for statistics in reuse})
+    if scales == "power_of_two":
+        ranges = {owner: power_of_two(together) for owner, together in ranges.items()}
+    return Calibration(ranges, {statistics.op.name: statistics for statistics in reuse}, scales)
 
 
 def observed_at(graph: FloatGraph, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from ostinato.quant.quantize_join import quantize_add, quantize_concat
 from ostinato.quant.quantize_reuse_compiled import quantize_reuse_compiled
 from ostinato.quant.quantize_reuse_image import quantize_reuse_image
 from ostinato.quant.quantize_stem import quantize_stem
+from ostinato.quant.ranges import Scales
 from ostinato.quant.reuse_statistics import ReuseStatistics
 from ostinato.quant.scales import owns_scale
 from ostinato.quant.stem_layer import StemStatistics
@@ -47,8 +49,11 @@ def quantize(
     name: str = "model",
     classes: Sequence[str] = (),
     method: str = "mse",
+    scales: Scales = "real",
 ) -> QGraph:
     """Quantise `model` after training: per-channel symmetric int8 weights, per-tensor asymmetric int8 activations.
+
+    With `scales="power_of_two"` it is the papers' 8-bit fixed point (GR §5.1): one power of two for each tensor.
 
     Args:
         model: in eval mode or not; it is not changed.
@@ -58,6 +63,7 @@ def quantize(
         name: of the network, in generated code.
         classes: names of the outputs.
         method: how activation ranges are found: `mse`, `percentile` or `minmax`.
+        scales: `real` or `power_of_two`.
 
     Raises:
         UnsupportedError: what firmware cannot express, naming the layer.
@@ -69,11 +75,14 @@ def quantize(
         raise DataError(
             f"calibration images have shape {tuple(calibration.shape)}; at least one is needed, (N, C, H, W)"
         )
+    parameters = _input_parameters(input_scale, input_zero_point)
+    if scales == "power_of_two" and parameters is not None and math.frexp(parameters[0])[0] != 0.5:
+        raise QuantizationError(f"input_scale={input_scale} is no power of two, which scales='power_of_two' asks for")
     graph = prepare(from_module(model, calibration[:1]))
     return quantize_graph(
         graph,
-        calibrate(graph, calibration, method),
-        input_parameters=_input_parameters(input_scale, input_zero_point),
+        calibrate(graph, calibration, method, scales),
+        input_parameters=parameters,
         name=name,
         classes=tuple(classes),
     )
@@ -115,6 +124,7 @@ def quantize_graph(
         ops.append(_quantize_op(op, sources, tensors[op.name], calibration))
     _check_classes(classes, tensors[graph.output])
     metadata = {"notes": "; ".join(graph.notes)} if graph.notes else {}
+    metadata |= {} if calibration.scales == "real" else {"scales": calibration.scales}
     return QGraph(name, tensors[INPUT], tensors[graph.output], tuple(ops), classes, metadata)
 
 
@@ -130,7 +140,7 @@ def _quantize_op(op: FloatOp, sources: tuple[QTensor, ...], target: QTensor, cal
         return quantize_concat(op, sources, target)
     (source,) = sources
     if isinstance(op, FloatLinear):
-        return quantize_linear(op, source, target)
+        return quantize_linear(op, source, target, calibration.scales)
     if isinstance(op, FloatPool):
         dims = _dims(source, target, op.kernel, op.stride, op.padding, op.dilation)
         kind = QAvgPool2d if op.average else QMaxPool2d
@@ -139,15 +149,16 @@ def _quantize_op(op: FloatOp, sources: tuple[QTensor, ...], target: QTensor, cal
         g = op.geometry
         dims = _dims(source, target, g.kernel_size, g.stride, g.padding, g.dilation)
         if isinstance(op, FloatConv):
-            return quantize_conv(op, dims, source, target)
+            return quantize_conv(op, dims, source, target, calibration.scales)
         _check_saturation(op, target)
         statistics = calibration.reuse[op.name]
         if isinstance(op, FloatStem):
             assert isinstance(statistics, StemStatistics)
             return quantize_stem(op, dims, source, target, statistics)
         assert isinstance(statistics, ReuseStatistics)
-        form = quantize_reuse_image if op.pattern.scope == "image" else quantize_reuse_compiled
-        return form(op, dims, source, target, statistics)
+        if op.pattern.scope == "image":
+            return quantize_reuse_image(op, dims, source, target, statistics, calibration.scales)
+        return quantize_reuse_compiled(op, dims, source, target, statistics)
     raise TypeError(f"{type(op).__name__} '{op.name}' is not left by passes.prepare")
 
 

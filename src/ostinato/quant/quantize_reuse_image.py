@@ -10,6 +10,7 @@ from ostinato.quant.graph import FloatReuse
 from ostinato.quant.ops import ConvDims, QReuseImage, QTensor
 from ostinato.quant.quantize_dense import FloatArray, symmetric_weights
 from ostinato.quant.quantize_hash import quantize_hash
+from ostinato.quant.ranges import Scales
 from ostinato.quant.reuse_statistics import ReuseStatistics
 from ostinato.reuse.views import column_indices, weight_matrix
 
@@ -20,7 +21,12 @@ HEADROOM = 2.0
 
 
 def quantize_reuse_image(
-    op: FloatReuse, dims: ConvDims, source: QTensor, target: QTensor, statistics: ReuseStatistics
+    op: FloatReuse,
+    dims: ConvDims,
+    source: QTensor,
+    target: QTensor,
+    statistics: ReuseStatistics,
+    scales: Scales = "real",
 ) -> QReuseImage:
     """`QReuseImage` of a reuse layer whose clusters are those of the image.
 
@@ -28,7 +34,7 @@ def quantize_reuse_image(
         QuantizationError: slices too long for int32, or sums too large for int16 at one fraction bit.
     """
     matrix = weight_matrix(op.weight, op.pattern.order).t().contiguous().numpy()  # (M, K)
-    weight, scale = symmetric_weights(matrix)
+    weight, scale = symmetric_weights(matrix, scales=scales)
     _prove_accumulator(op, weight)
     bits = _fraction_bits(op, source, target, scale, statistics)
     unit = target.scale / 2.0**bits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ _SAMPLES = 1 << 19
 """Values kept per tensor for the percentile and the squared error; their extremes are exact."""
 _CANDIDATES = 100
 _LEAST_FRACTION = 0.2
+_HALVINGS = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,23 @@ class Range:
             return 1.0, -128
         scale = (self.high - self.low) / 255.0
         return scale, int(min(127, max(-128, round(-128 - self.low / scale))))
+
+
+def power_of_two(real: Range) -> Range:
+    """The least range around this one whose scale is a power of two: 8-bit fixed point (GR §5.1).
+
+    Its zero point is 0, or −128 where nothing is below zero, as after ReLU: then all 8 bits are the number's.
+    """
+    if real.high == real.low:
+        return _fixed_point(0, unsigned=True)
+    unsigned = real.low == 0.0
+    need = real.high / 255.0 if unsigned else max(real.high / 127.0, -real.low / 128.0)
+    return _fixed_point(math.ceil(math.log2(need)), unsigned)
+
+
+def _fixed_point(exponent: int, unsigned: bool) -> Range:
+    step = 2.0**exponent
+    return Range(0.0, 255 * step) if unsigned else Range(-128 * step, 127 * step)
 
 
 def hull(ranges: Sequence[Range]) -> Range:
@@ -85,10 +104,20 @@ def percentile(observer: Observer, share: float = 0.9999) -> Range:
 def least_squares(observer: Observer) -> Range:
     """The fraction of the full range with the least mean squared quantisation and clipping error."""
     full, sample = minimum_maximum(observer), observer.sample
-    best, least = full, math.inf
-    for step in range(_CANDIDATES + 1):
-        fraction = 1.0 - step * (1.0 - _LEAST_FRACTION) / _CANDIDATES
-        candidate = Range(full.low * fraction, full.high * fraction)
+    fractions = (1.0 - step * (1.0 - _LEAST_FRACTION) / _CANDIDATES for step in range(_CANDIDATES + 1))
+    return _least_error([Range(full.low * f, full.high * f) for f in fractions], sample)
+
+
+def least_squares_power_of_two(observer: Observer) -> Range:
+    """`least_squares` among the powers of two."""
+    full, sample = minimum_maximum(observer), observer.sample
+    halvings = (2.0**-step for step in range(_HALVINGS))
+    return _least_error([power_of_two(Range(full.low * f, full.high * f)) for f in halvings], sample)
+
+
+def _least_error(candidates: Sequence[Range], sample: Tensor) -> Range:
+    best, least = candidates[0], math.inf
+    for candidate in candidates:
         scale, zero = candidate.parameters()
         rounded = ((sample / scale).round_().add_(zero).clamp_(-128, 127).sub_(zero)).mul_(scale)
         error = float((rounded - sample).square_().mean())
@@ -102,3 +131,11 @@ METHODS: dict[str, Callable[[Observer], Range]] = {
     "percentile": percentile,
     "mse": least_squares,
 }
+
+POWER_OF_TWO_METHODS: dict[str, Callable[[Observer], Range]] = {
+    **{name: lambda observer, method=method: power_of_two(method(observer)) for name, method in METHODS.items()},  # type: ignore[misc]
+    "mse": least_squares_power_of_two,
+}
+
+Scales = Literal["real", "power_of_two"]
+"""Scales may be any real number, or powers of two only: the papers' 8-bit fixed point (GR §5.1)."""
