@@ -5,9 +5,8 @@ import ostinato as ost
 model = ost.models.cifarnet(num_classes=10)
 dataset = ost.data.load("digits")
 ost.fit(model, dataset, epochs=12)
-reuse = ost.convert(model, {"conv2": ost.Pattern(8, 4, scope="compiled", sharing="block", init="itq")})
-ost.calibrate(reuse, ost.data.to_input(dataset.train.images[:500]))
-ost.fit(reuse, dataset, epochs=6, lr=0.01, teacher=model)
+reuse = ost.compile_tables(model, dataset, {"conv2": ost.Pattern.compiled(8, 4)})
+ost.fit(reuse, dataset, epochs=3, lr=0.003, teacher=model)
 firmware = ost.deploy(reuse, calibration=dataset, board="stm32f469i")
 print(firmware.simulate())
 """
@@ -22,10 +21,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ostinato import data, models, nn, theory
     from ostinato.firmware import Firmware, deploy, plan
-    from ostinato.nn import ReuseConv2d, calibrate, conversion_report, convert, measure_reuse, revert
+    from ostinato.nn import (
+        ReuseConv2d,
+        calibrate,
+        conversion_report,
+        convert,
+        group_channels,
+        measure_reuse,
+        revert,
+    )
     from ostinato.pipeline import RunConfig, run
     from ostinato.reuse import Pattern, StemPattern
-    from ostinato.training import evaluate, fit
+    from ostinato.training import compile_tables, evaluate, fit
 
 # Imported when first used, so that `ostinato --help` does not wait for PyTorch.
 _HOMES = {
@@ -35,11 +42,13 @@ _HOMES = {
     "RunConfig": "pipeline",
     "StemPattern": "reuse",
     "calibrate": "nn",
+    "compile_tables": "training",
     "conversion_report": "nn",
     "convert": "nn",
     "deploy": "firmware",
     "evaluate": "training",
     "fit": "training",
+    "group_channels": "nn",
     "measure_reuse": "nn",
     "plan": "firmware",
     "revert": "nn",
@@ -53,12 +62,14 @@ __all__ = [
     "RunConfig",
     "StemPattern",
     "calibrate",
+    "compile_tables",
     "conversion_report",
     "convert",
     "data",
     "deploy",
     "evaluate",
     "fit",
+    "group_channels",
     "measure_reuse",
     "models",
     "nn",

@@ -8,7 +8,7 @@ import pytest
 
 from ostinato.cli.patterns import parse_pattern, read_patterns
 from ostinato.errors import PatternError
-from ostinato.reuse import Pattern
+from ostinato.reuse import Pattern, StemPattern
 
 
 def test_the_command_line_form() -> None:
@@ -55,3 +55,12 @@ def test_nothing_given_and_nothing_there(tmp_path: Path) -> None:
         read_patterns(None, [])
     with pytest.raises(PatternError, match="cannot read the patterns"):
         read_patterns(tmp_path / "none.toml", [])
+
+
+def test_a_stem_is_known_by_its_groups(tmp_path):
+    assert parse_pattern("conv1:G=8,H=6") == ("conv1", StemPattern(groups=8, hashes=6))
+    path = tmp_path / "patterns.toml"
+    path.write_text("[conv1]\ngroups = 8\nhashes = 6\n[conv2]\nL = 8\nH = 4\n")
+    assert read_patterns(path, []) == {"conv1": StemPattern(groups=8, hashes=6), "conv2": Pattern(8, 4)}
+    with pytest.raises(PatternError, match="layer 'conv1': a stem pattern has no field 'order'"):
+        parse_pattern("conv1:G=8,order=kh.kw.c")

@@ -184,3 +184,15 @@ def test_str_says_what_matters():
     assert str(Pattern(8, 4, scope="compiled", sharing="block", **clustering_fields("tree"))) == (
         "L=8 H=4 kh.kw.c, compiled scope, hashes per block (tree)"
     )
+
+
+def test_the_best_known_compiled_pattern_is_one_call():
+    pattern = Pattern.compiled(8, 6)
+    assert (pattern.length, pattern.hashes, pattern.scope, pattern.pixelwise) == (8, 6, "compiled", True)
+    assert Pattern.compiled(8, 6, seed=3) == replace(pattern, seed=3)
+    assert Pattern.compiled(8, 6, init="pca").init == "pca"
+
+
+def test_any_kind_of_pattern_is_read_back_from_its_fields():
+    for pattern in (Pattern(8, 4), Pattern.compiled(4, 3), StemPattern(), StemPattern(groups=0)):
+        assert read_pattern(pattern.to_dict()) == pattern

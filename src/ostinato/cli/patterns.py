@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.errors import PatternError
-from ostinato.reuse import Pattern
+from ostinato.reuse import Pattern, StemPattern, read_pattern
 
-_SHORT = {"L": "length", "H": "hashes"}
+_SHORT = {"L": "length", "H": "hashes", "G": "groups"}
 
 
-def read_patterns(file: Path | None, given: Sequence[str]) -> dict[str, Pattern]:
+def read_patterns(file: Path | None, given: Sequence[str]) -> dict[str, Pattern | StemPattern]:
     """Layer → pattern, from `file` (one TOML table per layer) and from the command line, which wins.
 
     Raises:
@@ -29,7 +29,7 @@ def read_patterns(file: Path | None, given: Sequence[str]) -> dict[str, Pattern]
     return patterns
 
 
-def parse_pattern(text: str) -> tuple[str, Pattern]:
+def parse_pattern(text: str) -> tuple[str, Pattern | StemPattern]:
     """(layer, pattern) of `conv2:L=8,H=4,scope=compiled`.
 
     Raises:
@@ -47,7 +47,7 @@ def parse_pattern(text: str) -> tuple[str, Pattern]:
     return layer.strip(), _pattern(layer, fields)
 
 
-def _from_file(path: Path) -> dict[str, Pattern]:
+def _from_file(path: Path) -> dict[str, Pattern | StemPattern]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -75,9 +75,9 @@ def _flatten(name: str, fields: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _pattern(layer: str, fields: dict[str, Any]) -> Pattern:
+def _pattern(layer: str, fields: dict[str, Any]) -> Pattern | StemPattern:
     try:
-        return Pattern.from_dict({_SHORT.get(name, name): value for name, value in fields.items()})
+        return read_pattern({_SHORT.get(name, name): value for name, value in fields.items()})
     except PatternError as error:
         raise PatternError(f"layer '{layer}': {error}") from None
 

@@ -35,8 +35,9 @@ from ostinato.pipeline.networks import (
 from ostinato.quant.ranges import Scales
 from ostinato.report import Report, print_report
 from ostinato.report import write_report as write_report_files
+from ostinato.reuse import StemPattern
 from ostinato.targets.boards import BOARDS
-from ostinato.training import evaluate, save_model
+from ostinato.training import compile_tables, evaluate, save_model
 
 _PLAIN_WIDTH = 120
 """Of tables that go to a file or a pipe."""
@@ -107,8 +108,11 @@ def convert(
         precision=precision,
         seed=int(meta["seed"]),
     )
-    reuse = convert_model(conventional, chosen)
-    calibrate(reuse, _calibration(dataset, config), refit=refit)
+    shown = _calibration(dataset, config)
+    if all(isinstance(pattern, StemPattern) or pattern.scope == "compiled" for pattern in chosen.values()):
+        reuse = compile_tables(conventional, shown, chosen, refit=refit, refit_dense=refit)
+    else:
+        reuse = calibrate(convert_model(conventional, chosen), shown, refit=refit)
     header = {
         "model": meta["model"],
         "kwargs": meta["kwargs"],

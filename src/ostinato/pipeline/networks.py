@@ -16,7 +16,7 @@ from ostinato.errors import CheckpointError, OstinatoError
 from ostinato.nn import calibrate, convert
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.methods import Method
-from ostinato.reuse import Pattern
+from ostinato.reuse import Pattern, StemPattern, read_pattern
 from ostinato.training import FitResult, fit, load_checkpoint, load_model_state, save_model
 
 Say = Callable[[str], None]
@@ -50,7 +50,7 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
             raise CheckpointError(f"{path}: its header has no {key!r}, so the network cannot be rebuilt.")
     network = models.create(meta["model"], **meta["kwargs"])
     if meta["patterns"]:
-        patterns = {name: Pattern.from_dict(fields) for name, fields in meta["patterns"].items()}
+        patterns = {name: read_pattern(fields) for name, fields in meta["patterns"].items()}
         network = convert(network, patterns, inplace=True)
     load_model_state(path, network)
     return network.eval(), meta
@@ -125,7 +125,7 @@ def fine_tune(
     progress: bool = True,
 ) -> nn.Module:
     """Train with reuse in the loop, in the scope that is deployed."""
-    scopes = {fields["scope"] for fields in meta["patterns"].values()}
+    scopes = {fields.get("scope", "compiled") for fields in meta["patterns"].values()}  # a stem has tables, too
     limits = [n for n in (config.train_limit, config.schedule.image_scope_images if "image" in scopes else None) if n]
     result = fit(
         network,
@@ -143,7 +143,7 @@ def fine_tune(
     return _finished(result, network)
 
 
-def pattern_meta(patterns: Mapping[str, Pattern]) -> dict[str, dict[str, Any]]:
+def pattern_meta(patterns: Mapping[str, Pattern | StemPattern]) -> dict[str, dict[str, Any]]:
     """Patterns as a checkpoint's header keeps them."""
     return {name: asdict(pattern) for name, pattern in patterns.items()}
 

@@ -12,6 +12,7 @@ from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.hashing import bindec, project, tree_ids
 from ostinato.reuse.initialise import initial_hash, random_hash
 from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.read_pattern import read_pattern
 from ostinato.reuse.refit import LeastSquares
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.stem_pattern import StemPattern
@@ -38,6 +39,7 @@ __all__ = [
     "project",
     "quantised_columns",
     "random_hash",
+    "read_pattern",
     "reuse_conv2d",
     "tree_ids",
     "weight_from_matrix",

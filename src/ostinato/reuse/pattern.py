@@ -98,6 +98,20 @@ class Pattern:
     def __post_init__(self) -> None:
         pattern_rules.check(self)
 
+    @classmethod
+    def compiled(cls, length: int, hashes: int, **fields: Any) -> Pattern:
+        """The best that is known for tables made at compile time: polished trees, a hash per channel block.
+
+        Args:
+            length: L, channels of a block; divides the layer's input channels.
+            hashes: H, at most 10: tables have 2^H rows for each block and kernel position.
+            fields: of the pattern, to differ in.
+        """
+        chosen: dict[str, Any] = {
+            "scope": "compiled", "sharing": "block", "clustering": "tree", "init": "polished", "gradient": "frozen",
+        }  # fmt: skip
+        return cls(length, hashes, **{**chosen, **fields})
+
     @property
     def ids(self) -> int:
         """How many ids a vector can have: 2^H, or the B^H cells of a hyper-cube (DR prints D^B)."""
