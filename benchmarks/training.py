@@ -228,7 +228,7 @@ def page(steps: list[Result], evaluations: list[Result], options: argparse.Names
 
 Batches of {options.batch} images, {options.threads} thread(s), best of {options.rounds} interleaved rounds; float32.
 Image scope with L=16, H=4 (first layer: L=15), compiled scope with L=8, H=6, order `kh.kw.c`. Goals:
-{GOALS["time"]}× the time, {GOALS["memory"]:g}× the memory of im2col, evaluation in {GOALS["evaluation"]}× the time.{gpu}
+{GOALS["time"]}× the time, {GOALS["memory"]:g}× im2col's memory, evaluation in {GOALS["evaluation"]}× the time.{gpu}
 Memory is what PyTorch allocates in a step, gradients and outputs included; that of `nn.Conv2d` stands beside it.
 
 {(chr(10) * 2).join(sections)}
