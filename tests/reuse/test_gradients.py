@@ -9,6 +9,7 @@ from naive_reuse import clustering_fields, conv_arguments, layers, tensors
 from ostinato.reuse import ConvGeometry, Pattern, bindec, im2col, reuse_conv2d
 from ostinato.reuse import hash_gradient as estimators
 from ostinato.reuse.assignment import Reuse, assign
+from ostinato.reuse.autograd import multiply
 from ostinato.reuse.by_slice import BySlice
 from ostinato.reuse.hash_gradient import Clustered, projection_gradient
 from ostinato.reuse.hash_sample import sample
@@ -311,3 +312,34 @@ def test_a_ragged_slices_hash_rows_stay_zero_under_training():
     gradient = operands[3].grad
     assert not gradient[2, 1:].any()
     assert gradient[2, :1].any()
+
+
+@pytest.mark.parametrize("hashes", [8, 12, 16])
+@pytest.mark.parametrize("relaxation", [{"slope": 10_000.0, "centre": 0.001}, {"slope": 40.0, "centre": 0.0}])
+def test_trec_with_many_hashes_is_the_dense_relaxation_and_float32_is_close_to_it(hashes, relaxation):
+    """Quotients of neighbouring ids are 1/2^H apart: lost in float32 if they were computed as they are written."""
+    pattern = Pattern(4, hashes, scope="batch", sharing="layer", gradient="trec", **relaxation)
+    generator = torch.Generator().manual_seed(hashes)
+    scale = 1e-2 if pattern.slope > 1000 else 1.0  # some vectors are in the sigmoid's slope
+    columns = scale * torch.randn(1, 300, 4, generator=generator, dtype=torch.float64)
+    columns = columns.float().double()  # the same numbers in both precisions
+    # Only the last bits differ, so that ids are neighbours.
+    hash_vectors = torch.randn(1, 4, hashes, generator=generator).double()
+    hash_vectors[:, :, : hashes - 2] = 0
+    thresholds = torch.full((1, hashes), -1.0, dtype=torch.float64)
+    thresholds[:, hashes - 2 :] = 0
+    weights = torch.randn(4, 3, generator=generator).double()
+    probe = torch.randn(1, 300, 3, generator=generator).double()
+
+    def gradients(function, dtype):
+        leaves = [t.to(dtype, copy=True).requires_grad_() for t in (columns, weights, hash_vectors, thresholds)]
+        return torch.autograd.grad((function(*leaves) * probe.to(dtype)).sum(), leaves)
+
+    reuse = Reuse(pattern)
+    dense = gradients(lambda *leaves: dense_trec(*leaves, pattern), torch.float64)
+    exact, rounded = (gradients(lambda *leaves: multiply(*leaves, reuse), d) for d in (torch.float64, torch.float32))
+    assert dense[2][:, :, hashes - 2 :].abs().sum() > 0
+    for mine, single, theirs in zip(exact, rounded, dense, strict=True):
+        size = float(theirs.abs().max())
+        assert (mine - theirs).abs().max() <= 1e-6 * size
+        assert (single - theirs).abs().max() <= 2e-2 * size

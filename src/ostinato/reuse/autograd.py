@@ -18,7 +18,7 @@ from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout
 from ostinato.reuse.synchronise import sum_over_processes
 
-_PRODUCT_NUMBERS = 1 << 22  # held at a time (16 MiB of float32), or an eighth of X's if that is more
+_PRODUCT_NUMBERS = 1 << 18  # held at a time (1 MiB of float32), or an eighth of X's if that is more
 
 _DENSE = 4  # above a share of 1/4 of all vectors, their gradients are taken from a product for all
 
@@ -69,16 +69,16 @@ class ReuseMatmul(torch.autograd.Function):
         outer = gradient.reshape(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
         matrices = weights.view(layout.slices, -1, outputs)
         centroids = assignment.centroids.view(layout.slices, -1, matrices.shape[1])
-        weight_gradient, pulls = torch.empty_like(matrices), torch.empty_like(centroids)
+        weight_gradient, pulls = torch.empty_like(matrices), _room_for_pulls(assignment.centroids)
+        by_slice = pulls[:-1].view_as(centroids)
         for part in _parts(clusters, layout, outer.shape[1], assignment.centroids.shape[1]):
             summed = clusters.sums_of_units(outer, part).view(part.stop - part.start, -1, outputs)
-            torch.bmm(summed, matrices[part].transpose(1, 2), out=pulls[part])
+            torch.bmm(summed, matrices[part].transpose(1, 2), out=by_slice[part])
             torch.bmm(centroids[part].transpose(1, 2), summed, out=weight_gradient[part])
 
         def own(sample: HashSample, places: BySlice) -> Tensor:
             return _product_gradients(sample, places, outer, matrices)
 
-        pulls = pulls.view(len(clusters), -1)
         through, vectors, offsets = _table_and_hash(ctx, assignment, pulls, own, hash_vectors, thresholds)
         return through, weight_gradient.view_as(weights), vectors, offsets, None, None
 
@@ -110,7 +110,8 @@ class QuantiseVectors(torch.autograd.Function):
         layout: Layout = ctx.layout
         outer: Tensor = gradient.contiguous()
         base, offset = layout.base(outer.device), layout.offset(outer.device)
-        pulls = assignment.clusters.sums(outer, base, offset)
+        pulls = _room_for_pulls(assignment.centroids)
+        pulls[:-1] = assignment.clusters.sums(outer, base, offset)
 
         def own(sample: HashSample, _: BySlice) -> Tensor:
             return outer.index_select(0, base[sample.units] + offset[sample.slices])
@@ -158,7 +159,7 @@ def _product_gradients(sample: HashSample, places: BySlice, outer: Tensor, matri
         return dense.view(len(outer), -1, slices, length)[sample.units, :, sample.slices].flatten(1)
     units = sample.units[places.vectors].view(slices, -1)
     found = []
-    for part in _steps(slices, _PRODUCT_NUMBERS // 4, places.width * outer.shape[1]):
+    for part in _steps(slices, 4 * _PRODUCT_NUMBERS, places.width * outer.shape[1]):
         taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, outputs)
         found.append(torch.bmm(taken, matrices[part].transpose(1, 2)))
     return places.take(torch.cat(found))
@@ -199,7 +200,7 @@ def _table_and_hash(
     Args:
         ctx: of the forward pass.
         assignment: its clusters.
-        pulls: (C, D), dLoss/dcentroid.
+        pulls: (C + 1, D), dLoss/dcentroid and a row of zeros; overwritten.
         own: (A, D), dLoss/d(a vector's value after recovery) of the sampled vectors.
         hash_vectors: (G, D, H).
         thresholds: (G, H).
@@ -207,29 +208,32 @@ def _table_and_hash(
     layout, clusters, sample = ctx.layout, assignment.clusters, assignment.sample
     if ctx.reuse.synchronised:
         sum_over_processes(pulls)  # of the losses of all processes: their vectors share these centroids
-    through = None
-    if ctx.needs_input_grad[0]:
-        through = _table_gradient(ctx.reuse, clusters, pulls, layout)
-    if sample is None:
-        return through, None, None
-    if not len(sample.slices):  # no vector is near a hyperplane
-        return through, torch.zeros_like(hash_vectors), torch.zeros_like(thresholds)
-    places = BySlice.of(sample.slices, layout.slices)
-    trec = ctx.reuse.pattern.gradient == "trec"
-    row_gradients = pulls.new_empty(0) if trec else own(sample, places)
-    state = Clustered(sample, places, clusters, assignment.centroids, pulls, row_gradients)
-    vectors, offsets, pulled = hash_gradients(state, hash_vectors, thresholds, ctx.reuse.pattern)
-    if through is not None and pulled is not None:
+    vectors, offsets, pulled = None, None, None
+    if sample is not None and len(sample.slices):
+        places = BySlice.of(sample.slices, layout.slices)
+        trec = ctx.reuse.pattern.gradient == "trec"
+        row_gradients = pulls.new_empty(0) if trec else own(sample, places)
+        state = Clustered(sample, places, clusters, assignment.centroids, pulls[:-1], row_gradients)
+        vectors, offsets, pulled = hash_gradients(state, hash_vectors, thresholds, ctx.reuse.pattern)
+    elif sample is not None:  # no vector is near a hyperplane
+        vectors, offsets = torch.zeros_like(hash_vectors), torch.zeros_like(thresholds)
+    through = _table_gradient(ctx.reuse, clusters, pulls, layout) if ctx.needs_input_grad[0] else None
+    if sample is not None and through is not None and pulled is not None:
         rows = layout.base(through.device)[sample.units] + layout.offset(through.device)[sample.slices]
         through.index_add_(0, rows, pulled)
     return through, vectors, offsets
+
+
+def _room_for_pulls(centroids: Tensor) -> Tensor:
+    """(C + 1, D) for dLoss/dcentroid; the last row is zero, for places of the table without a vector."""
+    pulls = torch.empty(len(centroids) + 1, centroids.shape[1], dtype=centroids.dtype, device=centroids.device)
+    pulls[-1] = 0
+    return pulls
 
 
 def _table_gradient(reuse: Reuse, clusters: Slots, pulls: Tensor, layout: Layout) -> Tensor:
     """(T, D): each vector has 1/n of its centroid's gradient (Eq. 3.5); none if centroids were looked up."""
     if reuse.fixed:
         return pulls.new_zeros(layout.rows, pulls.shape[1])
-    share = pulls.new_empty(len(pulls) + 1, pulls.shape[1])
-    torch.div(pulls, clusters.sizes.clamp_min(1).to(pulls.dtype).unsqueeze(1), out=share[:-1])
-    share[-1] = 0
-    return layout.gather_back(share, clusters.index)
+    pulls[:-1] /= clusters.sizes.clamp_min(1).to(pulls.dtype).unsqueeze(1)
+    return layout.gather_back(pulls, clusters.index)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ostinato.reuse.layout import Layout
 
+_PROJECTIONS = 1 << 22  # held at a time where nothing but ids is wanted of them
 _PROJECTED_LEVELS = 5  # to here one product with all planes is faster than picking each vector's own
 
 
@@ -79,10 +80,28 @@ def project_table(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layou
     Returns:
         (blocks, E, H, places): places innermost, so that what follows runs over them.
     """
+    values = table.view(-1, layout.blocks, table.shape[1]).permute(1, 2, 0)
+    return _project(values, layout.hash_matrices(hash_vectors), layout.hash_matrices(thresholds))
+
+
+def table_ids(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout) -> Tensor:
+    """Ids (blocks, E, places) by `pack_bits` of `project_table`, of which only a part is held at a time."""
+    values = table.view(-1, layout.blocks, table.shape[1]).permute(1, 2, 0)
     matrices, offsets = layout.hash_matrices(hash_vectors), layout.hash_matrices(thresholds)
+    blocks, different, _, hashes = matrices.shape
+    step = max(1, _PROJECTIONS // (hashes * values.shape[2]))  # of blocks times different hashes
+    if different > 1:
+        ends = range(0, different, max(1, step // blocks))
+        parts = [slice(first, first + ends.step) for first in ends]
+        return torch.cat([pack_bits(_project(values, matrices[:, e], offsets[:, e])) for e in parts], 1)
+    parts = [slice(first, first + step) for first in range(0, blocks, step)]
+    return torch.cat([pack_bits(_project(values[b], matrices[b], offsets[b])) for b in parts])
+
+
+def _project(values: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:
+    """(blocks, E, H, places) of values (blocks, D, places), matrices (blocks, E, D, H), offsets (blocks, E, H)."""
     blocks, different, size, hashes = matrices.shape
     planes = matrices.transpose(2, 3).reshape(blocks, different * hashes, size)
-    values = table.view(-1, blocks, size).permute(1, 2, 0)
     projections = torch.baddbmm(offsets.reshape(blocks, -1, 1), planes, values, beta=-1)
     return projections.view(blocks, different, hashes, -1)
 

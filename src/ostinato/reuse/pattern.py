@@ -89,7 +89,7 @@ class Pattern:
     k: float = 5.0
     flip_slope: float = 20.0
     window: float = 0.5
-    gradient_rows: int = 50_000
+    gradient_rows: int = 8_192
     momentum: float = 0.1
     input_gradient: str = "clusters"
     commitment: float = 0.0
