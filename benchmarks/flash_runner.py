@@ -68,9 +68,12 @@ class FlashRunner:
         block = scratch + ALIGNMENT
         source = _aligned(block + binding.scratch_bytes)
         out = _aligned(source + x.size)
+        pointers = _aligned(out + outputs)  # for a kernel of several inputs, which are all `x`
         simulator.write_memory(scratch, struct.pack("<Ii", block, binding.scratch_bytes))
         simulator.write_memory(source, np.ascontiguousarray(x).tobytes())
-        profile = simulator.run(f"ost_{binding.kernel}", (constants.params, scratch, source, out))
+        simulator.write_memory(pointers, struct.pack("<I", source) * binding.inputs)
+        argument = source if binding.inputs == 1 else pointers
+        profile = simulator.run(f"ost_{binding.kernel}", (constants.params, scratch, argument, out))
         if profile.result != 0:
             raise SimulationError(f"ost_{binding.kernel} returned status {profile.result}")
         return np.frombuffer(simulator.read_memory(out, outputs), np.int8), profile

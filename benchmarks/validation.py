@@ -213,7 +213,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     arguments = parser.parse_args()
-    rows = [compare(published) for published in PUBLISHED]
+    rows = []
+    for published in PUBLISHED:
+        rows.append(compare(published))
+        print(f"{published.network}, {published.software}: {rows[-1].memory_ms:.1f} ms", flush=True)
     shown = Table(title="Modelled and published")
     for name in ("network", "part", "software", "published ms", "ideal ms", "with memory ms", "difference"):
         shown.add_column(name)

@@ -63,7 +63,7 @@ def test_areas_change_with_the_marker_and_errors_name_the_segment(simulator: Sim
     # `collatz` keeps to its registers, whatever is forbidden; the stack is never watched.
     assert simulator.run("layers", [3], marker="marker", guards=Guards([watched], {0: (), 1: ()})).result
     stack = (watched[1], simulator.symbols["__stack_top"].address)
-    with pytest.raises(SimulationError, match=r"fault in \w+ \(layer second\) at 0x080\w+: read"):
+    with pytest.raises(SimulationError, match=r"fault in \w+ \(layer third\) at 0x080\w+: read of 4"):
         simulator.run(
             "layers", [3], marker="marker", labels=["first", "second", "third"], guards=Guards([stack], {2: ()})
         )
