@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from naive_reuse import clustering_fields
 
 from ostinato.errors import PatternError
-from ostinato.reuse import ConvGeometry, Pattern
+from ostinato.reuse import ConvGeometry, Pattern, StemPattern, read_pattern
 
 GEOMETRY = ConvGeometry(12, 8, (3, 3))
 
@@ -189,7 +189,7 @@ def test_str_says_what_matters():
 def test_the_best_known_compiled_pattern_is_one_call():
     pattern = Pattern.compiled(8, 6)
     assert (pattern.length, pattern.hashes, pattern.scope, pattern.pixelwise) == (8, 6, "compiled", True)
-    assert Pattern.compiled(8, 6, seed=3) == replace(pattern, seed=3)
+    assert Pattern.compiled(8, 6, seed=3) == dataclasses.replace(pattern, seed=3)
     assert Pattern.compiled(8, 6, init="pca").init == "pca"
 
 
