@@ -27,7 +27,7 @@ def model(pattern=StemPattern(5, 5, 10), **options):  # noqa: B008 (frozen)
     net = nn.Sequential()
     net.add_module("conv1", nn.Conv2d(3, 20, **{"kernel_size": 5, "padding": 1, **options}))
     net.add_module("norm", nn.BatchNorm2d(20))
-    net.add_module("rest", nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 6, 3), nn.Flatten()))
+    net.add_module("rest", nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(20, 6)))
     net(images(50))  # statistics of the batch norm
     return ost.calibrate(ost.convert(net.eval(), {"conv1": pattern}), images(40)).eval()
 
@@ -51,7 +51,8 @@ def test_ids_are_the_float_layers_and_outputs_are_close(options):
         np.testing.assert_array_equal(found, np.sort(ids[image].flatten(0, 1).numpy(), axis=1))
         made = execute(graph, q)[op.output.name].astype(float)
         wanted = np.clip(real[image] / op.output.scale + op.output.zero_point, -128, 127)
-        assert np.sqrt(np.square(made - wanted).mean()) < 2.0
+        # Five rows of a random layer span more than int8 has whole steps for, so that a few entries are clipped.
+        assert np.sqrt(np.square(made - wanted).mean()) < 4.0
 
 
 def test_firmware_has_the_same_bits_on_host_and_simulator():
