@@ -38,21 +38,24 @@ def integers(net, **options):
 
 @pytest.mark.parametrize("options", [{}, {"kernel_size": 3, "stride": 2, "padding": 0}, {"kernel_size": (4, 3)}])
 def test_ids_are_the_float_layers_and_outputs_are_close(options):
-    net, x = model(**options), images(6, seed=2)
+    net, x = model(StemPattern(10, 4, 20), **options), images(6, seed=2)
     graph = integers(net)
     op = graph.op("conv1")
     assert isinstance(op, QStem)
     with torch.no_grad():
-        ids = stem_ids(coefficients(x, net.conv1.transform, net.conv1.geometry), net.conv1.transform, 5)
+        ids = stem_ids(coefficients(x, net.conv1.transform, net.conv1.geometry), net.conv1.transform, 10)
         real = torch.relu(net.norm(net.conv1(x))).permute(0, 2, 3, 1).numpy()
+    errors = []
     for image, q in enumerate(quantize_input(x, graph.input)):
         # rows may have another order: ids as multisets of each position
         found = np.sort(stem_row_ids(op, q), axis=1)
         np.testing.assert_array_equal(found, np.sort(ids[image].flatten(0, 1).numpy(), axis=1))
         made = execute(graph, q)[op.output.name].astype(float)
         wanted = np.clip(real[image] / op.output.scale + op.output.zero_point, -128, 127)
-        # Five rows of a random layer span more than int8 has whole steps for, so that a few entries are clipped.
-        assert np.sqrt(np.square(made - wanted).mean()) < 4.0
+        errors.append(np.abs(made - wanted))
+    # Rounding of ten rows; a few entries of a random layer's table span more steps than int8 has, and are clipped.
+    assert np.percentile(errors, 99) < 3.0
+    assert np.mean(errors) < 1.0
 
 
 def test_firmware_has_the_same_bits_on_host_and_simulator():
