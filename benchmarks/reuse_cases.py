@@ -6,6 +6,7 @@ import numpy as np
 
 from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
+from ostinato.quant.stem_ops import QStem
 
 ZERO_POINT = -128  # activations behind a ReLU
 
@@ -58,6 +59,37 @@ def compiled_layer(dims: ConvDims, length: int, hashes: int, *, largest: int, tr
         table=_table(rng, rows, 1 << hashes, dims.output[2], largest),
         offset=np.full(dims.output[2], 4, np.int32),
         fraction_bits=3,
+    )
+
+
+def stem_layer(dims: ConvDims, groups: int, hashes: int, coefficients: int, *, largest: int) -> QStem:
+    """A stem of random filters in three planes of each colour, and a random table within ±largest."""
+    rng = np.random.default_rng(4)
+    (kh, kw), colours = dims.kernel, dims.input[2]
+    planes = np.sort(np.arange(coefficients) % (3 * colours))
+    group = np.arange(coefficients) % groups
+    parts = np.bincount(group)
+    vertical = rng.normal(size=(3 * colours, kh))
+    vertical *= 0.99 * 2.0**14 * np.sqrt(kh) / np.abs(vertical).sum(axis=1, keepdims=True)
+    horizontal = rng.normal(size=(coefficients, kw))
+    horizontal *= 3000 / np.abs(horizontal).sum(axis=1, keepdims=True)
+    most = ((1 << hashes) - 1) // parts[group]
+    return QStem(
+        name="conv",
+        input=QTensor("x", dims.input, 1 / 128, 0),
+        output=QTensor("y", dims.output, 0.05, 0),
+        dims=dims,
+        rotation=np.rint(127 * np.linalg.qr(rng.normal(size=(colours, colours)))[0]).astype(np.int8),
+        channels=np.repeat(np.arange(colours), 3).astype(np.int32),
+        vertical=np.trunc(vertical).astype(np.int16),
+        planes=planes.astype(np.int32),
+        horizontal=np.trunc(horizontal).astype(np.int16),
+        centre=np.full(coefficients, 1 << 15, np.int32),
+        maps=rng.integers(0, most[:, None] + 1, (coefficients, 256)).astype(np.uint8),
+        groups=group.astype(np.int32),
+        table=_table(rng, groups, 1 << hashes, dims.output[2], largest),
+        offset=np.full(dims.output[2], 4, np.int32),
+        fraction_bits=1,
     )
 
 

@@ -24,7 +24,7 @@ from ostinato.kernels.reuse_layout import (
     to_channel_order,
     words,
 )
-from ostinato.kernels.reuse_rows import RowOrder, row_order
+from ostinato.kernels.reuse_rows import RowOrder, row_lines, row_order
 from ostinato.quant.arithmetic import IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -44,6 +44,7 @@ SOURCES = (
     "reuse/ost_reuse_pointers_move.S",
     "reuse/ost_reuse_pointers_map_asm.h",
     "reuse/ost_reuse_pointers_sum_asm.h",
+    "reuse/ost_reuse_add_rows_asm.h",
 )
 
 PHASES: dict[str, Phase] = {
@@ -230,12 +231,8 @@ def _assembly(op: QReuseCompiled, sizes: str, order: RowOrder) -> str:
     else:
         parts = [len(part) for part in np.array_split(np.arange(op.hash.hashes), -(-op.hash.hashes // HASH_PART))]
         mapping = f"reuse_pointers_map ost_reuse_map_{sizes}, {', '.join(map(str, [*parts, 0, 0][:3]))}"
-    following = [*order.rows[1:], -1]
-    lines = [f"    two_rows {even}, {odd}, {following[2 * n + 1]}" for n, (even, odd) in enumerate(order.pairs)]
-    for n, row in enumerate(order.single):
-        registers = "r1, r2" if n % 2 == 0 else "r2, r1"
-        lines.append(f"    one_row {row}, {registers}, {following[2 * len(order.pairs) + n]}")
-    return _ASSEMBLY.substitute(equates=equates, map=mapping, sizes=sizes, first=order.rows[0], rows="\n".join(lines))
+    lines = "\n".join(row_lines(order))
+    return _ASSEMBLY.substitute(equates=equates, map=mapping, sizes=sizes, first=order.rows[0], rows=lines)
 
 
 def _pack_table(op: QReuseCompiled) -> IntArray:
