@@ -79,11 +79,18 @@ def image_cases() -> Iterator[Case]:
 
 
 def compiled_cases() -> Iterator[Case]:
-    """Compiled scope by addresses, with tables of all int8, of 7 bits, and a tree; and by offsets."""
+    """Compiled scope by addresses, with tables of all int8 and of 7 bits, trees of planes and of thresholds; by offsets."""
     for name in ("CifarNet conv2", "3x3, 32 to 128", "3x3, 64 to 64"):
         for length in (8, 16):
-            for variant, largest, tree in (("7 bits", 63, False), ("7 bits, tree", 63, True), ("int8", 127, False)):
-                op = reuse.compiled_layer(LAYERS[name], length, 4, largest=largest, tree=tree)
+            for variant, largest, tree in (
+                ("7 bits", 63, False),
+                ("7 bits, tree", 63, True),
+                ("7 bits, thresholds", 63, True),
+                ("int8", 127, False),
+            ):
+                op = reuse.compiled_layer(
+                    LAYERS[name], length, 4, largest=largest, tree=tree, thresholds=variant.endswith("thresholds")
+                )
                 yield Case(name, op, bind_reuse_compiled(op), "compiled", variant)
                 if variant == "7 bits":
                     yield Case(name, op, bind_reuse_compiled(op, "offsets"), "compiled", variant)

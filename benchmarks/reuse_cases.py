@@ -46,16 +46,26 @@ def image_layer(dims: ConvDims, length: int, hashes: int, *, shared: bool = Fals
     )
 
 
-def compiled_layer(dims: ConvDims, length: int, hashes: int, *, largest: int, tree: bool) -> QReuseCompiled:
-    """A pixel-aligned layer with a random table within ±largest; up to 63 its rows can be added in pairs."""
+def compiled_layer(
+    dims: ConvDims, length: int, hashes: int, *, largest: int, tree: bool, thresholds: bool = False
+) -> QReuseCompiled:
+    """A pixel-aligned layer with a random table within ±largest; up to 63 its rows can be added in pairs.
+
+    `thresholds`: the planes of the tree have one entry each.
+    """
     rng = np.random.default_rng(3)
     rows = dims.columns // length
+    hashing = _hash(rng, dims.input[2] // length, hashes, length, tree=tree)
+    if thresholds:
+        vectors = hashing.vectors * (np.arange(length) == rng.integers(0, length, (*hashing.offset.shape, 1)))
+        middle = vectors.sum(axis=2, dtype=np.int32) * (ZERO_POINT + 40)
+        hashing = QHash(vectors=vectors, offset=-middle, tree=True)
     return QReuseCompiled(
         **_tensors(dims),
         length=length,
         columns=columns_of(dims),
         pixel_aligned=True,
-        hash=_hash(rng, dims.input[2] // length, hashes, length, tree=tree),
+        hash=hashing,
         table=_table(rng, rows, 1 << hashes, dims.output[2], largest),
         offset=np.full(dims.output[2], 4, np.int32),
         fraction_bits=3,

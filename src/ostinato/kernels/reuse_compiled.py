@@ -31,6 +31,7 @@ from ostinato.kernels.reuse_layout import (
 )
 from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
 from ostinato.kernels.reuse_rows import row_order
+from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
 from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -89,19 +90,28 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
     if form == "addresses":
         return bind_reuse_pointers(op)
     blocks = op.dims.input[2] // op.length
+    cuts = compares_coordinates(op)
+    if cuts:
+        op = with_thresholds(op)
     if op.pixel_aligned:
         if blocks * op.length != op.dims.input[2]:
             raise UnsupportedError(
                 f"Layer {op.name}: pixel-aligned slices of L={op.length} do not divide {op.dims.input[2]} channels."
             )
         slices = None
-        hashes = pack_hash(op.name, op.hash, [op.length] * blocks, (0,) * blocks)
+        hashes = (
+            pack_nodes(op.hash, (0,) * blocks)
+            if cuts
+            else pack_hash(op.name, op.hash, [op.length] * blocks, (0,) * blocks)
+        )
     else:
         op = replace(op, dims=in_one_row(op.dims))
         slices = locate_slices(op.dims, op.columns, op.length)
         ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
         columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-        hashes = pack_hash(op.name, op.hash, columns, slices.leading)
+        hashes = (
+            pack_nodes(op.hash, slices.leading) if cuts else pack_hash(op.name, op.hash, columns, slices.leading)
+        )
     none = np.zeros(0, np.int32)  # empty: a null pointer
     return Binding(
         kernel="reuse_compiled_s8",
@@ -151,7 +161,7 @@ def _params(op: QReuseCompiled, slices: Slices | None) -> dict[str, Any]:
         "length": int(op.length),
         "hash": {
             "hashes": op.hash.hashes,
-            "tree": int(op.hash.tree),
+            "tree": hash_form(op),
             "words": words(op.length),
             "offsets": ArrayRef("hash_offsets"),
             "vectors": ArrayRef("hash_vectors"),

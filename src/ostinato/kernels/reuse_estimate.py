@@ -10,6 +10,7 @@ import numpy as np
 
 from ostinato.kernels.reuse_layout import HASH_PART, TILE, paired_tiles, words
 from ostinato.kernels.reuse_rows import RowOrder
+from ostinato.kernels.reuse_thresholds import compares_coordinates
 from ostinato.quant.ops import QReuseCompiled
 
 _PRODUCTS = {1: 13, 2: 19, 3: 28, 4: 36}
@@ -41,6 +42,8 @@ def cycles_by_offsets(op: QReuseCompiled) -> int:
 def _hashing(op: QReuseCompiled, overhead: int) -> float:
     """Of one vector."""
     length, hashes = words(op.length), op.hash.hashes
+    if compares_coordinates(op):
+        return 7 * hashes + overhead / 4
     if op.hash.tree:
         return hashes * _TREE_LEVEL.get(length, 12 + 8 * length) + overhead
     parts = [len(part) for part in np.array_split(np.arange(hashes), -(-hashes // HASH_PART))]

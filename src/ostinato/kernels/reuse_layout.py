@@ -22,8 +22,11 @@ _LONGEST_RUN = 128
 _INT32 = 1 << 31
 
 SHARED_SOURCES = tuple(
-    f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "gather.S", "tree.c", "tree_walk.S")
-)
+    f"reuse/ost_reuse_{name}"
+    for name in (
+        "hash.c", "hash_pairs.S", "slices.c", "gather.S", "tree.c", "tree_walk.S", "thresholds.c", "threshold_walk.S",
+    )
+)  # fmt: skip
 SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_pad_input": "transformation",
     "ost_reuse_padded_bytes": "transformation",
@@ -34,6 +37,8 @@ SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_hash_run": "clustering",
     "ost_reuse_tree_run": "clustering",
     "ost_reuse_tree_walk_long": "clustering",
+    "ost_reuse_threshold_run": "clustering",
+    "ost_reuse_threshold_walk": "clustering",
     **{f"ost_reuse_tree_walk_{n}": "clustering" for n in (1, 2, 4)},
     **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, HASH_PART + 1)},
 }  # fmt: skip

@@ -25,6 +25,7 @@ from ostinato.kernels.reuse_layout import (
     words,
 )
 from ostinato.kernels.reuse_rows import RowOrder, row_lines, row_order
+from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
 from ostinato.quant.arithmetic import IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -43,6 +44,7 @@ SOURCES = (
     "reuse/ost_reuse_pointers.c",
     "reuse/ost_reuse_pointers_move.S",
     "reuse/ost_reuse_pointers_map_asm.h",
+    "reuse/ost_reuse_pointers_cut_asm.h",
     "reuse/ost_reuse_pointers_sum_asm.h",
     "reuse/ost_reuse_add_rows_asm.h",
 )
@@ -90,7 +92,7 @@ _ASSEMBLY = Template("""\
 
 $equates
 
-#include "reuse/ost_reuse_pointers_map_asm.h"
+#include "reuse/ost_reuse_pointers_${mapping}_asm.h"
 #include "reuse/ost_reuse_pointers_sum_asm.h"
 
     $map
@@ -110,7 +112,8 @@ $rows
 def has_pointer_form(op: QReuseCompiled) -> bool:
     """Whether code can be generated for the layer: pixel-aligned, whole words and tiles, offsets within reach."""
     dims, hashing = op.dims, op.hash
-    if not op.pixel_aligned or op.length % 4 or dims.input[2] % op.length or dims.output[2] % TILE:
+    cuts = compares_coordinates(op)
+    if not op.pixel_aligned or dims.input[2] % op.length or dims.output[2] % TILE or (op.length % 4 and not cuts):
         return False
     sizes = _sizes(op)
     last_row = (dims.kernel[0] - 1) * sizes["TAP_ROW_BYTES"] + (dims.kernel[1] - 1) * sizes["TAP_BYTES"]
@@ -119,9 +122,10 @@ def has_pointer_form(op: QReuseCompiled) -> bool:
         sizes["ID_BYTES"] + TILE,
         dims.input[2] + op.length,
         dims.output[2],
-        4 * (1 << hashing.hashes) * 2 * words(op.length) if hashing.tree else 0,
+        2 << hashing.hashes if cuts else 4 * (1 << hashing.hashes) * 2 * words(op.length) if hashing.tree else 0,
     )
-    planes_fit = words(op.length) in _TREE_WORDS and hashing.hashes <= _TREE_LEVELS if hashing.tree else True
+    walked = words(op.length) in _TREE_WORDS and hashing.hashes <= _TREE_LEVELS
+    planes_fit = walked or cuts or not hashing.tree
     return (
         planes_fit
         and reach <= _IMMEDIATE
@@ -142,8 +146,11 @@ def pointers_are_small(op: QReuseCompiled) -> bool:
 def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
     """The layer on generated code; `has_pointer_form(op)` holds, and its sums are proven (`bind_reuse_compiled`)."""
     blocks = op.dims.input[2] // op.length
+    cuts = compares_coordinates(op)
+    if cuts:
+        op = with_thresholds(op)
     order = row_order(op.table)
-    sizes = _name(op, order)
+    sizes, none = _name(op, order), (0,) * blocks
     kernel = f"reuse_pointers_s8_{sizes}"
     return Binding(
         kernel=kernel,
@@ -153,7 +160,7 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
             "length": int(op.length),
             "hash": {
                 "hashes": op.hash.hashes,
-                "tree": int(op.hash.tree),
+                "tree": hash_form(op),
                 "words": words(op.length),
                 "offsets": ArrayRef("hash_offsets"),
                 "vectors": ArrayRef("hash_vectors"),
@@ -164,7 +171,7 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
             "fraction_bits": int(op.fraction_bits),
         },
         arrays={
-            **pack_hash(op.name, op.hash, [op.length] * blocks, (0,) * blocks),
+            **(pack_nodes(op.hash, none) if cuts else pack_hash(op.name, op.hash, [op.length] * blocks, none)),
             "padding_ids": padding_ids(op),
             "table": _pack_table(op),
             "offset": to_channel_order(op.offset, TILE).astype(np.int16),
@@ -189,6 +196,7 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
         "BLOCKS": blocks,
         "HASHES": op.hash.hashes,
         "WORDS": words(op.length),
+        "LENGTH": op.length,
         "PIXEL_CHANNELS": dims.input[2],
         "KERNEL_WIDTH": dims.kernel[1],
         "ID_BYTES": dims.kernel[0] * dims.kernel[1] * TILE,
@@ -216,7 +224,7 @@ def _name(op: QReuseCompiled, order: RowOrder) -> str:
     parts = [by(dims.input), f"k{by(dims.kernel)}"]
     for letter, sizes, usual in (("s", dims.stride, 1), ("p", dims.padding, 0), ("d", dims.dilation, 1)):
         parts += [f"{letter}{by(sizes)}"] if sizes != (usual, usual) else []
-    parts += [by(dims.output), f"L{op.length}", f"{'tree' if op.hash.tree else 'H'}{op.hash.hashes}"]
+    parts += [by(dims.output), f"L{op.length}", f"{('H', 'tree', 'cut')[hash_form(op)]}{op.hash.hashes}"]
     neighbours = RowOrder(tuple(zip(range(0, op.rows - 1, 2), range(1, op.rows, 2), strict=True)), order.single)
     usual = order.pairs == neighbours.pairs and len(order.single) == op.rows % 2
     form = "single" if not order.pairs else "pairs" if usual else f"{zlib.crc32(repr(order).encode()):08x}"
@@ -226,13 +234,19 @@ def _name(op: QReuseCompiled, order: RowOrder) -> str:
 
 def _assembly(op: QReuseCompiled, sizes: str, order: RowOrder) -> str:
     equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(op).items())
-    if op.hash.tree:
+    cuts = compares_coordinates(op)
+    if cuts:
+        mapping = f"reuse_pointers_map_cut ost_reuse_map_{sizes}"
+    elif op.hash.tree:
         mapping = f"reuse_pointers_map_tree ost_reuse_map_{sizes}"
     else:
         parts = [len(part) for part in np.array_split(np.arange(op.hash.hashes), -(-op.hash.hashes // HASH_PART))]
         mapping = f"reuse_pointers_map ost_reuse_map_{sizes}, {', '.join(map(str, [*parts, 0, 0][:3]))}"
     lines = "\n".join(row_lines(order))
-    return _ASSEMBLY.substitute(equates=equates, map=mapping, sizes=sizes, first=order.rows[0], rows=lines)
+    header = "cut" if cuts else "map"
+    return _ASSEMBLY.substitute(
+        equates=equates, mapping=header, map=mapping, sizes=sizes, first=order.rows[0], rows=lines
+    )
 
 
 def _pack_table(op: QReuseCompiled) -> IntArray:

@@ -19,10 +19,13 @@
 extern "C" {
 #endif
 
+#define OST_HASH_THRESHOLDS 2
+
 /* Hyperplanes of all groups; a group is what one vector is hashed by. */
 typedef struct {
     int32_t hashes;         /* H, bits of an id */
-    int32_t tree;           /* 1: the 2^H - 1 planes of a tree, of which H are asked; 0: H planes, one for each bit */
+    int32_t tree;           /* 0: H planes, one for each bit; 1: the 2^H - 1 planes of a tree, of which H are asked; 2: the
+                             * planes of the tree have one entry each (src/reuse/ost_reuse_thresholds.h) */
     int32_t words;          /* ceil(L / 4) */
     const int32_t *offsets; /* packed, negated: a bit is the sign of offset - v.x */
     const int16_t *vectors; /* packed, negated */
@@ -80,7 +83,7 @@ int32_t ost_reuse_compiled_s8_scratch_bytes(const ost_reuse_compiled_s8_params *
  * and its ..._scratch_bytes, are written by the Python package's kernels/reuse_pointers.py, for these sizes alone. */
 typedef struct {
     ost_window window;           /* output channels in whole tiles of 16, input at least 2 pixels wide */
-    int32_t length;              /* L, a multiple of 4 that divides C */
+    int32_t length;              /* L divides C; a multiple of 4, unless the hash is a tree of thresholds */
     ost_reuse_hash hash;         /* C / L groups, H from 1 to 12 */
     const uint16_t *padding_ids; /* C / L ids of a pixel that is padding */
     const int8_t *table;         /* packed: M/16 tiles x C / L x 2^H x KH x KW x 16 */

@@ -71,9 +71,10 @@ OST_PHASE_FUNCTION static void ost_reuse_pad_pointers(const ost_reuse_pointers_s
 OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const ost_pointer_functions *functions,
                         const int8_t *pixels, int32_t width, uint32_t *map)
 {
-    ost_pointer_map row = {pixels, p->hash.offsets, p->hash.vectors, map, p->table, p->hash.tree ? width : width / 2};
+    const int in_pairs = p->hash.tree != 1;
+    ost_pointer_map row = {pixels, p->hash.offsets, p->hash.vectors, map, p->table, in_pairs ? width / 2 : width};
     functions->map(&row);
-    if (!p->hash.tree && width % 2 != 0) {
+    if (in_pairs && width % 2 != 0) {
         row.pixels = pixels + (width - 2) * p->window.input.channels;
         row.map = map + (width - 2) * blocks_of(p);
         row.count = 1;
@@ -182,8 +183,9 @@ OST_PHASE_FUNCTION static void ost_reuse_map_pointers(const ost_reuse_pointers_s
 OST_INLINE int arguments_are_valid(const ost_reuse_pointers_s8_params *p, const int8_t *in, const int8_t *out)
 {
     return p && in && out && p->table && p->offset && p->padding_ids && p->hash.offsets && p->hash.vectors &&
-           ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->length >= 4 &&
-           p->length % 4 == 0 && p->window.input.channels % p->length == 0 && p->hash.words == p->length / 4 &&
+           ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->length >= 1 &&
+           (p->length % 4 == 0 || p->hash.tree == OST_HASH_THRESHOLDS) &&
+           p->window.input.channels % p->length == 0 && p->hash.words == (p->length + 3) / 4 &&
            p->window.output.channels % TILE == 0 && p->window.input.width >= 2 && p->fraction_bits >= 1 &&
            p->fraction_bits <= 7;
 }
