@@ -79,7 +79,7 @@ def image_cases() -> Iterator[Case]:
 
 
 def compiled_cases() -> Iterator[Case]:
-    """Compiled scope by addresses, with tables of all int8 and of 7 bits, trees of planes and of thresholds; by offsets."""
+    """By addresses, with tables of all int8 and of 7 bits, trees of planes and of thresholds; and by offsets."""
     for name in ("CifarNet conv2", "3x3, 32 to 128", "3x3, 64 to 64"):
         for length in (8, 16):
             for variant, largest, tree in (
@@ -96,6 +96,13 @@ def compiled_cases() -> Iterator[Case]:
                     yield Case(name, op, bind_reuse_compiled(op, "offsets"), "compiled", variant)
 
 
+def kernel_row_cases() -> Iterator[Case]:
+    """A first layer whose slices are kernel rows with one hash: ids once per input row and output column."""
+    for variant, thresholds in (("kernel rows, 7 bits, tree", False), ("kernel rows, 7 bits, thresholds", True)):
+        op = reuse.kernel_row_layer(LAYERS["CifarNet conv1"], 6, largest=63, thresholds=thresholds)
+        yield Case("CifarNet conv1", op, bind_reuse_compiled(op), "compiled", variant)
+
+
 def stem_cases() -> Iterator[Case]:
     """A transform-coded stem whose rows can be added in pairs, and one in which none can."""
     for variant, largest in (("7 bits", 63), ("int8", 127)):
@@ -103,7 +110,13 @@ def stem_cases() -> Iterator[Case]:
         yield Case("CifarNet conv1", op, bind_stem(op), "compiled", f"stem, G=10, H=6, {variant}")
 
 
-CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, image_cases, compiled_cases, stem_cases)
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (
+    conventional_cases,
+    image_cases,
+    compiled_cases,
+    kernel_row_cases,
+    stem_cases,
+)
 
 
 def random_conv(rng: np.random.Generator, dims: ConvDims, groups: int = 1) -> QConv2d:

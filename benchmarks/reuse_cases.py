@@ -49,27 +49,47 @@ def image_layer(dims: ConvDims, length: int, hashes: int, *, shared: bool = Fals
 def compiled_layer(
     dims: ConvDims, length: int, hashes: int, *, largest: int, tree: bool, thresholds: bool = False
 ) -> QReuseCompiled:
-    """A pixel-aligned layer with a random table within ±largest; up to 63 its rows can be added in pairs.
-
-    `thresholds`: the planes of the tree have one entry each.
-    """
+    """A pixel-aligned layer with a random table within ±largest; up to 63 its rows can be added in pairs."""
     rng = np.random.default_rng(3)
-    rows = dims.columns // length
-    hashing = _hash(rng, dims.input[2] // length, hashes, length, tree=tree)
-    if thresholds:
-        vectors = hashing.vectors * (np.arange(length) == rng.integers(0, length, (*hashing.offset.shape, 1)))
-        middle = vectors.sum(axis=2, dtype=np.int32) * (ZERO_POINT + 40)
-        hashing = QHash(vectors=vectors, offset=-middle, tree=True)
     return QReuseCompiled(
         **_tensors(dims),
         length=length,
         columns=columns_of(dims),
         pixel_aligned=True,
-        hash=hashing,
-        table=_table(rng, rows, 1 << hashes, dims.output[2], largest),
+        hash=_tree_or_planes(rng, dims.input[2] // length, hashes, length, tree=tree, thresholds=thresholds),
+        table=_table(rng, dims.columns // length, 1 << hashes, dims.output[2], largest),
         offset=np.full(dims.output[2], 4, np.int32),
         fraction_bits=3,
     )
+
+
+def kernel_row_layer(dims: ConvDims, hashes: int, *, largest: int, thresholds: bool) -> QReuseCompiled:
+    """Slices are kernel rows, all hashed by one tree."""
+    rng = np.random.default_rng(5)
+    length, rows = dims.kernel[1] * dims.input[2], dims.kernel[0]
+    one = _tree_or_planes(rng, 1, hashes, length, tree=True, thresholds=thresholds)
+    return QReuseCompiled(
+        **_tensors(dims),
+        length=length,
+        columns=columns_of(dims),
+        pixel_aligned=False,
+        hash=QHash(vectors=one.vectors.repeat(rows, axis=0), offset=one.offset.repeat(rows, axis=0), tree=True),
+        table=_table(rng, rows, 1 << hashes, dims.output[2], largest),
+        offset=np.full(dims.output[2], 4, np.int32),
+        fraction_bits=1,
+    )
+
+
+def _tree_or_planes(
+    rng: np.random.Generator, groups: int, hashes: int, length: int, *, tree: bool, thresholds: bool
+) -> QHash:
+    """`thresholds`: the planes of the tree have one entry each."""
+    hashing = _hash(rng, groups, hashes, length, tree=tree)
+    if not thresholds:
+        return hashing
+    vectors = hashing.vectors * (np.arange(length) == rng.integers(0, length, (*hashing.offset.shape, 1)))
+    middle = vectors.sum(axis=2, dtype=np.int32) * (ZERO_POINT + 40)
+    return QHash(vectors=vectors, offset=-middle, tree=True)
 
 
 def stem_layer(dims: ConvDims, groups: int, hashes: int, coefficients: int, *, largest: int) -> QStem:

@@ -183,8 +183,12 @@ def make_compiled(
     largest: int = 127,
     bits: int | None = None,
     tree: Tree = None,
+    repeat: int | None = None,
 ) -> QReuseCompiled:
-    """`largest` bounds the table's entries: up to 63 all rows can be added in pairs."""
+    """`largest` bounds the table's entries: up to 63 all rows can be added in pairs.
+
+    Slice s is hashed like slice s mod `repeat`; by default every slice that is not pixel-aligned has its own hashes.
+    """
     zero = int(rng.integers(-128, 128))
     rows = -(-dims.columns // length)
     groups = dims.input[2] // length if pixel_aligned else rows
@@ -192,6 +196,8 @@ def make_compiled(
     if bits is None:
         spread = largest / 2.5 * np.sqrt(rows)
         bits = int(np.clip(np.log2(max(spread / 50, 2.0)), 1, 7))
+    hashing = random_hash(rng, groups, hashes, length, zero, tree)
+    index = np.arange(groups) % (repeat or groups)
     return QReuseCompiled(
         name="features.conv",
         input=tensor("x", dims.input, zero),
@@ -200,7 +206,7 @@ def make_compiled(
         length=length,
         columns=column_order(dims, order),
         pixel_aligned=pixel_aligned,
-        hash=random_hash(rng, groups, hashes, length, zero, tree),
+        hash=replace(hashing, vectors=hashing.vectors[index], offset=hashing.offset[index]),
         table=table,
         offset=offset.astype(np.int32),
         fraction_bits=bits,
@@ -221,9 +227,18 @@ def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
         length = int(rng.integers(1, min(dims.columns, 70) + 1))
         order = "c.kh.kw" if rng.random() < 0.5 else "kh.kw.c"
         aligned = False
+    repeat = None
+    row = dims.kernel[1] * channels
+    if not aligned and rng.random() < 0.6:  # slices that are parts of a pixel, or of a kernel row
+        order = "kh.kw.c"
+        whole = channels if rng.random() < 0.3 else row
+        length = int(rng.choice([n for n in range(1, min(whole, 70) + 1) if whole % n == 0][-4:]))
+        repeat = int(rng.choice([1, whole // length]))
     if dims.columns // length << hashes > 20000:  # keep the table small
         hashes = 4
-    return make_compiled(rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits)
+    return make_compiled(
+        rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits, repeat=repeat
+    )
 
 
 SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))

@@ -79,8 +79,7 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
 
     A contiguous slice whose whole words would end beyond the tensor at the last output starts that much earlier.
     """
-    (height, width, channels), (ph, pw) = dims.input, dims.padding
-    height, width = height + 2 * ph, width + 2 * pw
+    height, width, channels = padded_size(dims)
     c, kh, kw = columns.astype(np.int64).T
     address = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
     corner = ((dims.output[0] - 1) * dims.stride[0] * width + (dims.output[1] - 1) * dims.stride[1]) * channels
@@ -102,9 +101,15 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
         starts=np.array(starts, np.int32),
         gather=np.array(gather, np.int32).reshape(-1, lanes),
         leading=tuple(leading),
-        padded_bytes=total if ph or pw else 0,
+        padded_bytes=total if any(dims.padding) else 0,
         gather_bytes=run_length(dims) * lanes if gather else 0,
     )
+
+
+def padded_size(dims: ConvDims) -> tuple[int, int, int]:
+    """Height, width and channels of the input with its padding."""
+    (height, width, channels), (ph, pw) = dims.input, dims.padding
+    return height + 2 * ph, width + 2 * pw, channels
 
 
 def in_one_row(dims: ConvDims) -> ConvDims:

@@ -7,6 +7,7 @@ ost_reuse_pointers_sum_asm.h.
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from string import Template
 
 import numpy as np
@@ -19,11 +20,14 @@ from ostinato.kernels.reuse_layout import (
     SHARED_SOURCES,
     TILE,
     pack_hash,
+    padded_size,
     padding_ids,
     round_up,
+    scratch_size,
     to_channel_order,
     words,
 )
+from ostinato.kernels.reuse_map import IdMap, existing_map, map_of
 from ostinato.kernels.reuse_rows import RowOrder, row_lines, row_order
 from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
 from ostinato.quant.arithmetic import IntArray
@@ -110,17 +114,20 @@ $rows
 
 
 def has_pointer_form(op: QReuseCompiled) -> bool:
-    """Whether code can be generated for the layer: pixel-aligned, whole words and tiles, offsets within reach."""
-    dims, hashing = op.dims, op.hash
-    cuts = compares_coordinates(op)
-    if not op.pixel_aligned or dims.input[2] % op.length or dims.output[2] % TILE or (op.length % 4 and not cuts):
+    """Whether code can be generated for the layer: a map, whole tiles, offsets within reach."""
+    ids = map_of(op)
+    if ids is None:
         return False
-    sizes = _sizes(op)
+    dims, hashing, cuts = ids.op.dims, op.hash, compares_coordinates(op)
+    if dims.output[2] % TILE or dims.input[2] % op.length:
+        return False
+    sizes = _sizes(ids)
     last_row = (dims.kernel[0] - 1) * sizes["TAP_ROW_BYTES"] + (dims.kernel[1] - 1) * sizes["TAP_BYTES"]
     reach = max(
         last_row + 4 * sizes["BLOCKS"],
         sizes["ID_BYTES"] + TILE,
-        dims.input[2] + op.length,
+        2 * ids.pixel_step + op.length,
+        dims.input[2],
         dims.output[2],
         2 << hashing.hashes if cuts else 4 * (1 << hashing.hashes) * 2 * words(op.length) if hashing.tree else 0,
     )
@@ -138,25 +145,33 @@ def has_pointer_form(op: QReuseCompiled) -> bool:
 
 
 def pointers_are_small(op: QReuseCompiled) -> bool:
-    """Whether input, output and map stay within 1.3 times what the layer needs on the CMSIS-style kernel."""
+    """Whether input, output and map stay within 1.3 times what the layer needs on the CMSIS-style kernel.
+
+    Args:
+        op: a layer that has a map.
+    """
     activations = op.input.size + op.output.size
-    return activations + _scratch_bytes(op) <= _MOST_SRAM * (activations + 4 * op.dims.columns)
+    return activations + _scratch_bytes(existing_map(op)) <= _MOST_SRAM * (activations + 4 * op.dims.columns)
 
 
 def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
     """The layer on generated code; `has_pointer_form(op)` holds, and its sums are proven (`bind_reuse_compiled`)."""
-    blocks = op.dims.input[2] // op.length
+    window = window_params(op.dims)
+    ids = existing_map(op)
     cuts = compares_coordinates(op)
     if cuts:
-        op = with_thresholds(op)
-    order = row_order(op.table)
-    sizes, none = _name(op, order), (0,) * blocks
+        ids = replace(ids, op=with_thresholds(ids.op))
+    op, order = ids.op, row_order(ids.op.table)
+    sizes, blocks = _name(ids, order), op.dims.input[2] // op.length
+    none = (0,) * blocks
     kernel = f"reuse_pointers_s8_{sizes}"
     return Binding(
         kernel=kernel,
         params_type="ost_reuse_pointers_s8_params",
         params={
-            "window": window_params(op.dims),
+            "window": window,
+            "input_zero_point": int(op.input.zero_point),
+            "map": ids.params(),
             "length": int(op.length),
             "hash": {
                 "hashes": op.hash.hashes,
@@ -176,19 +191,19 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
             "table": _pack_table(op),
             "offset": to_channel_order(op.offset, TILE).astype(np.int16),
         },
-        scratch_bytes=_scratch_bytes(op),
+        scratch_bytes=_scratch_bytes(ids),
         sources=SOURCES,
         phases={**PHASES, f"ost_reuse_map_{sizes}": "clustering", f"ost_reuse_sum_{sizes}": "recovering"},
         generated={
             f"{kernel}.c": _C.substitute(kernel=kernel, sizes=sizes),
-            f"{kernel}_asm.S": _assembly(op, sizes, order),
+            f"{kernel}_asm.S": _assembly(ids, sizes, order),
         },
     )
 
 
-def _sizes(op: QReuseCompiled) -> dict[str, int]:
+def _sizes(ids: IdMap) -> dict[str, int]:
     """What the assembler macros are instantiated with."""
-    dims = op.dims
+    op, dims = ids.op, ids.op.dims
     blocks = dims.input[2] // op.length
     pixel = 4 * blocks
     pitch = (dims.input[1] + 2 * dims.padding[1]) * pixel
@@ -197,7 +212,7 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
         "HASHES": op.hash.hashes,
         "WORDS": words(op.length),
         "LENGTH": op.length,
-        "PIXEL_CHANNELS": dims.input[2],
+        "PIXEL_STEP": ids.pixel_step,
         "KERNEL_WIDTH": dims.kernel[1],
         "ID_BYTES": dims.kernel[0] * dims.kernel[1] * TILE,
         "TAP_BYTES": dims.dilation[1] * pixel,
@@ -211,12 +226,12 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
     }
 
 
-def _name(op: QReuseCompiled, order: RowOrder) -> str:
+def _name(ids: IdMap, order: RowOrder) -> str:
     """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`.
 
-    Neighbours in pairs and all rows single have names; any other order has a checksum.
+    The sizes are the map's. Neighbours in pairs and all rows single have names; any other order has a checksum.
     """
-    dims = op.dims
+    op, dims = ids.op, ids.op.dims
 
     def by(sizes: tuple[int, ...]) -> str:
         return "x".join(map(str, sizes))
@@ -224,6 +239,7 @@ def _name(op: QReuseCompiled, order: RowOrder) -> str:
     parts = [by(dims.input), f"k{by(dims.kernel)}"]
     for letter, sizes, usual in (("s", dims.stride, 1), ("p", dims.padding, 0), ("d", dims.dilation, 1)):
         parts += [f"{letter}{by(sizes)}"] if sizes != (usual, usual) else []
+    parts += [f"every{ids.pixel_step}"] if ids.pixel_step != dims.input[2] else []
     parts += [by(dims.output), f"L{op.length}", f"{('H', 'tree', 'cut')[hash_form(op)]}{op.hash.hashes}"]
     neighbours = RowOrder(tuple(zip(range(0, op.rows - 1, 2), range(1, op.rows, 2), strict=True)), order.single)
     usual = order.pairs == neighbours.pairs and len(order.single) == op.rows % 2
@@ -232,8 +248,9 @@ def _name(op: QReuseCompiled, order: RowOrder) -> str:
     return "_".join(parts)
 
 
-def _assembly(op: QReuseCompiled, sizes: str, order: RowOrder) -> str:
-    equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(op).items())
+def _assembly(ids: IdMap, sizes: str, order: RowOrder) -> str:
+    op = ids.op
+    equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(ids).items())
     cuts = compares_coordinates(op)
     if cuts:
         mapping = f"reuse_pointers_map_cut ost_reuse_map_{sizes}"
@@ -258,7 +275,12 @@ def _pack_table(op: QReuseCompiled) -> IntArray:
     return packed
 
 
-def _scratch_bytes(op: QReuseCompiled) -> int:
-    """The map, 4 bytes for every pixel and block, in whole eights of them."""
-    (height, width, channels), (ph, pw) = op.dims.input, op.dims.padding
-    return 4 * round_up((height + 2 * ph) * (width + 2 * pw) * (channels // op.length), 8)
+def _scratch_bytes(ids: IdMap) -> int:
+    """The map, 4 bytes for every pixel and block, in whole eights of them; the input's copy; that of two pixels."""
+    op = ids.op
+    height, width, channels = padded_size(op.dims)
+    entries = round_up(height * width * (channels // op.length), 8)
+    tail = 0
+    if op.length % 4 and not compares_coordinates(op):
+        tail = ids.pixel_step + channels - op.length + 4 * words(op.length)
+    return scratch_size(4 * entries, ids.padded_bytes, tail)

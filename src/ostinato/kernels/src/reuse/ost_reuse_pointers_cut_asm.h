@@ -3,6 +3,7 @@
 #ifndef OST_REUSE_POINTERS_CUT_ASM_H
 #define OST_REUSE_POINTERS_CUT_ASM_H
 
+#include "ost_reuse_pointers_step_asm.h"
 #include "ost_reuse_thresholds_asm.h"
 
 /* The stack frame. */
@@ -32,7 +33,7 @@
 1:  ldr     r1, [sp, #C_NODES]
     ldr.w   r10, [sp, #C_TABLE]
     mov     r11, #BLOCKS
-    addw    r2, r0, #PIXEL_CHANNELS
+    addw    r2, r0, #PIXEL_STEP
     .p2align 2
 2:  movs    r3, #1
     movs    r4, #1
@@ -52,7 +53,7 @@
     bne.w   2b
     addw    r9, r9, #(4 * BLOCKS)       /* the second pixel is done too */
     ldr     r3, [sp, #C_COUNT]
-    addw    r0, r0, #PIXEL_CHANNELS
+    next_pixel 2
     subs    r3, r3, #1
     str     r3, [sp, #C_COUNT]
     bne.w   1b
