@@ -1,4 +1,4 @@
-"""Compiled-scope patterns of every kind from a float model to firmware: equal bits in all executions, the right forms."""
+"""Compiled-scope patterns of every kind from a float model to firmware: equal bits everywhere, the right kernels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def firmware() -> Firmware:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 20, 3, padding=1),
-        nn.ReLU(), nn.Conv2d(20, 16, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 5),
+        nn.ReLU(), nn.Conv2d(20, 16, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(64, 5),
     ).eval()  # fmt: skip
     reuse = onn.calibrate(onn.convert(model, PATTERNS), images(32, 1)).eval()
     graph = quantize(reuse, images(8, 2), input_scale=1 / 128)

@@ -65,8 +65,9 @@ def make(rng, layer) -> QReuseCompiled:
     aligned = dims.input[2] % length == 0
     repeat = None if aligned else dims.kernel[1] * dims.input[2] // length
     return make_compiled(
-        rng, dims, length, hashes, "kh.kw.c", pixel_aligned=aligned, largest=largest, bits=bits, tree=tree, repeat=repeat
-    )
+        rng, dims, length, hashes, "kh.kw.c", pixel_aligned=aligned, largest=largest, bits=bits, tree=tree,
+        repeat=repeat,
+    )  # fmt: skip
 
 
 def make_uneven(rng, layer) -> QReuseCompiled:

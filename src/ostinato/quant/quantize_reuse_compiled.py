@@ -13,7 +13,6 @@ from ostinato.quant.quantize_table import quantize_table
 from ostinato.quant.reuse_statistics import ReuseStatistics
 from ostinato.reuse.views import column_indices, weight_matrix, whole_slices
 
-
 PIXEL_ORDER = "kh.kw.c"
 """Of the rows of a pixel-aligned layer, whose centroids know no kernel position; as `row_ids` has them."""
 
