@@ -103,6 +103,14 @@ def kernel_row_cases() -> Iterator[Case]:
         yield Case("CifarNet conv1", op, bind_reuse_compiled(op), "compiled", variant)
 
 
+def linear_cases() -> Iterator[Case]:
+    """CifarNet's first fully connected layer: a window as large as the map."""
+    dims = ConvDims((5, 5, 64), (1, 1, 384), (5, 5))
+    for length in (8, 16):
+        op = reuse.compiled_layer(dims, length, 4, largest=63, tree=True)
+        yield Case("CifarNet fc1", op, bind_reuse_compiled(op), "compiled", "7 bits, tree")
+
+
 def stem_cases() -> Iterator[Case]:
     """A transform-coded stem whose rows can be added in pairs, and one in which none can."""
     for variant, largest in (("7 bits", 63), ("int8", 127)):
@@ -115,6 +123,7 @@ CASES: tuple[Callable[[], Iterator[Case]], ...] = (
     image_cases,
     compiled_cases,
     kernel_row_cases,
+    linear_cases,
     stem_cases,
 )
 

@@ -20,7 +20,7 @@ _TREE_LEVEL = {1: 9, 2: 13, 4: 29}
 
 
 def cycles_by_addresses(op: QReuseCompiled, order: RowOrder) -> int:
-    """On generated code, of the layer by its map (`reuse_map`): hashing, moving the map from tile to tile, adding rows."""
+    """On generated code, of a layer by its map (`map_of`): hashing, moving the map from tile to tile, adding rows."""
     tiles = op.dims.output[2] // TILE
     hashing = _vectors(op) * _hashing(op, 36 if op.hash.tree else 40)
     moving = (tiles - 1) * _map_entries(op) * 3.75

@@ -37,9 +37,9 @@ class IdMap:
 def map_of(op: QReuseCompiled) -> IdMap | None:
     """The map of a layer whose kernel positions share hashes; None: every output has ids of its own.
 
-    In order kh.kw.c, slices are channel blocks of an input pixel if L divides C, and otherwise parts of a kernel row if L
-    divides KW·C: then the map's pixels are the kernel rows that windows of one input row have, KW·C channels each, and
-    its kernel is KH×1. A layer may repeat its hashes by that many slices (sharing by block or layer).
+    In order kh.kw.c, slices are channel blocks of an input pixel if L divides C, and otherwise parts of a kernel row if
+    L divides KW·C: then the map's pixels are the kernel rows that windows of one input row have, KW·C channels each,
+    and its kernel is KH×1. A layer may repeat its hashes by that many slices (sharing by block or layer).
     """
     (height, width, channels), (kh, kw) = op.dims.input, op.dims.kernel
     if op.pixel_aligned:
