@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse.clustering import Clusters, Slots, number_slots
-from ostinato.reuse.hash_sample import HashSample, draw
+from ostinato.reuse.hash_sample import HashSample, draw, draw_near_planes
 from ostinato.reuse.hashing import hash_rows, pack_bits, project_table, table_ids, tree_ids, unit_length
 from ostinato.reuse.layout import Layout, small_ints
 from ostinato.reuse.panel_clustering import panel_ids
@@ -137,11 +137,11 @@ def _identify(
     if pattern.clustering == "tree":
         ids = tree_ids(rows, hash_vectors, thresholds)
         return layout.spread(ids.view(-1, layout.blocks).t().unsqueeze(1)), None
-    if not learns:
-        return layout.spread(table_ids(rows, hash_vectors, thresholds, layout)), None
-    projections = project_table(rows, hash_vectors, thresholds, layout)
-    ids = layout.spread(pack_bits(projections))
-    return ids, draw(projections, table, len(hash_vectors), pattern, layout)
+    if learns and pattern.gradient == "trec":
+        projections = project_table(rows, hash_vectors, thresholds, layout)
+        return layout.spread(pack_bits(projections)), draw_near_planes(projections, table, pattern, layout)
+    drawn = draw(table, pattern, layout) if learns else None
+    return layout.spread(table_ids(rows, hash_vectors, thresholds, layout)), drawn
 
 
 def _looked_up(clusters: Slots, reuse: Reuse, table: Tensor) -> Tensor:

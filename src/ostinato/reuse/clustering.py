@@ -126,20 +126,26 @@ class Slots:
         slot = there[position]
         return slot, torch.where(occurring[position] == keys, self.sizes[slot], torch.zeros_like(slot))
 
-    def sums(self, rows: Tensor, base: Tensor, offset: Tensor) -> Tensor:
-        """(S·slots, D) sums over each slot of the table `rows` (T, D), where vector (s, n) is base[n] + offset[s]."""
-        assert self.members is not None
-        assert self.starts is not None
-        places = base.index_select(0, self.members.reshape(-1)).view_as(self.members) + offset.unsqueeze(1)
-        return bag_sums(places.reshape(-1), rows, self.starts)
+    def sums(
+        self, rows: Tensor, base: Tensor | None = None, offset: Tensor | None = None, part: slice | None = None
+    ) -> Tensor:
+        """(slots, D) sums over each slot of the table `rows` (T, D).
 
-    def sums_of_units(self, rows: Tensor, part: slice) -> Tensor:
-        """(slots of the slices in `part`, D) sums over each slot of `rows` (N, D), one for a unit."""
+        Args:
+            rows: the values.
+            base, offset: vector (s, n) is row base[n] + offset[s], s counted from the beginning of `part`; or row n.
+            part: slices whose slots are wanted, if not all.
+        """
         assert self.members is not None
         assert self.starts is not None
-        starts = self.starts[part.start * self.per_slice : part.stop * self.per_slice]
-        units = self.members.shape[1]
-        return bag_sums(self.members[part].reshape(-1), rows, starts - part.start * units)
+        members, starts = self.members, self.starts
+        if part is not None:
+            members = members[part]
+            first = part.start * self.per_slice
+            starts = starts[first : part.stop * self.per_slice] - part.start * members.shape[1]
+        if base is not None and offset is not None:
+            members = base.index_select(0, members.reshape(-1)).view_as(members) + offset.unsqueeze(1)
+        return bag_sums(members.reshape(-1), rows, starts)
 
 
 def bag_sums(members: Tensor, rows: Tensor, starts: Tensor) -> Tensor:

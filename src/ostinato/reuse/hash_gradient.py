@@ -68,7 +68,9 @@ def hash_gradients(
     offsets = thresholds.repeat(places.slices // groups, 1).unsqueeze(1)
     placed = places.repeat(rows)
     projections = places.take(torch.baddbmm(offsets, placed, planes, beta=-1))
-    gradient = places.put(projection_gradient(state, projections, pattern))
+    scale = pattern.gradient != "trec"
+    deviation = deviations(projections, groups, places.slices) if scale else projections.new_empty(0)
+    gradient = places.put(projection_gradient(state, projections, deviation, pattern))
     vectors = torch.bmm(placed.transpose(1, 2), gradient).view(-1, groups, size, hashes).sum(0)
     shifts = -gradient.sum(1).view(-1, groups, hashes).sum(0)
     if pattern.gradient != "trec":
@@ -79,12 +81,25 @@ def hash_gradients(
     return vectors, shifts, pulled
 
 
-def projection_gradient(state: Clustered, projections: Tensor, pattern: Pattern) -> Tensor:
-    """(A, H) dLoss/dprojection of the vectors in `state`, with `projections` (A, H), under `pattern.gradient`."""
+def deviations(projections: Tensor, groups: int, slices: int) -> Tensor:
+    """(G, H) standard deviations of `projections` (A, H), equally many of each slice s, which uses hash s mod G."""
+    grouped = projections.view(-1, groups, len(projections) // slices, projections.shape[1])
+    smallest = torch.finfo(projections.dtype).tiny ** 0.25
+    return grouped.transpose(1, 2).flatten(0, 1).std(0, correction=0).clamp_min(smallest)
+
+
+def projection_gradient(state: Clustered, projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
+    """(A, H) dLoss/dprojection under `pattern.gradient`.
+
+    Args:
+        state: the vectors.
+        projections: (A, H), theirs.
+        deviation: (G, H), by which smoothing kernels scale; unused for `trec`, which does not.
+        pattern: the layer's.
+    """
     if pattern.gradient == "trec":
         return _trec(state, projections, pattern)
     moves_centroids = pattern.gradient == "flip"
-    deviation = state.sample.deviation
     deviation = deviation.index_select(0, state.sample.slices % len(deviation))
     kernel = (_flip_kernel if moves_centroids else _window_kernel)(projections, deviation, pattern)
     return _flip_changes(state, kernel, moves_centroids) * kernel * state.sample.weight
