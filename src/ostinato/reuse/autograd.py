@@ -33,7 +33,7 @@ def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
 class ReuseMatmul(torch.autograd.Function):
     """Y = X̂·W with one product per centroid and slice (TREC §3.1), summed by an embedding bag.
 
-    Arguments (T, b·L) table, (S·L, M) weights, hash vectors, thresholds, Reuse, Layout; gives (N·b, M). A centroid has
+    Arguments (T, b·L) table, (M, S·L) weights, hash vectors, thresholds, Reuse, Layout; gives (N·b, M). A centroid has
     b rows of L, and its product b rows of M.
     """
 
@@ -46,7 +46,7 @@ class ReuseMatmul(torch.autograd.Function):
         assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 2, reuse))
         _save(ctx, assignment, weights, hash_vectors, thresholds)
         y = multiply_centroids(assignment.clusters, assignment.centroids, weights.detach(), layout)
-        return y.view(-1, weights.shape[1])
+        return y.view(-1, len(weights))
 
     @staticmethod
     @_without_autocast
@@ -115,7 +115,7 @@ def multiply(columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds:
     y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
         table, weights, hash_vectors, thresholds, reuse, layout
     )
-    return y.view(columns.shape[0], -1, weights.shape[1])
+    return y.view(columns.shape[0], -1, len(weights))
 
 
 def _learns(ctx: Any, position: int, reuse: Reuse) -> bool:

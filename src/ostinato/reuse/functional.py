@@ -106,7 +106,7 @@ def _reuse_product(
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
     matrix = weight_matrix(weight, pattern.order)
-    weights = whole_slices(matrix, pattern.length, 0).contiguous()
+    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     if product is multiply and pixel_aligned(geometry, pattern):
         layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
         table = pad_input(x, geometry).permute(0, 2, 3, 1).reshape(-1, pattern.length)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
 from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_sample import HashSample
@@ -20,21 +21,21 @@ from ostinato.reuse.layout import Layout
 
 _HELD = 1 << 18  # numbers of a product held at a time (1 MiB of float32), or an eighth of X's if that is more
 
+_IMAGES = 16
+
 _COLUMNS = 128  # of X̂ at a time, at least: a product of fewer is slow
 
 FULL = 0.5
 """Slots over vectors of a slice above which the conventional form is taken."""
 
 Gradients = tuple[Tensor, Tensor, Tensor | None]
-"""Of W (S·L, M), of the centroids (C + 1, b·L) with a row of zeros at the end, and of the sampled vectors (A, b·L)."""
+"""Of W (M, S·L), of the centroids (C + 1, b·L) with a row of zeros at the end, and of the sampled vectors (A, b·L)."""
 
 
 def multiply_centroids(clusters: Slots, centroids: Tensor, weights: Tensor, layout: Layout) -> Tensor:
-    """Y (N, b·M) of centroids (C, b·L) in `clusters` and W (S·L, M)."""
-    matrices = weights.view(layout.slices, -1, weights.shape[1])
-    if clusters.per_slice > FULL * layout.vectors_per_slice:
-        return _conventional(clusters, centroids, matrices, layout)
-    return _by_cluster(clusters, centroids, matrices, layout)
+    """Y (N, b·M) of centroids (C, b·L) in `clusters` and W (M, S·L)."""
+    form = _conventional if clusters.per_slice > FULL * layout.vectors_per_slice else _by_cluster
+    return form(clusters, centroids, weights.view(len(weights), layout.slices, -1), layout)
 
 
 def product_gradients(
@@ -45,15 +46,16 @@ def product_gradients(
     Args:
         clusters: ordered.
         centroids: (C, b·L).
-        weights: (S·L, M).
+        weights: (M, S·L).
         outer: (N, b·M), the gradient of Y.
         layout: the layer's.
         sample: as many vectors of each slice, whose own gradients dLoss/d(value after recovery) are wanted, or None.
     """
-    matrices = weights.view(layout.slices, -1, weights.shape[1])
     full = clusters.per_slice > FULL * layout.vectors_per_slice
     form = _conventional_gradients if full else _by_cluster_gradients
-    return form(clusters, centroids, matrices, outer, layout, sample)
+    filters = weights.view(len(weights), layout.slices, -1)
+    filter_gradients, pulls, own = form(clusters, centroids, filters, outer, layout, sample)
+    return filter_gradients.view_as(weights), pulls, own
 
 
 def room_for_pulls(centroids: Tensor) -> Tensor:
@@ -63,10 +65,11 @@ def room_for_pulls(centroids: Tensor) -> Tensor:
     return pulls
 
 
-def _by_cluster(clusters: Slots, centroids: Tensor, matrices: Tensor, layout: Layout) -> Tensor:
-    length, outputs = matrices.shape[1:]
+def _by_cluster(clusters: Slots, centroids: Tensor, filters: Tensor, layout: Layout) -> Tensor:
+    outputs, slices, length = filters.shape
+    matrices = filters.permute(1, 2, 0)
     width = centroids.shape[1] // length * outputs
-    by_slice = centroids.view(layout.slices, -1, length)
+    by_slice = centroids.view(slices, -1, length)
     recovered = centroids.new_zeros(layout.vectors_per_slice, width)
     for part in _parts(clusters, layout, width, centroids.shape[1]):
         products = torch.bmm(by_slice[part], matrices[part]).view(-1, width)
@@ -76,78 +79,103 @@ def _by_cluster(clusters: Slots, centroids: Tensor, matrices: Tensor, layout: La
 
 
 def _by_cluster_gradients(
-    clusters: Slots, centroids: Tensor, matrices: Tensor, outer: Tensor, layout: Layout, sample: HashSample | None
+    clusters: Slots, centroids: Tensor, filters: Tensor, outer: Tensor, layout: Layout, sample: HashSample | None
 ) -> Gradients:
-    length, outputs = matrices.shape[1:]
-    by_slice = centroids.view(layout.slices, -1, length)
-    weights, pulls = torch.empty_like(matrices), room_for_pulls(centroids)
+    outputs, slices, length = filters.shape
+    matrices = filters.permute(1, 2, 0)
+    by_slice = centroids.view(slices, -1, length)
+    gradient, pulls = torch.empty_like(filters), room_for_pulls(centroids)
     pulls_by_slice = pulls[:-1].view_as(by_slice)
     for part in _parts(clusters, layout, outer.shape[1], centroids.shape[1]):
         summed = clusters.sums(outer, part=part).view(part.stop - part.start, -1, outputs)
-        torch.bmm(summed, matrices[part].transpose(1, 2), out=pulls_by_slice[part])
-        torch.bmm(by_slice[part].transpose(1, 2), summed, out=weights[part])
+        pulls_by_slice[part] = _times_transposed(summed, matrices[part])
+        gradient[:, part] = torch.bmm(by_slice[part].transpose(1, 2), summed).permute(2, 0, 1)
     own = None if sample is None else _own_gradients(sample, outer, matrices)
-    return weights.view(-1, outputs), pulls, own
+    return gradient, pulls, own
+
+
+def _times_transposed(summed: Tensor, matrices: Tensor) -> Tensor:
+    """(S, n, L) of `summed` (S, n, M) and `matrices` (S, L, M); in this order MKL takes half the time for few rows."""
+    return torch.bmm(matrices, summed.transpose(1, 2)).transpose(1, 2)
 
 
 def _own_gradients(sample: HashSample, outer: Tensor, matrices: Tensor) -> Tensor:
-    """(A, b·L) gradients `outer` (N, b·M) of the sampled units, times their slices of W (S, L, M)."""
+    """(A, b·L) gradients `outer` (N, b·M) of the sampled units, times their slices of W (S, L, M), transposed."""
     slices, length, outputs = matrices.shape
     units = sample.units.view(slices, -1)
     size = outer.shape[1] // outputs * length
     own = outer.new_empty(slices, units.shape[1], size)
     for part in _steps(slices, _HELD, units.shape[1] * outer.shape[1]):
         taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, outputs)
-        torch.bmm(taken, matrices[part].transpose(1, 2), out=own[part].view(len(taken), -1, length))
+        own[part] = _times_transposed(taken, matrices[part]).reshape(len(taken), -1, size)
     return own.view(-1, size)
 
 
-def _conventional(clusters: Slots, centroids: Tensor, matrices: Tensor, layout: Layout) -> Tensor:
-    slices, length, outputs = matrices.shape
-    rows = layout.vectors_per_slice * (centroids.shape[1] // length)
-    y = centroids.new_zeros(rows, outputs)
-    for part in _column_parts(layout, centroids.shape[1], length):
-        y.addmm_(_columns(clusters, centroids, part, length), matrices[part].reshape(-1, outputs))
-    return y.view(layout.vectors_per_slice, -1)
+def _conventional(clusters: Slots, centroids: Tensor, filters: Tensor, layout: Layout) -> Tensor:
+    outputs, slices, length = filters.shape
+    units, rows = layout.vectors_per_slice, centroids.shape[1] // length
+    y = centroids.new_empty(units, rows * outputs)
+    for part in _steps(units, _held(layout, centroids), slices * centroids.shape[1], _IMAGES):
+        columns = _images(_columns(clusters.index[:, part], centroids, length))
+        y[part] = _rows(F.conv2d(columns, _kernel(filters))).reshape(-1, y.shape[1])
+    return y
 
 
 def _conventional_gradients(
-    clusters: Slots, centroids: Tensor, matrices: Tensor, outer: Tensor, layout: Layout, sample: HashSample | None
+    clusters: Slots, centroids: Tensor, filters: Tensor, outer: Tensor, layout: Layout, sample: HashSample | None
 ) -> Gradients:
-    slices, length, outputs = matrices.shape
+    outputs, slices, length = filters.shape
     size, units = centroids.shape[1], layout.vectors_per_slice
-    weights, pulls = torch.empty_like(matrices), room_for_pulls(centroids)
-    rows = outer.view(-1, outputs)
+    gradient, pulls = torch.empty_like(filters), room_for_pulls(centroids)
+    gradients = _images(outer.view(-1, outputs))
     picked = None if sample is None else sample.units.view(slices, -1)
     own = []
-    for part in _column_parts(layout, size, length):
-        taken = part.stop - part.start
-        torch.mm(_columns(clusters, centroids, part, length).t(), rows, out=weights[part].view(-1, outputs))
-        columns = torch.mm(rows, matrices[part].reshape(-1, outputs).t())
-        vectors = columns.view(units, -1, taken, length).transpose(1, 2).reshape(-1, size)  # row n·taken + s
+    for part in _steps(slices, _held(layout, centroids), units * size, -(-_COLUMNS // length)):
+        taken, kernel = part.stop - part.start, _kernel(filters[:, part])
+        columns = _images(_columns(clusters.index[part], centroids, length))
+        gradient[:, part] = conv2d_weight(columns, kernel.shape, gradients).reshape(outputs, taken, length)
+        columns = _rows(F.conv2d(gradients, kernel.transpose(0, 1)))
+        vectors = columns.reshape(units, -1, taken, length).transpose(1, 2).reshape(-1, size)  # row n·taken + s
         base = torch.arange(0, units * taken, taken, dtype=clusters.index.dtype, device=outer.device)
-        offset = base.new_tensor(range(taken))
+        offset = torch.arange(taken, dtype=base.dtype, device=base.device)
         first, last = part.start * clusters.per_slice, part.stop * clusters.per_slice
         pulls[first:last] = clusters.sums(vectors, base, offset, part)
         if picked is not None:
             own.append(vectors.index_select(0, (picked[part] * taken + offset.unsqueeze(1)).reshape(-1)))
-    return weights.view(-1, outputs), pulls, torch.cat(own) if own else None
+    return gradient, pulls, torch.cat(own) if own else None
 
 
-def _columns(clusters: Slots, centroids: Tensor, part: slice, length: int) -> Tensor:
-    """(N·b, L·slices) of X̂: every vector of the slices in `part` replaced by its centroid."""
-    index = clusters.index[part]
+def _columns(index: Tensor, centroids: Tensor, length: int) -> Tensor:
+    """(n·b, slices·L) of X̂: every vector of `index` (slices, n) replaced by its centroid (C, b·L)."""
     vectors = centroids.index_select(0, index.t().reshape(-1))
     if vectors.shape[1] != length:  # b rows of L
         vectors = vectors.view(index.shape[1], len(index), -1, length).transpose(1, 2)
     return vectors.reshape(-1, len(index) * length)
 
 
-def _column_parts(layout: Layout, size: int, length: int) -> Iterator[slice]:
-    """Slices at a time, so that their columns do not need more memory than a quarter of X."""
-    limit = max(_HELD // 4, layout.vectors * size // 4)
-    each = layout.vectors_per_slice * size
-    return _steps(layout.slices, max(limit, -(-_COLUMNS // length) * each), each)
+def _images(rows: Tensor) -> Tensor:
+    """(n, K) rows as a few images in channels-last memory, whose 1×1 convolution is the rows' product.
+
+    On a CPU PyTorch's convolutions of 16 images and more come from oneDNN, its products from MKL, which leaves half of
+    what an AMD processor can do unused.
+    """
+    images = _IMAGES if len(rows) % _IMAGES == 0 else 1
+    return rows.view(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2)
+
+
+def _rows(images: Tensor) -> Tensor:
+    """Inverse of `_images`."""
+    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])
+
+
+def _kernel(filters: Tensor) -> Tensor:
+    """W (M, slices, L) as that of a 1×1 convolution, (M, slices·L, 1, 1)."""
+    return filters.flatten(1)[:, :, None, None]
+
+
+def _held(layout: Layout, centroids: Tensor) -> int:
+    """Numbers of X̂ written out at a time: a quarter of X's."""
+    return max(_HELD // 4, layout.vectors * centroids.shape[1] // 4)
 
 
 def _parts(clusters: Slots, layout: Layout, width: int, size: int) -> Iterator[slice]:
@@ -156,7 +184,7 @@ def _parts(clusters: Slots, layout: Layout, width: int, size: int) -> Iterator[s
     return _steps(layout.slices, limit, clusters.per_slice * width)
 
 
-def _steps(slices: int, limit: int, each: int) -> Iterator[slice]:
-    """As many slices at a time as have `limit` numbers, if a slice has `each`; at least one."""
-    step = max(1, limit // each)
-    return (slice(start, min(start + step, slices)) for start in range(0, slices, step))
+def _steps(count: int, limit: int, each: int, fewest: int = 1) -> Iterator[slice]:
+    """As many of `count` at a time as have `limit` numbers, if one has `each`; at least, and a multiple of, `fewest`."""
+    step = max(1, limit // (each * fewest)) * fewest
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
