@@ -113,9 +113,8 @@ def assign(
     numbers = small_ints(layout.slices * per_slice)
     first = torch.arange(layout.slices * panels, dtype=numbers, device=table.device) << pattern.id_bits
     keys = torch.add(ids.view(layout.slices, panels, -1).to(numbers), first.view(layout.slices, panels, 1))
-    # With fewer slots than vectors, all can have one; processes can add up their clusters only where slots are keys.
-    most = per_slice if reuse.synchronised else layout.vectors_per_slice
-    clusters = number_slots(keys.view(layout.slices, -1), per_slice, most, not reuse.fixed)
+    # Processes can add up their clusters only where slots are keys.
+    clusters = number_slots(keys.view(layout.slices, -1), per_slice, not reuse.fixed, reuse.synchronised)
     if reuse.fixed:
         centroids = _looked_up(clusters, reuse, table)
     else:

@@ -33,25 +33,27 @@ def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
 class ReuseMatmul(torch.autograd.Function):
     """Y = X̂·W with one product per centroid and slice (TREC §3.1), summed by an embedding bag.
 
-    Arguments (T, b·L) table, (M, S·L) weights, hash vectors, thresholds, Reuse, Layout; gives (N·b, M). A centroid has
+    Arguments (T, b·L) table, (M, S·L) weights, (M,) bias or None, hash vectors, thresholds, Reuse, Layout; gives (N·b, M). A centroid has
     b rows of L, and its product b rows of M.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, layout: Layout
-    ) -> Tensor:
+        ctx: Any, table: Tensor, weights: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+        reuse: Reuse, layout: Layout,
+    ) -> Tensor:  # fmt: skip
         """Cluster, multiply each centroid once, sum the products that each row reuses."""
         ctx.reuse, ctx.layout = reuse, layout
-        assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 2, reuse))
+        assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 3, reuse))
         _save(ctx, assignment, weights, hash_vectors, thresholds)
         y = multiply_centroids(assignment.clusters, assignment.centroids, weights.detach(), layout)
-        return y.view(-1, len(weights))
+        y = y.view(-1, len(weights))
+        return y if bias is None else y.add_(bias)
 
     @staticmethod
     @_without_autocast
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        """Gradients of table, weights and hash; sums over clusters make them as cheap as the forward pass."""
+        """Gradients of table, weights, bias and hash; sums over clusters make them as cheap as the forward pass."""
         assignment, (weights, hash_vectors, thresholds) = _load(ctx)
         clusters, layout, sample = assignment.clusters.ordered(), ctx.layout, assignment.sample
         outer = gradient.reshape(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
@@ -59,8 +61,9 @@ class ReuseMatmul(torch.autograd.Function):
         weight_gradient, pulls, own = product_gradients(
             clusters, assignment.centroids, weights, outer, layout, wanted
         )
+        shift = outer.view(-1, len(weights)).sum(0) if ctx.needs_input_grad[2] else None
         through, vectors, offsets = _table_and_hash(ctx, assignment, pulls, own, hash_vectors, thresholds)
-        return through, weight_gradient, vectors, offsets, None, None
+        return through, weight_gradient, shift, vectors, offsets, None, None
 
 
 class QuantiseVectors(torch.autograd.Function):
@@ -113,7 +116,7 @@ def multiply(columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds:
     layout = Layout(columns.shape[0], columns.shape[1], columns.shape[2] // hash_vectors.shape[1])
     table = columns.reshape(-1, hash_vectors.shape[1])
     y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
-        table, weights, hash_vectors, thresholds, reuse, layout
+        table, weights, None, hash_vectors, thresholds, reuse, layout
     )
     return y.view(columns.shape[0], -1, len(weights))
 
@@ -133,15 +136,16 @@ def _save(ctx: Any, assignment: Assignment, *tensors: Tensor) -> None:
     drawn = (None,) * 3 if sample is None else (sample.slices, sample.units, sample.rows)
     ctx.weight = None if sample is None else sample.weight
     ctx.save_for_backward(
-        clusters.index, clusters.sizes, clusters.keys, clusters.members, clusters.starts, assignment.centroids,
+        clusters.index, clusters.sizes, clusters.keys, clusters.members, clusters.starts,
+        clusters.table if drawn[0] is not None else None, assignment.centroids,
         *drawn, *tensors,
     )  # fmt: skip
 
 
 def _load(ctx: Any) -> tuple[Assignment, tuple[Tensor, ...]]:
-    index, sizes, keys, members, starts, centroids, *rest = ctx.saved_tensors
+    index, sizes, keys, members, starts, table, centroids, *rest = ctx.saved_tensors
     sample = None if ctx.weight is None else HashSample(rest[0], rest[1], rest[2], ctx.weight)
-    return Assignment(Slots(index, sizes, keys, members, starts), centroids, sample), tuple(rest[3:])
+    return Assignment(Slots(index, sizes, keys, members, starts, table), centroids, sample), tuple(rest[3:])
 
 
 def _table_and_hash(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ostinato.reuse.layout import Layout
 
-_PROJECTIONS = 1 << 22  # held at a time where nothing but ids is wanted of them
+_PROJECTIONS = 1 << 17  # held at a time where nothing but ids is wanted of them: they stay in the cache
 _PROJECTED_LEVELS = 5  # to here one product with all planes is faster than picking each vector's own
 
 

@@ -93,7 +93,7 @@ class Pattern:
     flip_slope: float = 20.0
     window: float = 0.5
     gradient_rows: int = 8_192
-    gradient_share: float = 0.125
+    gradient_share: float = 0.0625
     momentum: float = 0.1
     input_gradient: str = "clusters"
     commitment: float = 0.0

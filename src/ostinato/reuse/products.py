@@ -19,7 +19,7 @@ from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout
 
-_HELD = 1 << 18  # numbers of a product held at a time (1 MiB of float32), or an eighth of X's if that is more
+_HELD = 1 << 17  # numbers of a product held at a time (half a MiB of float32), or an eighth of X's if that is more
 
 _IMAGES = 16
 
@@ -70,11 +70,14 @@ def _by_cluster(clusters: Slots, centroids: Tensor, filters: Tensor, layout: Lay
     matrices = filters.permute(1, 2, 0)
     width = centroids.shape[1] // length * outputs
     by_slice = centroids.view(slices, -1, length)
-    recovered = centroids.new_zeros(layout.vectors_per_slice, width)
+    recovered = None
     for part in _parts(clusters, layout, width, centroids.shape[1]):
         products = torch.bmm(by_slice[part], matrices[part]).view(-1, width)
         bags = (clusters.index[part] - part.start * clusters.per_slice).t().contiguous()
-        recovered += F.embedding_bag(bags, products, mode="sum")
+        summed = F.embedding_bag(bags, products, mode="sum")
+        recovered = summed if recovered is None else recovered.add_(summed)
+        del products, summed  # not beside the next part's
+    assert recovered is not None
     return recovered
 
 
@@ -90,6 +93,7 @@ def _by_cluster_gradients(
         summed = clusters.sums(outer, part=part).view(part.stop - part.start, -1, outputs)
         pulls_by_slice[part] = _times_transposed(summed, matrices[part])
         gradient[:, part] = torch.bmm(by_slice[part].transpose(1, 2), summed).permute(2, 0, 1)
+        del summed
     own = None if sample is None else _own_gradients(sample, outer, matrices)
     return gradient, pulls, own
 
