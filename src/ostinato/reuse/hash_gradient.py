@@ -85,7 +85,9 @@ def deviations(projections: Tensor, groups: int, slices: int) -> Tensor:
     """(G, H) standard deviations of `projections` (A, H), equally many of each slice s, which uses hash s mod G."""
     grouped = projections.view(-1, groups, len(projections) // slices, projections.shape[1])
     smallest = torch.finfo(projections.dtype).tiny ** 0.25
-    return grouped.transpose(1, 2).flatten(0, 1).std(0, correction=0).clamp_min(smallest)
+    together = grouped.transpose(1, 2).flatten(0, 1)
+    centred = together - together.mean(0)
+    return centred.square_().mean(0).sqrt_().clamp_min_(smallest)
 
 
 def projection_gradient(state: Clustered, projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
