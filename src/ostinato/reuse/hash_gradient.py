@@ -157,7 +157,7 @@ def _quotient_gradient(
         width = column.to(excess.dtype) * sigma
         deviations = (excess - (column - own - 1)) / width  # (Q − 1)/σ
         slope = -deviations * torch.exp(-0.5 * deviations * deviations) / width
-        pull = (rows * state.centroid_gradients.index_select(0, cluster)).sum(1) / state.clusters.sizes[cluster]
+        pull = _dots(rows, state.centroid_gradients.index_select(0, cluster)) / state.clusters.sizes[cluster]
         total += torch.where(start + step < stop, pull * slope, torch.zeros_like(excess))
     return total
 
@@ -200,9 +200,9 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
     home, hashes = state.home(), kernel.shape[1]
     keys = state.keys(home)
     away = rows - centroids.index_select(0, home)
-    stay = (own * away).sum(1)  # what it is worth to be recovered exactly
+    stay = _dots(own, away)  # what it is worth to be recovered exactly
     if moves_centroids:
-        left = ((own - pulls.index_select(0, home)) * away).sum(1)
+        left = _dots(own - pulls.index_select(0, home), away)
         stay = stay + left / (clusters.sizes.index_select(0, home) - 1).clamp_min(1)
     who, which = kernel.nonzero().unbind(1)
     bit = hashes - 1 - which
@@ -211,12 +211,17 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
     there = (size > 0).to(rows.dtype)
     # With e = x − c_q, x is recovered with the error e·n/(n + 1), and c_q moves by e/(n + 1); with n = 0 both are 0.
     error = rows.index_select(0, who) - centroids.index_select(0, other)
-    lost = (own.index_select(0, who) * error).sum(1)
+    lost = _dots(own.index_select(0, who), error)
     difference = stay[who] - there * lost
     if moves_centroids:
-        gained = lost + (pulls.index_select(0, other) * error).sum(1)
+        gained = lost + _dots(pulls.index_select(0, other), error)
         difference = difference + there * gained / (size + 1)
     difference = torch.where((mine >> bit) & 1 == 1, -difference, difference)
     change = torch.zeros_like(kernel)
     change[who, which] = difference
     return change
+
+
+def _dots(a: Tensor, b: Tensor) -> Tensor:
+    """(A,) products of rows (A, D); as a matrix's with ones, since sums over short rows are slow."""
+    return (a * b) @ a.new_ones(a.shape[1])
