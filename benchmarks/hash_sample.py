@@ -110,17 +110,19 @@ def learning(conventional: nn.Module, name: str, dataset: ImageDataset, options:
         for rows in (0, *LEARNING_ROWS):
             results = []
             for seed in SEEDS:
-                pattern = replace(PATTERNS[title], init="median", seed=seed, gradient_share=1.0, gradient_rows=max(1, rows))
+                drawn = {"gradient_share": 1.0, "gradient_rows": max(1, rows)}
+                pattern = replace(PATTERNS[title], init="median", seed=seed, **drawn)
                 network = convert(conventional, {name: pattern})
                 calibrate(network, calibration_images(dataset, 500, seed), refit=False)
                 layer = network.get_submodule(name)
                 assert isinstance(layer, ReuseConv2d)
                 if rows:
-                    learn(network, layer, batched(dataset.train.subset(options.steps * options.batch, seed), options.batch))
+                    images = dataset.train.subset(options.steps * options.batch, seed)
+                    learn(network, layer, batched(images, options.batch))
                 results.append(evaluated(network, valid))
             losses, hits = zip(*results, strict=True)
-            drawn = f"{rows:,}" if rows else "not trained"
-            lines.append(f"| {title} | {drawn} | {mean(losses):.3f} | {100 * mean(hits):.1f} | {min(losses):.3f}–{max(losses):.3f} |")
+            count, spread = f"{rows:,}" if rows else "not trained", f"{min(losses):.3f}–{max(losses):.3f}"
+            lines.append(f"| {title} | {count} | {mean(losses):.3f} | {100 * mean(hits):.1f} | {spread} |")
             print(lines[-1], flush=True)
     return "\n".join(lines)
 
@@ -160,25 +162,26 @@ def main() -> None:
     command = " ".join(f"{path.parent.name}/{path.name}" for path in options.networks)
     command = f"python benchmarks/hash_sample.py {command} --data-dir DIR"
     lines = "\n".join(table)
+    few = f"{Pattern(1, 1).gradient_rows:,} rows and 1/{round(1 / Pattern(1, 1).gradient_share)} of all vectors"
+    numbers = f"--batches {options.batches} --batch {options.batch} --steps {options.steps}"
     text = f"""# How many vectors the hash gradient needs
 
 Cosine of the flip estimator's dLoss/dhash vectors from a sample with that from all vectors, mean of {options.batches}
-batches of {options.batch} training images; the first column is that of two batches' gradients from all vectors, the noise
-that any step has. One layer of a trained network reused at a time, calibrated on 500 images: image scope with L=16,
-H=4, compiled scope with L=8, H=6, hashes by ITQ. The default draws at most {Pattern(1, 1).gradient_rows:,} rows and
-{Pattern(1, 1).gradient_share:g} of all vectors.
+batches of {options.batch} training images; the first column is that of two batches' gradients from all vectors, the
+noise that any step has. One layer of a trained network reused at a time, calibrated on 500 images: image scope with
+L=16, H=4, compiled scope with L=8, H=6, hashes by ITQ. The default draws at most {few}.
 
 {lines}
 
 ## Learning nothing but the hash
 
 The first layer of the table; random hashes with thresholds at the median, weights and all else as they are,
-{options.steps} steps of Adam (rate {LEARNING_RATE:g}) on batches of {options.batch}. Cross entropy and top-1 on 1,024 validation images, mean
-of {len(SEEDS)} seeds.
+{options.steps} steps of Adam (rate {LEARNING_RATE:g}) on batches of {options.batch}. Cross entropy and top-1 on 1,024
+validation images, mean of {len(SEEDS)} seeds.
 
 {learned}
 
-{provenance(f"{command} --batches {options.batches} --batch {options.batch} --steps {options.steps}", "0 for calibration and 1 for images; 0, 1, 2")}"""
+{provenance(f"{command} {numbers}", "0 for calibration and 1 for images; " + ", ".join(map(str, SEEDS)))}"""
     path = RESULTS / f"hash-sample-{meta['dataset']}.md"
     write_atomically(path, text.encode())
     print(path)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse.clustering import Clusters, Slots, number_slots
-from ostinato.reuse.hash_sample import HashSample, draw, draw_near_planes
-from ostinato.reuse.hashing import hash_rows, pack_bits, project_table, table_ids, tree_ids, unit_length
+from ostinato.reuse.hash_sample import HashSample, draw, draw_near, near_planes
+from ostinato.reuse.hashing import hash_rows, pack_bits, projection_parts, table_ids, tree_ids, unit_length
 from ostinato.reuse.layout import Layout, small_ints
 from ostinato.reuse.panel_clustering import panel_ids
 from ostinato.reuse.pattern import Pattern
@@ -137,8 +137,10 @@ def _identify(
         ids = tree_ids(rows, hash_vectors, thresholds)
         return layout.spread(ids.view(-1, layout.blocks).t().unsqueeze(1)), None
     if learns and pattern.gradient == "trec":
-        projections = project_table(rows, hash_vectors, thresholds, layout)
-        return layout.spread(pack_bits(projections)), draw_near_planes(projections, table, pattern, layout)
+        parts, dim = projection_parts(rows, hash_vectors, thresholds, layout)
+        found = [(pack_bits(part), near_planes(part, pattern)) for part in parts]
+        packed, near = (torch.cat(each, dim) for each in zip(*found, strict=True))
+        return layout.spread(packed), draw_near(near, table, layout)
     drawn = draw(table, pattern, layout) if learns else None
     return layout.spread(table_ids(rows, hash_vectors, thresholds, layout)), drawn
 

@@ -33,8 +33,8 @@ def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
 class ReuseMatmul(torch.autograd.Function):
     """Y = X̂·W with one product per centroid and slice (TREC §3.1), summed by an embedding bag.
 
-    Arguments (T, b·L) table, (M, S·L) weights, (M,) bias or None, hash vectors, thresholds, Reuse, Layout; gives (N·b, M). A centroid has
-    b rows of L, and its product b rows of M.
+    Arguments (T, b·L) table, (M, S·L) weights, (M,) bias or None, hash vectors, thresholds, Reuse, Layout; gives
+    (N·b, M). A centroid has b rows of L, and its product b rows of M.
     """
 
     @staticmethod

@@ -78,8 +78,8 @@ def cluster_means(rows: Tensor, clusters: Clusters) -> Tensor:
 class Slots:
     """The clusters of the vectors (s, n) of S slices, in slots of which each slice has as many, some of them empty.
 
-    Equal numbers of slots make a slice's products one matrix of a batch. A slot is its key (`keys` is None) if most keys
-    occur somewhere; else the keys that occur are numbered, ascending.
+    Equal numbers of slots make a slice's products one matrix of a batch. A slot is its key (`keys` is None) if most
+    keys occur somewhere; else the keys that occur are numbered, ascending.
 
     Attributes:
         index: (S, N), each vector's slot.

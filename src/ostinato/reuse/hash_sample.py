@@ -39,19 +39,21 @@ def draw(table: Tensor, pattern: Pattern, layout: Layout) -> HashSample:
     return _taken(slices, units, layout.vectors / len(units), table, layout)
 
 
-def draw_near_planes(projections: Tensor, table: Tensor, pattern: Pattern, layout: Layout) -> HashSample:
-    """All vectors of `table` (T, D) to which TREC's relaxation may give a gradient.
+def near_planes(projections: Tensor, pattern: Pattern) -> Tensor:
+    """(…, places) bool of projections (…, H, places): whether TREC's sigmoid leaves a bit soft.
 
-    They have a bit that its sigmoid leaves soft: 1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the
-    soft bit is on the other side of the hard one. And they are not zero: the loss changes by x·dLoss/dcentroid with
-    a vector's weight, which is 0 for the zeros of the padding and behind a ReLU.
-
-    Args:
-        projections: (blocks, E, H, places), of all rows of the table.
-        table, pattern, layout: the layer's.
+    1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the soft bit is on the other side of the hard one.
     """
     reach = abs(pattern.centre) + math.log(pattern.ids / (NEGLIGIBLE * pattern.gaussian_sigma)) / pattern.slope
-    near = (projections.abs() <= reach).any(2)
+    return (projections.abs() <= reach).any(-2)
+
+
+def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:
+    """All vectors of `table` (T, D) to which TREC's relaxation may give a gradient.
+
+    They are `near` (blocks, E, places) a hyperplane, and not zero: with a vector's weight in a centroid the loss
+    changes by x·dLoss/dcentroid, which is 0 for the zeros of the padding and behind a ReLU.
+    """
     near &= table.view(-1, layout.blocks, table.shape[1]).any(2).t().unsqueeze(1)
     slices, units = layout.spread(near).nonzero().unbind(1)
     return _taken(slices, units, 1.0, table, layout)

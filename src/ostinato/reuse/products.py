@@ -19,7 +19,7 @@ from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout
 
-_HELD = 1 << 17  # numbers of a product held at a time (half a MiB of float32), or an eighth of X's if that is more
+_HELD = 1 << 17  # numbers of products held at a time (half a MiB of float32), or an eighth of X's if that is more
 
 _IMAGES = 16
 
@@ -71,7 +71,7 @@ def _by_cluster(clusters: Slots, centroids: Tensor, filters: Tensor, layout: Lay
     width = centroids.shape[1] // length * outputs
     by_slice = centroids.view(slices, -1, length)
     recovered = None
-    for part in _parts(clusters, layout, width, centroids.shape[1]):
+    for part in _parts(clusters, layout, width, length):
         products = torch.bmm(by_slice[part], matrices[part]).view(-1, width)
         bags = (clusters.index[part] - part.start * clusters.per_slice).t().contiguous()
         summed = F.embedding_bag(bags, products, mode="sum")
@@ -89,7 +89,7 @@ def _by_cluster_gradients(
     by_slice = centroids.view(slices, -1, length)
     gradient, pulls = torch.empty_like(filters), room_for_pulls(centroids)
     pulls_by_slice = pulls[:-1].view_as(by_slice)
-    for part in _parts(clusters, layout, outer.shape[1], centroids.shape[1]):
+    for part in _parts(clusters, layout, outer.shape[1], length):
         summed = clusters.sums(outer, part=part).view(part.stop - part.start, -1, outputs)
         pulls_by_slice[part] = _times_transposed(summed, matrices[part])
         gradient[:, part] = torch.bmm(by_slice[part].transpose(1, 2), summed).permute(2, 0, 1)
@@ -112,6 +112,7 @@ def _own_gradients(sample: HashSample, outer: Tensor, matrices: Tensor) -> Tenso
     for part in _steps(slices, _HELD, units.shape[1] * outer.shape[1]):
         taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, outputs)
         own[part] = _times_transposed(taken, matrices[part]).reshape(len(taken), -1, size)
+        del taken
     return own.view(-1, size)
 
 
@@ -137,7 +138,8 @@ def _conventional_gradients(
     for part in _steps(slices, _held(layout, centroids), units * size, -(-_COLUMNS // length)):
         taken, kernel = part.stop - part.start, _kernel(filters[:, part])
         columns = _images(_columns(clusters.index[part], centroids, length))
-        gradient[:, part] = conv2d_weight(columns, kernel.shape, gradients).reshape(outputs, taken, length)
+        weights = conv2d_weight(columns, kernel.shape, gradients)  # type: ignore[no-untyped-call]
+        gradient[:, part] = weights.reshape(outputs, taken, length)
         columns = _rows(F.conv2d(gradients, kernel.transpose(0, 1)))
         vectors = columns.reshape(units, -1, taken, length).transpose(1, 2).reshape(-1, size)  # row n·taken + s
         base = torch.arange(0, units * taken, taken, dtype=clusters.index.dtype, device=outer.device)
@@ -146,6 +148,7 @@ def _conventional_gradients(
         pulls[first:last] = clusters.sums(vectors, base, offset, part)
         if picked is not None:
             own.append(vectors.index_select(0, (picked[part] * taken + offset.unsqueeze(1)).reshape(-1)))
+        del columns, vectors
     return gradient, pulls, torch.cat(own) if own else None
 
 
@@ -182,13 +185,13 @@ def _held(layout: Layout, centroids: Tensor) -> int:
     return max(_HELD // 4, layout.vectors * centroids.shape[1] // 4)
 
 
-def _parts(clusters: Slots, layout: Layout, width: int, size: int) -> Iterator[slice]:
-    """Slices at a time, so that their products, `width` numbers for a slot, do not need more memory than X."""
-    limit = max(_HELD, layout.vectors * size // 8)
-    return _steps(layout.slices, limit, clusters.per_slice * width)
+def _parts(clusters: Slots, layout: Layout, width: int, length: int) -> Iterator[slice]:
+    """Slices at a time, so that neither products, `width` numbers for a slot, nor W's gradient need much memory."""
+    limit = max(_HELD, layout.vectors * length // 8)
+    return _steps(layout.slices, limit, max(clusters.per_slice, length) * width)
 
 
 def _steps(count: int, limit: int, each: int, fewest: int = 1) -> Iterator[slice]:
-    """As many of `count` at a time as have `limit` numbers, if one has `each`; at least, and a multiple of, `fewest`."""
+    """As many of `count` at a time as have `limit` numbers, if one has `each`; a multiple of `fewest`."""
     step = max(1, limit // (each * fewest)) * fewest
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
