@@ -40,7 +40,8 @@ PATTERNS = {
 ROWS = (50_000, 8_192, 4_096, 2_048, 1_024)
 SHARES = (1 / 4, 1 / 8, 1 / 16, 1 / 32)
 LEARNING = ("image, slice", "compiled, block")
-LEARNING_ROWS = (50_000, 8_192, 2_048, 512)
+SETTINGS: tuple[tuple[int, float], ...] = ((0, 20), (50_000, 20), (8_192, 20), (8_192, 5), (2_048, 20), (2_048, 5))
+"""Rows drawn, 0: not trained, and slope of the flip estimator's kernel."""
 LEARNING_RATE = 0.01
 SEEDS = (0, 1, 2)
 
@@ -104,13 +105,13 @@ def learn(network: nn.Module, layer: ReuseConv2d, batches: list[tuple[Tensor, Te
 
 def learning(conventional: nn.Module, name: str, dataset: ImageDataset, options: argparse.Namespace) -> str:
     """Table of the validation loss and top-1 before and after, by pattern and sample size."""
-    lines = ["| scope, sharing | rows drawn | loss | top-1 | loss, range |", "|---|---:|---:|---:|---:|"]
+    lines = ["| scope, sharing | rows drawn | `flip_slope` | loss | top-1 | loss, range |", "|---|" + 5 * "---:|"]
     valid = batched(dataset.valid.subset(1024, 0), 128)
     for title in LEARNING:
-        for rows in (0, *LEARNING_ROWS):
+        for rows, slope in SETTINGS:
             results = []
             for seed in SEEDS:
-                drawn = {"gradient_share": 1.0, "gradient_rows": max(1, rows)}
+                drawn = {"gradient_share": 1.0, "gradient_rows": max(1, rows), "flip_slope": slope}
                 pattern = replace(PATTERNS[title], init="median", seed=seed, **drawn)
                 network = convert(conventional, {name: pattern})
                 calibrate(network, calibration_images(dataset, 500, seed), refit=False)
@@ -122,7 +123,7 @@ def learning(conventional: nn.Module, name: str, dataset: ImageDataset, options:
                 results.append(evaluated(network, valid))
             losses, hits = zip(*results, strict=True)
             count, spread = f"{rows:,}" if rows else "not trained", f"{min(losses):.3f}–{max(losses):.3f}"
-            lines.append(f"| {title} | {count} | {mean(losses):.3f} | {100 * mean(hits):.1f} | {spread} |")
+            lines.append(f"| {title} | {count} | {slope:g} | {mean(losses):.3f} | {100 * mean(hits):.1f} | {spread} |")
             print(lines[-1], flush=True)
     return "\n".join(lines)
 
