@@ -73,12 +73,11 @@ def sample(slices: int, units: int, pattern: Pattern, device: torch.device) -> t
     """
     wanted = min(pattern.gradient_rows, math.ceil(pattern.gradient_share * slices * units))
     each = min(units, max(_FEWEST, wanted // slices))
-    stretches = torch.arange(each, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(pattern.seed)  # on the CPU: the same vectors on every device
+    made = {"device": generator.device}
+    drawn = torch.arange(each, **made).expand(slices, each)
     if each < units:
-        generator = torch.Generator().manual_seed(pattern.seed)
-        inside = torch.rand(slices, each, generator=generator, dtype=torch.float64)
-        drawn = ((stretches + inside) * (units / each)).long().clamp_(max=units - 1)
-    else:
-        drawn = stretches.long().expand(slices, units)
-    numbers = torch.arange(slices).unsqueeze(1).expand(slices, each)
+        inside = torch.rand(slices, each, generator=generator, dtype=torch.float64, **made)
+        drawn = ((drawn + inside) * (units / each)).long().clamp_(max=units - 1)
+    numbers = torch.arange(slices, **made).unsqueeze(1).expand(slices, each)
     return numbers.reshape(-1).to(device), drawn.reshape(-1).to(device)
