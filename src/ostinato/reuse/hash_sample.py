@@ -74,10 +74,9 @@ def sample(slices: int, units: int, pattern: Pattern, device: torch.device) -> t
     wanted = min(pattern.gradient_rows, math.ceil(pattern.gradient_share * slices * units))
     each = min(units, max(_FEWEST, wanted // slices))
     generator = torch.Generator().manual_seed(pattern.seed)  # on the CPU: the same vectors on every device
-    made = {"device": generator.device}
-    drawn = torch.arange(each, **made).expand(slices, each)
+    drawn = torch.arange(each, device=generator.device).expand(slices, each)
     if each < units:
-        inside = torch.rand(slices, each, generator=generator, dtype=torch.float64, **made)
+        inside = torch.rand(slices, each, generator=generator, dtype=torch.float64, device=generator.device)
         drawn = ((drawn + inside) * (units / each)).long().clamp_(max=units - 1)
-    numbers = torch.arange(slices, **made).unsqueeze(1).expand(slices, each)
+    numbers = torch.arange(slices, device=generator.device).unsqueeze(1).expand(slices, each)
     return numbers.reshape(-1).to(device), drawn.reshape(-1).to(device)
