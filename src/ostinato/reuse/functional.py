@@ -106,12 +106,12 @@ def _reuse_product(
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
     matrix = weight_matrix(weight, pattern.order)
-    weights = whole_slices(matrix, pattern.length, 0).contiguous()
+    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     if product is multiply and pixel_aligned(geometry, pattern):
         layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
         table = pad_input(x, geometry).permute(0, 2, 3, 1).reshape(-1, pattern.length)
-        y = ReuseMatmul.apply(table, weights, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
-        return _image(y.view(x.shape[0], -1, y.shape[1]), bias, x, geometry)
+        y = ReuseMatmul.apply(table, weights, bias, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
+        return _image(y.view(x.shape[0], -1, y.shape[1]), None, x, geometry)
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
         y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
@@ -167,6 +167,8 @@ def _quantised_convolution(
     if reuse.training and reuse.pattern.input_gradient == "straight-through":
         xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
     xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
+        xh = xh.contiguous()
     return F.conv2d(xh, weight, bias, geometry.stride, 0, geometry.dilation)
 
 
