@@ -9,7 +9,7 @@ import pytest
 from reuse_samples import bind, column_order, make_compiled, make_image, random_window
 
 from ostinato.errors import QuantizationError, UnsupportedError
-from ostinato.kernels.reuse_image import has_pixel_ids
+from ostinato.kernels.reuse_image import has_pixel_ids, kernel_slots
 from ostinato.kernels.reuse_layout import locate_slices, paired_tiles, words
 from ostinato.kernels.sources import source_path
 from ostinato.quant.ops import ConvDims
@@ -79,8 +79,10 @@ def test_sources_exist_and_arrays_are_flash(scope):
 
 def test_a_layer_that_does_not_fit_the_kernel_is_refused():
     rng = np.random.default_rng(0)
-    with pytest.raises(UnsupportedError, match=r"features\.conv: 9 hashes \(512 table entries.*takes 1 to 8 \(256"):
-        bind(make_image(rng, CONV, 9, 9, "kh.kw.c", tree=False))
+    with pytest.raises(UnsupportedError, match=r"features\.conv: 17 hashes \(131072 ids\).*takes 1 to 16 \(65536"):
+        bind(make_image(rng, CONV, 9, 17, "kh.kw.c", tree=False))
+    with pytest.raises(UnsupportedError, match=r"300 clusters a slice \(for 9 hashes and 400 blocks\).*at most 255"):
+        bind(make_image(rng, ConvDims((1, 400, 2), (1, 400, 2), (1, 1)), 2, 9, "kh.kw.c", tree=False, slots=300))
     with pytest.raises(UnsupportedError, match=r"features\.conv: 13 hashes .*takes 1 to 12"):
         bind(make_compiled(rng, ConvDims((2, 2, 1), (1, 1, 1), (2, 2)), 2, 13, "kh.kw.c", pixel_aligned=False))
     image = make_image(rng, CONV, 8, 3, "kh.kw.c")
@@ -104,12 +106,29 @@ def test_sums_that_could_overflow_are_refused():
         bind(replace(image, weight=np.full_like(image.weight, 127)))
 
 
+def test_a_table_has_a_place_for_each_id_or_for_each_cluster():
+    rng = np.random.default_rng(0)
+
+    def slots(hashes, **fields):
+        return kernel_slots(make_image(rng, CONV, 9, hashes, "kh.kw.c", tree=False, **fields))
+
+    assert [slots(hashes) for hashes in (1, 4, 5, 8, 16)] == [2, 16, 25, 25, 25]  # 25 blocks in a slice
+    assert slots(4, block_rows=2) == 16
+    assert slots(5, block_rows=2) == 12
+    assert slots(3, slots=5) == 5
+    assert slots(16, slots=7) == 7
+    assert "7 clusters a slice for 65,536 ids" in bind(make_image(rng, CONV, 9, 16, "c.kh.kw", tree=False, slots=7)).note
+
+
 def test_ids_are_found_once_per_pixel_where_kernel_positions_share_their_hashes():
     rng = np.random.default_rng(0)
     shared = make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False, groups=2)
     assert has_pixel_ids(shared)
     assert bind(shared).arrays["hash_offsets"].size == 2 * 3
     assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False))
+    assert has_pixel_ids(make_image(rng, CONV, 4, 3, "kw.kh.c", tree=False, groups=2))
+    assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "c:4.kh.kw", tree=False, groups=2))  # blocks change last
+    assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False, groups=2, block_rows=2))
     assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "c.kh.kw", tree=False, groups=2))
     assert not has_pixel_ids(make_image(rng, CONV, 2, 3, "kh.kw.c", tree=False, groups=4))
     sparse = ConvDims((7, 7, 8), (2, 2, 20), (2, 2), (4, 4))

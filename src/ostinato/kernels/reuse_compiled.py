@@ -17,6 +17,7 @@ from ostinato.kernels.reuse_layout import (
     TILE,
     Slices,
     check_layer,
+    columns_of_slices,
     in_one_row,
     locate_slices,
     pack_hash,
@@ -99,8 +100,7 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
     else:
         op = replace(op, dims=in_one_row(op.dims))
         slices = locate_slices(op.dims, op.columns, op.length)
-        ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
-        columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        columns = columns_of_slices(op.dims.columns, op.length)
         hashes = pack_hash(op.name, op.hash, columns, slices.leading)
     none = np.zeros(0, np.int32)  # empty: a null pointer
     return Binding(

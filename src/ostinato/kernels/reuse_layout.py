@@ -39,6 +39,11 @@ SHARED_PHASES: dict[str, Phase] = {
 }  # fmt: skip
 
 
+def columns_of_slices(columns: int, length: int) -> list[int]:
+    """Columns of each slice of `length`; the last one may have fewer."""
+    return [min(length, columns - start) for start in range(0, columns, length)]
+
+
 def round_up(value: int, multiple: int) -> int:
     """The smallest multiple that is not less."""
     return -(-value // multiple) * multiple
@@ -123,7 +128,9 @@ def place_columns(values: IntArray, leading: int, lanes: int) -> IntArray:
     return np.pad(values, [*before, (leading, lanes - leading - values.shape[-1])])
 
 
-def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int, ...]) -> dict[str, IntArray]:
+def pack_hash(
+    name: str, hashing: QHash, columns: list[int], leading: tuple[int, ...], block_rows: int = 1
+) -> dict[str, IntArray]:
     """`hash_offsets` (int32) and `hash_vectors` (int16) as ost_reuse_hash.h and ost_reuse_tree.h lay them out.
 
     Args:
@@ -131,14 +138,17 @@ def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int,
         hashing: G groups.
         columns: columns of each group's vectors (a ragged last slice has fewer).
         leading: lanes in front of them.
+        block_rows: rows of X in a vector, each of which has its columns and lanes.
 
     Raises:
         QuantizationError: a projection could overflow int32.
     """
-    lanes = 4 * words(hashing.vectors.shape[2])
+    groups, planes, size = hashing.vectors.shape
+    rows = hashing.vectors.astype(np.int64).reshape(groups, planes, block_rows, size // block_rows)
+    lanes = 4 * words(size // block_rows)
     offsets, vectors = [], []
     for group, (count, front) in enumerate(zip(columns, leading, strict=True)):
-        v = -place_columns(hashing.vectors[group, :, :count].astype(np.int64), front, lanes)
+        v = -place_columns(rows[group, ..., :count], front, lanes).reshape(planes, -1)
         reach = 128 * np.abs(v).sum(axis=1)
         if np.any(2 * reach + 1 >= _INT32):
             raise QuantizationError(
@@ -179,8 +189,8 @@ def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int,
     hashes = op.hash.hashes
     if not 1 <= hashes <= most_hashes:
         raise UnsupportedError(
-            f"Layer {op.name}: {hashes} hashes ({1 << hashes} table entries a slice) do not fit the {kernel} kernel, "
-            f"which takes 1 to {most_hashes} ({1 << most_hashes} entries); {remedy}."
+            f"Layer {op.name}: {hashes} hashes ({1 << hashes} ids) do not fit the {kernel} kernel, which takes 1 to "
+            f"{most_hashes} ({1 << most_hashes} ids); {remedy}."
         )
     if not 1 <= op.fraction_bits <= 7:
         raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")

@@ -35,11 +35,12 @@ typedef struct {
     const int32_t *gather; /* packed: words * 4 element offsets for each gathered slice; may be NULL if none is */
 } ost_reuse_slices;
 
-/* Image scope, vertical direction. */
+/* Image scope, vertical direction. The scratch begins with an int32: after a call, how many blocks of all slices found no
+ * slot and were computed by themselves. */
 typedef struct {
     ost_window window;
     int32_t input_zero_point;
-    ost_reuse_hash hash; /* S groups, or C / L; H from 1 to 8 */
+    ost_reuse_hash hash; /* S groups, or C / L; H from 1 to 16; b * ceil(L / 4) words */
     ost_reuse_slices slices;
     const int8_t *weights;     /* packed: S x ceil(M/4)*2 x words x 2 x 4, channels in the order 0 2 1 3 of every 4 */
     const int32_t *multiplier; /* ceil(M/4)*4, the same order */
@@ -48,6 +49,10 @@ typedef struct {
     int32_t slices_per_pass;   /* tables held at a time; S: outputs are finished at once, without accumulators */
     int32_t pixel_ids;         /* 1: slices are channel blocks of pixels, L = words * 4 divides C, and all kernel
                                 * positions share C / L groups of hashes: ids are found once per padded input pixel */
+    int32_t slots;             /* clusters of a slice; 2^H (up to 256): an id is its slot; fewer (up to 255): the first
+                                * ids have slots */
+    int32_t block_rows;        /* b, rows of X in a block */
+    const uint16_t *rows;      /* N: the output position of each row of X, in the order of blocks; NULL: its own */
 } ost_reuse_image_s8_params;
 
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
