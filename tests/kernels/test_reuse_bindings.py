@@ -117,7 +117,10 @@ def test_a_table_has_a_place_for_each_id_or_for_each_cluster():
     assert slots(5, block_rows=2) == 12
     assert slots(3, slots=5) == 5
     assert slots(16, slots=7) == 7
-    assert "7 clusters a slice for 65,536 ids" in bind(make_image(rng, CONV, 9, 16, "c.kh.kw", tree=False, slots=7)).note
+    few = bind(make_image(rng, CONV, 9, 16, "c.kh.kw", tree=False, slots=7))
+    assert "7 clusters a slice for 65,536 ids" in few.note
+    assert few.counts == "blocks that found no slot"
+    assert bind(make_image(rng, CONV, 9, 16, "c.kh.kw", tree=False, slots=25)).counts == ""
 
 
 def test_ids_are_found_once_per_pixel_where_kernel_positions_share_their_hashes():

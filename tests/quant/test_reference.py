@@ -23,6 +23,7 @@ from ostinato.quant.ops import (
     QReuseImage,
     QTensor,
 )
+from ostinato.quant.reuse_reference import image_overflows
 
 
 @st.composite
@@ -175,42 +176,60 @@ def sat16(value: int) -> int:
     return clamp(value, -(2**15), 2**15 - 1)
 
 
-@settings(max_examples=40, deadline=None)
-@given(windows(), st.sampled_from(["kh.kw.c", "c.kh.kw"]), st.integers(0, 10**6))
-def test_reuse_image(dims: ConvDims, order: str, seed: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(
+    windows(), st.sampled_from(["kh.kw.c", "c.kh.kw"]), st.integers(1, 4), st.sampled_from([1, 2, 5, 99]),
+    st.booleans(), st.integers(0, 10**6),
+)  # fmt: skip
+def test_reuse_image(dims: ConvDims, order: str, b: int, slots: int, shuffled: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     source, target, x = tensors(dims, rng)
+    b = min(b, dims.positions)
     length = int(rng.integers(1, dims.columns + 1))
     slices, out, fraction = -(-dims.columns // length), dims.output[2], int(rng.integers(1, 8))
     hashing = QHash(
-        vectors=rng.integers(-127, 128, (slices, 3, length)).astype(np.int8),
+        vectors=rng.integers(-127, 128, (slices, 3, b * length)).astype(np.int8),
         offset=rng.integers(-9000, 9000, (slices, 3)).astype(np.int32),
     )
     op = QReuseImage(
         name="r", input=source, output=target, dims=dims, length=length, columns=columns_of(dims, order), hash=hashing,
         weight=rng.integers(-127, 128, (out, dims.columns)).astype(np.int8),
         multiplier=rng.integers(2**16, 2**24, out).astype(np.int32),
-        offset=rng.integers(-9000, 9000, out).astype(np.int32), fraction_bits=fraction,
+        offset=rng.integers(-9000, 9000, out).astype(np.int32), fraction_bits=fraction, slots=slots, block_rows=b,
+        rows=rng.permutation(dims.positions).astype(np.int32) if shuffled else None,
     )  # fmt: skip
-    made = reference.execute_op(op, x)
-    rows = {(i, j): row(x, dims, op.columns, source.zero_point, i, j) for i, j in outputs(dims)}
-    for (i, j), mine in rows.items():
-        totals = [0] * out
-        for s in range(slices):
-            part = slice(s * length, min((s + 1) * length, dims.columns))
-            own = bits(mine[part], hashing, s)
-            members = [other[part] for other in rows.values() if bits(other[part], hashing, s) == own]
-            centroid = [
-                c_divide(128 * sum(q - source.zero_point for q in column), len(members))
-                for column in zip(*members, strict=True)
-            ]
+    places = list(outputs(dims))
+    if op.rows is not None:
+        places = [places[n] for n in op.rows]
+    rows = [row(x, dims, op.columns, source.zero_point, i, j) for i, j in places]
+    totals = [[0] * out for _ in rows]
+    overflows = 0
+    for s in range(slices):
+        first, last = s * length, min((s + 1) * length, dims.columns)
+        members: dict[int, list[int]] = {}  # id: the first rows of its blocks
+        alone = list(range(len(rows) // b * b, len(rows)))  # rows that are in no block
+        for n in range(0, len(rows) - b + 1, b):
+            block = [value for r in range(b) for value in [*rows[n + r][first:last], *[0] * (length - last + first)]]
+            own = bits(block, hashing, s)
+            if own in members or len(members) < slots:
+                members.setdefault(own, []).append(n)
+            else:
+                alone += range(n, n + b)
+                overflows += 1
+        groups = [[n + r for n in blocks] for blocks in members.values() for r in range(b)] + [[n] for n in alone]
+        for group in groups:
+            columns = zip(*(rows[n][first:last] for n in group), strict=True)
+            centroid = [c_divide(128 * sum(q - source.zero_point for q in column), len(group)) for column in columns]
             for m in range(out):
-                acc = sum(c * int(w) for c, w in zip(centroid, op.weight[m, part], strict=True))
+                acc = sum(c * int(w) for c, w in zip(centroid, op.weight[m, first:last], strict=True))
                 entry = sat16((acc * int(op.multiplier[m]) + 2**31) >> 32)
-                if s == 0:
-                    entry = sat16(entry + int(op.offset[m]))
-                totals[m] = sat16(totals[m] + entry)
-        assert made[i, j].tolist() == [clamp(total >> fraction, -128, 127) for total in totals]
+                entry = sat16(entry + int(op.offset[m])) if s == 0 else entry
+                for n in group:
+                    totals[n][m] = sat16(totals[n][m] + entry)
+    made = reference.execute_op(op, x)
+    for (i, j), total in zip(places, totals, strict=True):
+        assert made[i, j].tolist() == [clamp(value >> fraction, -128, 127) for value in total]
+    assert image_overflows(op, x) == overflows
 
 
 @settings(max_examples=40, deadline=None)

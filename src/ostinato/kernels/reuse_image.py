@@ -1,4 +1,4 @@
-"""`QReuseImage` bound to `ost_reuse_image_s8`: constants packed, slots and the number of passes chosen, scratch told."""
+"""`QReuseImage` bound to `ost_reuse_image_s8`: constants packed, slots and passes chosen, scratch told."""
 
 from __future__ import annotations
 
@@ -140,6 +140,7 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
         sources=SOURCES,
         phases=PHASES,
         note=_note(op, slots),
+        counts="blocks that found no slot" if slots < min(1 << op.hash.hashes, _blocks(op)) else "",
     )
 
 

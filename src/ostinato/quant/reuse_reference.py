@@ -57,12 +57,19 @@ def _arranged(op: QReuseImage, x: Int8Array) -> Int64Array:
     return matrix if op.rows is None else matrix[op.rows]
 
 
-def _slice_clusters(op: QReuseImage, vectors: Int64Array, s: int) -> ImageClusters:
-    """Clusters of the blocks of slice s, whose rows are `vectors` (N, ≤L): b rows of them are a block."""
+def _block_ids(op: QReuseImage, vectors: Int64Array, s: int) -> Int64Array:
+    """Ids of the blocks of slice s, whose rows are `vectors` (N, ≤L): b rows of them are a block."""
     units, columns = len(vectors) // op.block_rows, vectors.shape[1]
     blocks = vectors[: units * op.block_rows].reshape(units, op.block_rows, columns)
     blocks = np.pad(blocks, ((0, 0), (0, 0), (0, op.length - columns)))  # beyond a ragged end there is no hash
-    return find_clusters(hash_ids(blocks.reshape(units, -1), op.hash, s), op.slots)
+    return hash_ids(blocks.reshape(units, -1), op.hash, s)
+
+
+def image_ids(op: QReuseImage, x: Int8Array) -> Int64Array:
+    """(blocks, S): the id of every block of every slice."""
+    matrix = _arranged(op, x)
+    parts = [matrix[:, start : start + op.length] for start in range(0, op.dims.columns, op.length)]
+    return np.stack([_block_ids(op, part, s) for s, part in enumerate(parts)], axis=-1)
 
 
 def reuse_image(op: QReuseImage, x: Int8Array) -> Int8Array:
@@ -72,7 +79,7 @@ def reuse_image(op: QReuseImage, x: Int8Array) -> Int8Array:
     total = np.zeros((op.dims.positions, op.dims.output[2]), np.int64)
     for s in range(op.slices):
         part = slice(s * op.length, min((s + 1) * op.length, op.dims.columns))
-        clusters = _slice_clusters(op, matrix[:, part], s)
+        clusters = find_clusters(_block_ids(op, matrix[:, part], s), op.slots)
         values = matrix[:, part] - op.input.zero_point
         sums = clusters.sums(values[:used].reshape(len(clusters.index), -1))
         centroids = truncating_divide(sums * 128, clusters.sizes[:, None]).reshape(-1, op.block_rows, values.shape[1])
@@ -92,6 +99,4 @@ def reuse_image(op: QReuseImage, x: Int8Array) -> Int8Array:
 
 def image_overflows(op: QReuseImage, x: Int8Array) -> int:
     """Vectors of all slices that find no slot, which are computed by themselves."""
-    matrix = _arranged(op, x)
-    parts = [matrix[:, start : start + op.length] for start in range(0, op.dims.columns, op.length)]
-    return sum(_slice_clusters(op, part, s).overflows for s, part in enumerate(parts))
+    return sum(find_clusters(ids, op.slots).overflows for ids in image_ids(op, x).T)
