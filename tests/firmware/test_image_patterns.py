@@ -15,6 +15,8 @@ import ostinato.nn as onn
 from ostinato.firmware import Firmware, deploy_graph
 from ostinato.quant import quantize
 from ostinato.quant.accuracy import quantize_input
+from ostinato.quant.horizontal_ops import QReuseHorizontal
+from ostinato.quant.horizontal_reference import horizontal_overflows
 from ostinato.quant.ops import QReuseImage
 from ostinato.quant.reference import execute
 from ostinato.quant.reuse_reference import image_overflows
@@ -25,6 +27,7 @@ PATTERNS = {
     "0": Pattern(9, 12, order="c.kw.kh", init="median"),  # few slots: the scratch of a first layer is small
     "2": Pattern(12, 4, order="c:4.kh.kw", block_rows=2, row_order="b.oh:2.ow:2", init="pca"),
     "4": Pattern(8, 7, order="kw.kh.c", sharing="block", init="pca"),
+    "6": Pattern(4, 9, order="kh.kw.c", direction="horizontal", sharing="layer", block_rows=6, row_order="b.ow.oh"),
 }
 
 
@@ -40,7 +43,7 @@ def firmware() -> Firmware:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 24, 3, padding=1), nn.ReLU(), nn.Conv2d(24, 16, 3), nn.ReLU(), nn.Conv2d(16, 20, 3, padding=1),
-        nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(720, 5),
+        nn.ReLU(), nn.Conv2d(20, 12, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(300, 5),
     ).eval()  # fmt: skip
     reuse = onn.calibrate(onn.convert(model, PATTERNS), images(32, 1)).eval()
     graph = quantize(reuse, images(8, 2), input_scale=1 / 128)
@@ -53,8 +56,11 @@ def overflows(firmware: Firmware) -> dict[str, float]:
     for image in firmware.samples:
         tensors = execute(firmware.graph, image)
         for op in firmware.graph.ops:
+            x = tensors[op.inputs[0].name]
             if isinstance(op, QReuseImage):
-                found[op.name] = found.get(op.name, 0) + image_overflows(op, tensors[op.input.name])
+                found[op.name] = found.get(op.name, 0) + image_overflows(op, x)
+            elif isinstance(op, QReuseHorizontal):
+                found[op.name] = found.get(op.name, 0) + horizontal_overflows(op, x)
     counting = {op.name for op, binding in zip(firmware.graph.ops, firmware.bindings, strict=True) if binding.counts}
     assert all(name in counting for name, count in found.items() if count)
     return {name: count / len(firmware.samples) for name, count in found.items() if name in counting}

@@ -26,6 +26,13 @@ def column_order(dims: ConvDims, order: str) -> Int32Array:
     return column_indices(geometry, order).astype(np.int32)
 
 
+def row_positions(dims: ConvDims, order: str) -> Int32Array | None:
+    """(N,) the output position of each row of X, None if it is its own."""
+    if order == "b.oh.ow":
+        return None
+    return permutation(parse_order(order, ROW_AXES), ROW_AXES, (1, *dims.output[:2])).astype(np.int32)
+
+
 def tensor(name: str, shape: tuple[int, ...], zero_point: int) -> QTensor:
     return QTensor(name, shape, 0.05, zero_point)
 
@@ -118,9 +125,6 @@ def make_image(
     if gain > 1:
         offset = rng.integers(-(1 << 15), 1 << 15, channels)
     hashing = random_hash(rng, groups or slices, hashes, length * block_rows, zero, tree)
-    rows = None
-    if row_order != "b.oh.ow":
-        rows = permutation(parse_order(row_order, ROW_AXES), ROW_AXES, (1, *dims.output[:2])).astype(np.int32)
     index = np.arange(slices) % (groups or slices)
     return QReuseImage(
         name="features.conv",
@@ -136,7 +140,7 @@ def make_image(
         fraction_bits=bits,
         slots=slots,
         block_rows=block_rows,
-        rows=rows,
+        rows=row_positions(dims, row_order),
     )
 
 

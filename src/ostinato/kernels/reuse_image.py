@@ -157,21 +157,26 @@ def _blocks(op: QReuseImage) -> int:
 
 
 def kernel_slots(op: QReuseImage) -> int:
-    """Places in the tables of a slice: 2^H where an id is its own place, or the clusters that ids are looked up for.
+    """Places in the tables of a slice; see `place_ids`."""
+    return place_ids(op.name, op.hash.hashes, op.slots, _blocks(op), "slice")
 
-    The bits are the same. There are never more clusters than blocks.
+
+def place_ids(name: str, hashes: int, slots: int, blocks: int, where: str) -> int:
+    """2^H where an id is its own place, or the clusters that ids are looked up for; the bits are the same.
+
+    There are never more clusters than blocks.
 
     Raises:
-        UnsupportedError: more than the kernel has.
+        UnsupportedError: more than the kernels have.
     """
-    ids, blocks = 1 << op.hash.hashes, _blocks(op)
-    if ids <= min(op.slots, max(blocks, _FEW_IDS), MOST_SLOTS + 1):
+    ids = 1 << hashes
+    if ids <= min(slots, max(blocks, _FEW_IDS), MOST_SLOTS + 1):
         return ids
-    slots = min(op.slots, blocks)
+    slots = min(slots, blocks)
     if slots > MOST_SLOTS:
         raise UnsupportedError(
-            f"Layer {op.name}: {slots} clusters a slice (for {op.hash.hashes} hashes and {blocks} blocks); the "
-            f"image-scope kernel has at most {MOST_SLOTS}: quantise with fewer slots."
+            f"Layer {name}: {slots} clusters a {where} (for {hashes} hashes and {blocks} blocks); the image-scope "
+            f"kernels have at most {MOST_SLOTS}: quantise with fewer slots."
         )
     return slots
 

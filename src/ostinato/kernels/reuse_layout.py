@@ -10,7 +10,7 @@ from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import Phase
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, Int32Array, IntArray
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage
-from ostinato.quant.reference import hash_ids
+from ostinato.quant.reference_columns import hash_ids
 
 TILE = 16
 """Output channels that are recovered together."""
@@ -74,6 +74,14 @@ class Slices:
     gather_bytes: int
 
 
+def column_addresses(dims: ConvDims, columns: Int32Array) -> IntArray:
+    """(K,) where each column (c, kh, kw) lies from a window's corner in the padded NHWC input."""
+    width, channels = dims.input[1] + 2 * dims.padding[1], dims.input[2]
+    c, kh, kw = columns.astype(np.int64).T
+    addresses: IntArray = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
+    return addresses
+
+
 def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
     """Find each slice of `length` columns (c, kh, kw) in the padded NHWC input.
 
@@ -81,8 +89,7 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
     """
     (height, width, channels), (ph, pw) = dims.input, dims.padding
     height, width = height + 2 * ph, width + 2 * pw
-    c, kh, kw = columns.astype(np.int64).T
-    address = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
+    address = column_addresses(dims, columns)
     corner = ((dims.output[0] - 1) * dims.stride[0] * width + (dims.output[1] - 1) * dims.stride[1]) * channels
     lanes, total = 4 * words(length), height * width * channels
     starts: list[int] = []
@@ -180,26 +187,44 @@ def to_channel_order(values: IntArray, multiple: int) -> IntArray:
 
 
 def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int, remedy: str) -> None:
-    """Refuse what no reuse kernel can compute.
+    """Refuse what no reuse kernel with int16 sums can compute.
 
     Raises:
         UnsupportedError: too many hashes, or a window that leaves the padded input.
         QuantizationError: fraction bits outside 1 to 7.
     """
-    hashes = op.hash.hashes
-    if not 1 <= hashes <= most_hashes:
-        raise UnsupportedError(
-            f"Layer {op.name}: {hashes} hashes ({1 << hashes} ids) do not fit the {kernel} kernel, which takes 1 to "
-            f"{most_hashes} ({1 << most_hashes} ids); {remedy}."
-        )
+    check_hashes(op.name, op.hash, kernel, most_hashes, remedy)
     if not 1 <= op.fraction_bits <= 7:
         raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")
+    check_window(op.name, op.dims)
+
+
+def check_hashes(name: str, hashing: QHash, kernel: str, most_hashes: int, remedy: str) -> None:
+    """Refuse more hashes than a kernel has.
+
+    Raises:
+        UnsupportedError: with the numbers and the remedy.
+    """
+    hashes = hashing.hashes
+    if not 1 <= hashes <= most_hashes:
+        raise UnsupportedError(
+            f"Layer {name}: {hashes} hashes ({1 << hashes} ids) do not fit the {kernel} kernel, which takes 1 to "
+            f"{most_hashes} ({1 << most_hashes} ids); {remedy}."
+        )
+
+
+def check_window(name: str, dims: ConvDims) -> None:
+    """Refuse a window that leaves the padded input.
+
+    Raises:
+        UnsupportedError: with the numbers.
+    """
     for axis in (0, 1):
-        reach = (op.dims.output[axis] - 1) * op.dims.stride[axis] + (op.dims.kernel[axis] - 1) * op.dims.dilation[axis]
-        if reach >= op.dims.input[axis] + 2 * op.dims.padding[axis]:
+        reach = (dims.output[axis] - 1) * dims.stride[axis] + (dims.kernel[axis] - 1) * dims.dilation[axis]
+        if reach >= dims.input[axis] + 2 * dims.padding[axis]:
             raise UnsupportedError(
-                f"Layer {op.name}: its last window reaches element {reach} of a padded input of "
-                f"{op.dims.input[axis] + 2 * op.dims.padding[axis]}; it needs more padding."
+                f"Layer {name}: its last window reaches element {reach} of a padded input of "
+                f"{dims.input[axis] + 2 * dims.padding[axis]}; it needs more padding."
             )
 
 

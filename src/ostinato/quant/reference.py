@@ -19,6 +19,8 @@ from ostinato.quant.arithmetic import (
     saturate,
     truncating_divide,
 )
+from ostinato.quant.horizontal_ops import QReuseHorizontal
+from ostinato.quant.horizontal_reference import reuse_horizontal
 from ostinato.quant.ops import (
     QAdd,
     QAvgPool2d,
@@ -115,6 +117,7 @@ _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QAdd: add,
     QConcat: concat,
     QReuseImage: reuse_image,
+    QReuseHorizontal: reuse_horizontal,
     QReuseCompiled: reuse_compiled,
     QStem: stem,
 }

@@ -40,7 +40,6 @@ def convert_reuse(call: Call) -> FloatReuse:
 def _refuse_unsupported(call: Call, pattern: Pattern) -> None:
     """What the float side has and firmware has no kernel for."""
     supported: dict[str, tuple[object, ...]] = {
-        "direction": ("vertical",),
         "scope": ("image", "compiled"),
         "clustering": ("lsh", "tree"),
         "similarity": ("euclidean",),

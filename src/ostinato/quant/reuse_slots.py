@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ostinato.quant.ops import ConvDims
 from ostinato.reuse.pattern import Pattern
@@ -27,16 +28,48 @@ def choose_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
     """
     blocks = dims.positions // pattern.block_rows
     most = min(pattern.ids, max(blocks, FEW))  # an id is its own slot where there are few
-    needed = min(most, max(FEW, peak))
-    wanted = min(most, max(FEW, math.ceil(HEADROOM * peak)))
+    return _within(
+        lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids,
+        min(most, max(FEW, peak)), min(most, max(FEW, math.ceil(HEADROOM * peak))), min(most, FEW),
+    )  # fmt: skip
+
+
+def choose_panel_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
+    """The number of slots of every panel of a horizontal layer, by the same rule."""
+    units = dims.columns // pattern.length
+    most = min(pattern.ids, max(units, FEW))
+    return _within(
+        lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids,
+        min(most, max(FEW, peak)), min(most, max(FEW, math.ceil(HEADROOM * peak))), min(most, FEW),
+    )  # fmt: skip
+
+
+def _within(
+    need: Callable[[int], int], dims: ConvDims, ids: int, needed: int, wanted: int, fewest: int
+) -> int:
+    """`wanted` slots, or fewer: `needed` at least within `SRAM_LIMIT`, `fewest` at least within `SRAM_MOST`."""
     conventional = _conventional_bytes(dims)
-    for limit, least, slots in ((SRAM_LIMIT, needed, wanted), (SRAM_MOST, FEW, needed)):
-        slots = min(slots, MOST_SLOTS + (slots == pattern.ids))
-        while slots > least and sram_bytes(pattern, dims, slots) > limit * conventional:
+    for limit, least, slots in ((SRAM_LIMIT, needed, wanted), (SRAM_MOST, fewest, needed)):
+        slots = min(slots, MOST_SLOTS + (slots == ids))
+        while slots > least and need(slots) > limit * conventional:
             slots -= 1
-        if sram_bytes(pattern, dims, slots) <= limit * conventional:
+        if need(slots) <= limit * conventional:
             break
     return slots
+
+
+def panel_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
+    """About what a horizontal layer needs: tensors, a padded copy, a panel's units, sums and centroids."""
+    rows, units = pattern.block_rows, dims.columns // pattern.length
+    values = rows * pattern.length
+    sums = slots * (values * (2 if units <= 256 else 6) + 9 + 2 * rows * (pattern.length + pattern.length % 2))
+    return _tensors(dims) + _padded(dims) + 3 * units + sums + 16 * values + 20 * rows
+
+
+def _padded(dims: ConvDims) -> int:
+    """The copy of the input with its padding."""
+    (height, width, depth), (ph, pw) = dims.input, dims.padding
+    return (height + 2 * ph) * (width + 2 * pw) * depth if ph or pw else 0
 
 
 def _conventional_bytes(dims: ConvDims) -> int:
@@ -52,10 +85,8 @@ def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     """About what the layer needs with so many slots: tensors, a padded copy, ids, sums, tables, accumulators."""
     b, channels = pattern.block_rows, dims.output[2]
     blocks, slices, row = dims.positions // b, -(-dims.columns // pattern.length), 2 * (-(-channels // 16) * 16)
-    (height, width, depth), (ph, pw) = dims.input, dims.padding
-    padded = (height + 2 * ph) * (width + 2 * pw) * depth if ph or pw else 0
     lanes = b * 4 * -(-pattern.length // 4)
     sums = slots * (lanes * (2 if blocks <= 256 else 6) + 9)
     each = slots * b * row + blocks
     accumulators = (dims.positions - dims.positions * channels // row) * row
-    return _tensors(dims) + padded + sums + min(slices * each, each + accumulators)
+    return _tensors(dims) + _padded(dims) + sums + min(slices * each, each + accumulators)

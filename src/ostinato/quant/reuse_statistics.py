@@ -22,14 +22,15 @@ class ReuseStatistics:
 
     op: FloatReuse
     peak: float = 0.0  # the largest |bias + sum over the first slices| of any output, in real units
-    clusters: int = 0  # the most clusters of any slice of any image
+    clusters: int = 0  # the most clusters of any slice, or panel, of any image
     _ids: list[Tensor] = field(default_factory=list)
     _kept: int = 0
 
     def see(self, x: Tensor) -> None:
         """Take one batch of the layer's inputs (B, C, H, W) into account."""
         if self.op.pattern.scope == "image":
-            self._see_sums(x)
+            if self.op.pattern.direction == "vertical":
+                self._see_sums(x)
             self._see_clusters(x)
         elif self._kept < _POSITIONS:
             ids = row_ids(self.op, x).flatten(0, 1)

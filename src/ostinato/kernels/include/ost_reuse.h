@@ -59,6 +59,27 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
                               int8_t *out);
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params);
 
+/* Image scope, horizontal direction (GR section 3.4). The scratch begins with an int32: after a call, how many units of all
+ * panels found no slot and were computed by themselves. */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    int32_t panel_rows;     /* l, rows of X in a panel */
+    int32_t length;         /* L, columns of a unit */
+    const int32_t *columns; /* K: where each column lies from a window's corner in the padded input */
+    const uint16_t *rows;   /* N: the output position of each row of X, in the order of panels; NULL: its own */
+    ost_reuse_hash hash;    /* one group, H from 1 to 16, ceil(l * L / 4) words */
+    int32_t slots;          /* clusters of a panel; 2^H (up to 256): an id is its slot; fewer: up to 255 */
+    const int8_t *weights;  /* packed: ceil(M/4) x K x 4 channels */
+    const int32_t *bias;    /* ceil(M/4) x 4 */
+    ost_output_stage output;
+    int32_t centroid_bits;  /* f, 0 to 7 */
+} ost_reuse_horizontal_s8_params;
+
+ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params, const ost_scratch *scratch,
+                                   const int8_t *in, int8_t *out);
+int32_t ost_reuse_horizontal_s8_scratch_bytes(const ost_reuse_horizontal_s8_params *params);
+
 /* Compiled scope. Ids are kept times 16, the bytes of a table entry's tile: uint8 up to H = 4, uint16 up to 12. */
 typedef struct {
     ost_window window;

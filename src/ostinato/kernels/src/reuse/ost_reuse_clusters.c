@@ -2,6 +2,7 @@
 #include "ost_reuse_clusters.h"
 
 #include "../support/ost_window.h"
+#include "ost_reuse_divide.h"
 #include "ost_reuse_slices.h"
 #include "ost_reuse_sum_runs.h"
 
@@ -16,7 +17,7 @@ OST_PHASE_FUNCTION void ost_reuse_clear_clusters(ost_clusters *clusters)
     }
 }
 
-OST_PHASE_FUNCTION static void ost_reuse_flush_sums(ost_clusters *clusters)
+OST_PHASE_FUNCTION void ost_reuse_flush_sums(ost_clusters *clusters)
 {
     const int32_t values = clusters->ids * clusters->words * 4;
     for (int32_t k = 0; k < values; k++) {
@@ -112,39 +113,11 @@ OST_PHASE_FUNCTION int32_t ost_reuse_list_clusters(ost_clusters *clusters, uint8
     return count;
 }
 
-/* trunc(value / members) as the high word of value * reciprocal, plus one below zero. The reciprocal is 2^32 / members
- * rounded up, and up by one where it is a whole number: with an excess e in (0, 1] the product is value / members plus
- * value * e / 2^32, and that is no step too far while |value| * members < 2^32. Here |value| <= 128 * 255 * members. */
-#define OST_FEWEST_BY_RECIPROCAL 3 /* 2^32 / members must be an int32 */
-#define OST_MOST_BY_RECIPROCAL 362
-
-/* 0: divide. */
-OST_INLINE int32_t reciprocal_of(int32_t members)
-{
-    if (members < OST_FEWEST_BY_RECIPROCAL || members > OST_MOST_BY_RECIPROCAL) {
-        return 0;
-    }
-    const int whole = (members & (members - 1)) == 0;
-    return (int32_t)(UINT32_MAX / (uint32_t)members) + 1 + whole;
-}
-
-OST_INLINE int32_t divide(int32_t value, int32_t members, int32_t reciprocal)
-{
-    if (reciprocal == 0) {
-        return value / members;
-    }
-#if OST_HAS_DSP
-    return ost_smmul(value, reciprocal) + (int32_t)((uint32_t)value >> 31);
-#else
-    return (int32_t)(((int64_t)value * reciprocal) >> 32) + (value < 0);
-#endif
-}
-
 /* sums: int16 or int32. */
 #define WRITE_CENTROID(sums)                                                                                           \
     for (int32_t k = 0; k < values; k += 2, to += 2 * count) {                                                         \
-        to[0] = (int16_t)divide(((sums)[k] - origin) * 128, members, reciprocal);                                      \
-        to[1] = (int16_t)divide(((sums)[k + 1] - origin) * 128, members, reciprocal);                                  \
+        to[0] = (int16_t)ost_divide(((sums)[k] - origin) * 128, members, reciprocal);                                      \
+        to[1] = (int16_t)ost_divide(((sums)[k + 1] - origin) * 128, members, reciprocal);                                  \
     }
 
 OST_PHASE_FUNCTION void ost_reuse_centroids(const ost_clusters *clusters, const uint8_t *ids, int32_t count,
@@ -154,7 +127,7 @@ OST_PHASE_FUNCTION void ost_reuse_centroids(const ost_clusters *clusters, const 
     for (int32_t c = 0; c < count; c++, centroids += 2) {
         const int16_t *narrow = clusters->sums + ids[c] * values;
         const int32_t members = clusters->counts[ids[c]], origin = members * zero_point;
-        const int32_t reciprocal = reciprocal_of(members);
+        const int32_t reciprocal = ost_reciprocal_of(members);
         int16_t *to = centroids;
         if (clusters->wide) {
             const int32_t *wide = clusters->wide + ids[c] * values;

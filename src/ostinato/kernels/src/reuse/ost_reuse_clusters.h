@@ -25,6 +25,9 @@ void ost_reuse_clear_clusters(ost_clusters *clusters);
 void ost_reuse_sum_clusters(ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
                             const uint8_t *ids, int32_t id_step);
 
+/* Adds the int16 sums to the int32 sums, which must be there. */
+void ost_reuse_flush_sums(ost_clusters *clusters);
+
 /* Writes the ids that occur, in ascending order, and returns how many they are. */
 int32_t ost_reuse_list_clusters(ost_clusters *clusters, uint8_t *occurring);
 
