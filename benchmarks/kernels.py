@@ -1,7 +1,10 @@
-"""Modelled cost of every kernel on a few layers, Cortex-M4 and M7: `python benchmarks/kernels.py [--json FILE]`.
+"""Modelled cost of every kernel on a few layers, Cortex-M4 and M7.
+
+    python benchmarks/kernels.py [--json FILE] [--data-dir CIFAR10]
 
 Writes docs/results/kernels.md. Each row is checked against the integer reference before it is printed. Cycles are
-modelled, with memory that has no wait states; instructions are exact. Flash counts constant data only, SRAM input,
+modelled, with memory that has no wait states; instructions are exact. Image scope runs on real activations (of the
+embedded digits, or of CIFAR-10 from a folder), because its cycles depend on them. Flash counts constant data only, SRAM input,
 output and scratch.
 
 To add kernels, write a function that yields `Case`s and name it in `CASES`.
@@ -22,13 +25,17 @@ import reuse_cases as reuse
 from kernel_runner import KernelRunner
 from kernel_table import CORES, Row, as_json, markdown, terminal
 from ostinato.files import write_atomically
+from ostinato.firmware.select import bind
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
-from ostinato.kernels.reuse_image import bind_reuse_image
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import ConvDims, QConv2d, QLinear, QMaxPool2d, QOp, QReuseCompiled, QReuseImage, QTensor
 from ostinato.quant.reference import execute_op
+from ostinato.reuse import Pattern
 from provenance import RESULTS, provenance
+from real_activations import RealActivations
 
 LAYERS = {
     "CifarNet conv1": ConvDims((32, 32, 3), (28, 28, 64), (5, 5)),
@@ -47,6 +54,8 @@ class Case:
     binding: Binding
     scope: Literal["conventional", "image", "compiled"] = "conventional"
     variant: str = ""
+    x: Int8Array | None = None
+    """What it reads; None: a random input."""
 
 
 def conventional_cases() -> Iterator[Case]:
@@ -66,15 +75,30 @@ def conventional_cases() -> Iterator[Case]:
     yield Case("CifarNet pool1", pool, bind_max_pool(pool))
 
 
-def image_cases() -> Iterator[Case]:
-    """Image scope on CifarNet's convolutions; the second with a hash of its own for each slice, and for each block."""
-    for name, length, hashes, shared in (
-        ("CifarNet conv1", 15, 4, False),
-        ("CifarNet conv2", 32, 3, False),
-        ("CifarNet conv2", 32, 3, True),
-    ):
-        op = reuse.image_layer(LAYERS[name], length, hashes, shared=shared)
-        yield Case(name, op, bind_reuse_image(op), "image", "hash by block" if shared else "hash by slice")
+IMAGE_PATTERNS: tuple[tuple[str, str, Pattern], ...] = (
+    ("conv1", "", Pattern(15, 4, init="pca")),
+    ("conv1", "c:3.kh.kw", Pattern(15, 4, order="c:3.kh.kw", init="pca")),
+    ("conv1", "c.kh.kw", Pattern(15, 4, order="c.kh.kw", init="pca")),
+    ("conv1", "", Pattern(15, 8, init="pca")),
+    ("conv1", "b=2", Pattern(15, 4, block_rows=2, init="pca")),
+    ("conv2", "", Pattern(32, 3, init="pca")),
+    ("conv2", "hash by block", Pattern(32, 3, sharing="block", init="pca")),
+    ("conv2", "c:16.kh.kw", Pattern(32, 3, order="c:16.kh.kw", init="pca")),
+    ("conv2", "", Pattern(32, 6, init="pca")),
+    ("conv2", "", Pattern(32, 12, init="pca")),
+    ("conv2", "b=2, rows b.oh.ow:2", Pattern(32, 3, block_rows=2, row_order="b.oh.ow:2", init="pca")),
+    ("conv2", "horizontal, l=20", Pattern(1, 6, direction="horizontal", sharing="layer", block_rows=20, init="pca")),
+    ("conv2", "horizontal, l=50", Pattern(1, 6, direction="horizontal", sharing="layer", block_rows=50, init="pca")),
+)
+
+
+def image_cases(data_dir: Path | None = None) -> Iterator[Case]:
+    """Image scope on CifarNet's convolutions, on real activations: a hash for each slice, unless it is said."""
+    real = RealActivations(data_dir)
+    for name, variant, pattern in IMAGE_PATTERNS:
+        layer = real.layer(name, pattern)
+        binding = bind(layer.op)
+        yield Case(f"CifarNet {name}", layer.op, binding, "image", variant, layer.x)
 
 
 def compiled_cases() -> Iterator[Case]:
@@ -88,7 +112,7 @@ def compiled_cases() -> Iterator[Case]:
                     yield Case(name, op, bind_reuse_compiled(op, "offsets"), "compiled", variant)
 
 
-CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, image_cases, compiled_cases)
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, compiled_cases)
 
 
 def random_conv(rng: np.random.Generator, dims: ConvDims, groups: int = 1) -> QConv2d:
@@ -134,8 +158,10 @@ def measure(core: str, cases: list[Case]) -> list[Row]:
     runner = KernelRunner([case.binding for case in cases], core)
     rows = []
     for case in cases:
-        reused = case.op if isinstance(case.op, (QReuseCompiled, QReuseImage)) else None
-        if reused:
+        reused = case.op if isinstance(case.op, (QReuseCompiled, QReuseImage, QReuseHorizontal)) else None
+        if case.x is not None:
+            x = case.x
+        elif reused:
             x = reuse.smooth_input(reused.dims.input)
         else:
             x = np.random.default_rng(1).integers(-128, 128, case.op.inputs[0].shape).astype(np.int8)
@@ -198,8 +224,9 @@ sizes. SRAM is input, output and scratch.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="CIFAR-10; by default the embedded digits")
     arguments = parser.parse_args()
-    cases = [case for source in CASES for case in source()]
+    cases = [*(case for source in CASES for case in source()), *image_cases(arguments.data_dir)]
     rows = [row for core in CORES for row in measure(core, cases)]
     Console(width=220).print(terminal(rows))
     write_atomically(RESULTS / "kernels.md", page(rows).encode())
