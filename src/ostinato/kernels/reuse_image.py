@@ -10,6 +10,7 @@ from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
 from ostinato.kernels.reuse_layout import (
+    LONGEST_RUN,
     SHARED_PHASES,
     SHARED_SOURCES,
     TILE,
@@ -258,7 +259,7 @@ def _scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int) -> int:
     b, hashed, slots = op.block_rows, _is_hashed(op), kernel_slots(op)
     values, clusters = 4 * words(op.length) * b, slots + hashed
     places = 1 << max(1, (2 * slots - 1).bit_length()) if hashed else 0
-    run = _BLOCKS if b > 1 else run_length(op.dims)
+    run = _BLOCKS if b > 1 else run_length(op.dims) * max(1, LONGEST_RUN // (op.dims.output[1] + 1))
     id_bytes = 2 if hashed else 1
     single = hashed or op.dims.positions % b != 0
     return scratch_size(

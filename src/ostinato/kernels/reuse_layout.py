@@ -18,7 +18,8 @@ CHANNEL_ORDER = (0, 2, 1, 3)
 """Of every four channels in int16 tables, and of every four columns: what SXTB16 and SXTB16 ROR #8 make of a word."""
 HASH_PART = 4
 """Hyperplanes that one pass over the vectors asks."""
-_LONGEST_RUN = 128
+LONGEST_RUN = 128
+"""Vectors that are handled together."""
 _INT32 = 1 << 31
 
 SHARED_SOURCES = tuple(
@@ -32,6 +33,7 @@ SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_gather_run": "transformation",
     "ost_reuse_gather_word": "transformation",
     "ost_reuse_hash_run": "clustering",
+    "ost_reuse_hash_rows": "clustering",
     "ost_reuse_tree_run": "clustering",
     "ost_reuse_tree_walk_long": "clustering",
     **{f"ost_reuse_tree_walk_{n}": "clustering" for n in (1, 2, 4)},
@@ -66,7 +68,7 @@ class Slices:
     starts: Int32Array
     """(S,): first element read of a contiguous slice, or −1 − g for the g-th gathered one."""
     gather: Int32Array
-    """(gathered slices, words · 4) element offsets; lanes beyond a slice repeat its last column."""
+    """(gathered slices, words · 4) element offsets as `mark_spans` leaves them; lanes beyond a slice repeat its last."""
     leading: tuple[int, ...]
     """Lanes in front of each slice's first column, which must have no weight."""
     padded_bytes: int
@@ -103,7 +105,7 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
             leading.append(beyond)
         else:
             starts.append(-1 - len(gather))
-            gather.append(np.pad(part, (0, lanes - len(part)), mode="edge"))
+            gather.append(mark_spans(np.pad(part, (0, lanes - len(part)), mode="edge")))
             leading.append(0)
     return Slices(
         starts=np.array(starts, np.int32),
@@ -112,6 +114,18 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
         padded_bytes=total if ph or pw else 0,
         gather_bytes=run_length(dims) * lanes if gather else 0,
     )
+
+
+def mark_spans(offsets: IntArray) -> IntArray:
+    """(words · 4,) offsets, in which words that lie side by side say so: the second is minus how many do from there on."""
+    words = offsets.reshape(-1, 4)
+    marked, following = words.copy(), 0
+    for w in range(len(words) - 1, -1, -1):
+        joined = following if w + 1 < len(words) and words[w + 1, 0] == words[w, 3] + 1 else 0
+        following = joined + 1 if np.all(np.diff(words[w]) == 1) else 0
+        if following:
+            marked[w, 1] = -following
+    return marked.reshape(-1)
 
 
 def in_one_row(dims: ConvDims) -> ConvDims:
@@ -126,7 +140,7 @@ def in_one_row(dims: ConvDims) -> ConvDims:
 
 def run_length(dims: ConvDims) -> int:
     """Output positions of a row that are handled together."""
-    return min(dims.output[1], _LONGEST_RUN)
+    return min(dims.output[1], LONGEST_RUN)
 
 
 def place_columns(values: IntArray, leading: int, lanes: int) -> IntArray:

@@ -32,7 +32,8 @@ typedef struct {
 typedef struct {
     int32_t count;         /* S */
     const int32_t *starts; /* S: first element of a slice that is contiguous; -1 - g: gathered, by gather[g] */
-    const int32_t *gather; /* packed: words * 4 element offsets for each gathered slice; may be NULL if none is */
+    const int32_t *gather; /* packed: words * 4 element offsets for each gathered slice; of words whose columns lie side by
+                            * side the second is minus the number of such words from here on; NULL if none is gathered */
 } ost_reuse_slices;
 
 /* Image scope, vertical direction. The scratch begins with an int32: after a call, how many blocks of all slices found no

@@ -50,54 +50,80 @@ OST_PHASE_FUNCTION static void ost_reuse_copy_ids(const ost_reuse_image_s8_param
     }
 }
 
-/* A run of vectors: ids to `ids`, id_step apart (or, for slots, to the run's wide ids first), then to the sums. */
-OST_INLINE void cluster_run(image_layer *layer, int32_t s, const ost_slice_run *run, int32_t count, int32_t oy,
-                            int32_t ox, uint8_t *ids)
+/* Rows of vectors, the first at (oy, ox): ids to `ids` (or, for slots, to the wide ids first), then to the sums. */
+OST_INLINE void cluster_rows(image_layer *layer, int32_t s, const ost_vector_rows *rows, int32_t oy, int32_t ox,
+                             uint8_t *ids)
 {
     const ost_reuse_image_s8_params *p = layer->p;
-    const int32_t id_step = p->slices_per_pass;
     const int hashed = is_hashed(p);
+    const int32_t id_step = hashed ? 2 : p->slices_per_pass;
     uint8_t *to = hashed ? (uint8_t *)layer->m.wide_ids : ids;
     if (p->pixel_ids) {
-        ost_reuse_copy_ids(p, layer->m.map, s, oy, ox, count, to, id_step);
+        for (int32_t r = 0; r < rows->rows; r++) {
+            ost_reuse_copy_ids(p, layer->m.map, s, oy + r, ox, rows->count, to + r * rows->count * id_step, id_step);
+        }
     } else {
-        const ost_hash_run wanted = {run->vectors, run->step, count, to, hashed ? 2 : id_step, hashed ? 2 : 1, 0};
-        ost_reuse_hash_run(&p->hash, s, &wanted);
+        const ost_hash_run run = {rows->vectors, rows->step, rows->count, to, id_step, hashed ? 2 : 1, 0};
+        const ost_hash_rows all = {rows->rows, rows->pitch, rows->count * id_step};
+        ost_reuse_hash_rows(&p->hash, s, &run, &all);
     }
     if (hashed) {
-        *layer->m.missing += ost_reuse_find_slots(&layer->map, layer->m.wide_ids, count, ids, id_step);
+        *layer->m.missing += ost_reuse_find_slots(&layer->map, layer->m.wide_ids, rows->count * rows->rows, ids,
+                                                  p->slices_per_pass);
     }
-    ost_reuse_sum_clusters(&layer->clusters, run->vectors, run->step, count, ids, id_step);
+    ost_reuse_sum_clusters(&layer->clusters, rows, ids, p->slices_per_pass);
+}
+
+/* Blocks of several rows of X, a few at a time. */
+OST_INLINE void cluster_blocks(image_layer *layer, int32_t s, uint8_t *ids)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
+    const int32_t b = p->block_rows, blocks = p->window.output.height * p->window.output.width / b;
+    ost_vector_rows rows = {layer->m.gather, p->hash.words * 4, OST_REUSE_BLOCKS, 1, 0};
+    for (int32_t n = 0; n < blocks; n += rows.count) {
+        rows.count = blocks - n < OST_REUSE_BLOCKS ? blocks - n : OST_REUSE_BLOCKS;
+        ost_reuse_gather_rows(&layer->single.source, s, n * b, rows.count * b, layer->m.gather);
+        cluster_rows(layer, s, &rows, 0, 0, ids + n * p->slices_per_pass);
+    }
+}
+
+/* Single rows of X: several rows of outputs together where the slice is read in place. */
+OST_INLINE void cluster_positions(image_layer *layer, int32_t s, uint8_t *ids)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
+    const ost_window *w = &p->window;
+    const int32_t longest = ost_reuse_run_length(w);
+    const int32_t together = p->slices.starts[s] < 0 ? 1 : rows_together(p);
+    ost_vector_rows rows = {NULL, 0, 0, 0, w->stride.height * padded_width(w) * w->input.channels};
+    for (int32_t oy = 0; oy < w->output.height; oy += rows.rows) {
+        rows.rows = w->output.height - oy < together ? w->output.height - oy : together;
+        for (int32_t ox = 0; ox < w->output.width; ox += longest) {
+            const int32_t left = w->output.width - ox;
+            rows.count = left < longest ? left : longest;
+            const ost_slice_run run = ost_reuse_slice_run(w, &p->slices, p->hash.words, s, layer->single.source.x, oy,
+                                                          ox, rows.count, layer->m.gather);
+            rows.vectors = run.vectors;
+            rows.step = run.step;
+            cluster_rows(layer, s, &rows, oy, ox, ids);
+            ids += rows.count * rows.rows * p->slices_per_pass;
+        }
+    }
 }
 
 /* Ids and sums of slice s; slot is its place in this pass. */
 OST_PHASE_FUNCTION static void ost_reuse_cluster_slice(image_layer *layer, int32_t s, int32_t slot)
 {
-    const ost_reuse_image_s8_params *p = layer->p;
-    const ost_window *w = &p->window;
-    const int32_t longest = longest_run(p), blocks = w->output.height * w->output.width / p->block_rows;
-    uint8_t *ids = layer->m.ids + slot;
     ost_reuse_clear_clusters(&layer->clusters);
-    if (is_hashed(p)) {
+    if (is_hashed(layer->p)) {
         ost_reuse_clear_slots(&layer->map);
     }
-    for (int32_t n = 0; p->block_rows > 1 && n < blocks; n += longest) {
-        const int32_t count = blocks - n < longest ? blocks - n : longest;
-        const ost_slice_run run = {layer->m.gather, p->hash.words * 4};
-        ost_reuse_gather_rows(&layer->single.source, s, n * p->block_rows, count * p->block_rows, layer->m.gather);
-        cluster_run(layer, s, &run, count, 0, 0, ids + n * p->slices_per_pass);
+    if (layer->p->block_rows > 1) {
+        cluster_blocks(layer, s, layer->m.ids + slot);
+    } else {
+        cluster_positions(layer, s, layer->m.ids + slot);
     }
-    for (int32_t oy = 0; p->block_rows == 1 && oy < w->output.height; oy++) {
-        for (int32_t ox = 0; ox < w->output.width; ox += longest) {
-            const int32_t left = w->output.width - ox, count = left < longest ? left : longest;
-            const ost_slice_run run = ost_reuse_slice_run(w, &p->slices, p->hash.words, s, layer->single.source.x, oy,
-                                                          ox, count, layer->m.gather);
-            cluster_run(layer, s, &run, count, oy, ox, ids);
-            ids += count * p->slices_per_pass;
-        }
-    }
-    if (is_hashed(p)) {
-        layer->clusters.counts[p->slots] = 0; /* what found no slot is no cluster */
+    if (is_hashed(layer->p)) {
+        layer->clusters.counts[layer->p->slots] = 0; /* what found no slot is no cluster */
     }
 }
 

@@ -67,10 +67,17 @@ OST_INLINE int32_t padded_pixels(const ost_window *w)
     return (w->input.height + 2 * w->padding.height) * padded_width(w);
 }
 
-/* Blocks that are handled together. */
+/* Rows of outputs whose vectors are handled together, if they need not be gathered. */
+OST_INLINE int32_t rows_together(const ost_reuse_image_s8_params *p)
+{
+    const int32_t rows = OST_REUSE_RUN / (p->window.output.width + 1);
+    return rows > 1 ? rows : 1;
+}
+
+/* Blocks that are handled together at most. */
 OST_INLINE int32_t longest_run(const ost_reuse_image_s8_params *p)
 {
-    return p->block_rows > 1 ? OST_REUSE_BLOCKS : ost_reuse_run_length(&p->window);
+    return p->block_rows > 1 ? OST_REUSE_BLOCKS : ost_reuse_run_length(&p->window) * rows_together(p);
 }
 
 OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)

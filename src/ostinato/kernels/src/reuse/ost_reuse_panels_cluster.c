@@ -21,26 +21,33 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_corners(ost_reuse_panel *panel, i
     }
 }
 
-/* The vector of the unit that begins at `column`, row by row. */
-OST_INLINE void gather_unit(const ost_reuse_panel *panel, int32_t column, int8_t *to)
+/* The vector of the unit that begins at `column`, row by row; rows that are not there hold the zero point. */
+OST_INLINE void gather_unit(const ost_reuse_panel *panel, int32_t column, int32_t rows, int8_t *to)
 {
     const int32_t length = panel->p->length;
-    const int32_t *columns = panel->p->columns + column;
-    for (int32_t r = 0; r < panel->p->panel_rows; r++) {
-        const int32_t corner = panel->corners[r];
-        const int8_t *from = panel->x + (corner < 0 ? 0 : corner);
-        for (int32_t i = 0; i < length; i++) {
-            *to++ = corner < 0 ? (int8_t)panel->p->input_zero_point : from[columns[i]];
+    const int32_t *corners = panel->corners;
+    for (int32_t i = 0; i < length; i++) {
+        const int8_t *from = panel->x + panel->p->columns[column + i];
+        int8_t *at = to + i;
+        for (int32_t r = 0; r < rows; r++, at += length) {
+            *at = from[corners[r]];
         }
+    }
+    for (int32_t k = rows * length; k < panel->p->panel_rows * length; k++) {
+        to[k] = (int8_t)panel->p->input_zero_point;
     }
 }
 
 OST_PHASE_FUNCTION static void ost_reuse_panel_units(const ost_reuse_panel *panel, int32_t first, int32_t count)
 {
     const int32_t bytes = panel->p->hash.words * 4, used = panel->p->panel_rows * panel->p->length;
+    int32_t rows = panel->p->panel_rows;
     int8_t *to = panel->gather;
+    while (panel->corners[rows - 1] < 0) {
+        rows--;
+    }
     for (int32_t n = 0; n < count; n++, to += bytes) {
-        gather_unit(panel, (first + n) * panel->p->length, to);
+        gather_unit(panel, (first + n) * panel->p->length, rows, to);
         for (int32_t k = used; k < bytes; k++) {
             to[k] = 0;
         }
@@ -61,12 +68,13 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_slots(ost_reuse_panel *panel)
         uint8_t *slots = panel->slots + n;
         const ost_hash_run run = {panel->gather, step, count, hashed ? (uint8_t *)panel->wide_ids : slots,
                                   hashed ? 2 : 1, hashed ? 2 : 1, 0};
+        const ost_vector_rows vectors = {panel->gather, step, count, 1, 0};
         ost_reuse_panel_units(panel, n, count);
         ost_reuse_hash_run(&panel->p->hash, 0, &run);
         if (hashed) {
             *panel->missing += ost_reuse_find_slots(&panel->map, panel->wide_ids, count, slots, 1);
         }
-        ost_reuse_sum_clusters(&panel->clusters, panel->gather, step, count, slots, 1);
+        ost_reuse_sum_clusters(&panel->clusters, &vectors, slots, 1);
     }
     if (panel->clusters.wide) {
         ost_reuse_flush_sums(&panel->clusters);
