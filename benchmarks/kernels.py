@@ -4,8 +4,8 @@
 
 Writes docs/results/kernels.md. Each row is checked against the integer reference before it is printed. Cycles are
 modelled, with memory that has no wait states; instructions are exact. Image scope runs on real activations (of the
-embedded digits, or of CIFAR-10 from a folder), because its cycles depend on them. Flash counts constant data only, SRAM input,
-output and scratch.
+embedded digits, or of CIFAR-10 from a folder), because its cycles depend on them. Flash counts constant data only, SRAM
+input, output and scratch.
 
 To add kernels, write a function that yields `Case`s and name it in `CASES`.
 """
@@ -98,7 +98,8 @@ def image_cases(data_dir: Path | None = None) -> Iterator[Case]:
     for name, variant, pattern in IMAGE_PATTERNS:
         layer = real.layer(name, pattern)
         binding = bind(layer.op)
-        yield Case(f"CifarNet {name}", layer.op, binding, "image", variant, layer.x)
+        slots = f"{binding.params['slots']} slots" if binding.counts else ""
+        yield Case(f"CifarNet {name}", layer.op, binding, "image", ", ".join(filter(None, (variant, slots))), layer.x)
 
 
 def compiled_cases() -> Iterator[Case]:
@@ -206,19 +207,25 @@ def with_ratios(rows: list[Row]) -> list[Row]:
     ]
 
 
-def page(rows: list[Row]) -> str:
+def page(rows: list[Row], data_dir: Path | None) -> str:
     """docs/results/kernels.md."""
+    data = "the digits" if data_dir is None else "CIFAR-10"
+    command = "python benchmarks/kernels.py" + ("" if data_dir is None else " --data-dir DIR")
     return f"""# Kernels
 
 Modelled cycles, no wait states, random weights and smooth random inputs; each row's bits are checked against the
 integer reference first. The Cortex-M7's model is not calibrated. Each layer's cycles are beside both conventional
-kernels of the same run. *7 bits* are tables whose entries a pair of rows can add within int8; *hash by block* is one
-hash for all kernel positions, *hash by slice* one for each. `reuse_pointers_s8` is code generated for the layer's
-sizes. SRAM is input, output and scratch.
+kernels of the same run. SRAM is input, output and scratch. `reuse_pointers_s8` is code generated for the layer's sizes;
+*7 bits* are tables whose entries a pair of rows can add within int8.
+
+Image scope reads real activations: one held-out image of {data}, through a CifarNet with weights drawn by a seed and
+batch norm fitted to the images; hashes are principal axes of calibration images. *Hash by block* is one hash for all
+kernel positions, otherwise each slice has its own. *b* is rows of a block, *l* rows of a horizontal panel; *slots* are
+told where they may be too few, and blocks that find none are computed by themselves.
 
 {markdown(rows)}
 
-{provenance("python benchmarks/kernels.py", "fixed in the program")}"""
+{provenance(command, "fixed in the program")}"""
 
 
 def main() -> None:
@@ -229,7 +236,7 @@ def main() -> None:
     cases = [*(case for source in CASES for case in source()), *image_cases(arguments.data_dir)]
     rows = [row for core in CORES for row in measure(core, cases)]
     Console(width=220).print(terminal(rows))
-    write_atomically(RESULTS / "kernels.md", page(rows).encode())
+    write_atomically(RESULTS / "kernels.md", page(rows, arguments.data_dir).encode())
     if arguments.json:
         write_atomically(arguments.json, as_json(rows))
 

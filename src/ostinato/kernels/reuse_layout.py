@@ -68,7 +68,7 @@ class Slices:
     starts: Int32Array
     """(S,): first element read of a contiguous slice, or −1 − g for the g-th gathered one."""
     gather: Int32Array
-    """(gathered slices, words · 4) element offsets as `mark_spans` leaves them; lanes beyond a slice repeat its last."""
+    """(gathered slices, words · 4) element offsets as `mark_spans` leaves them; lanes beyond a slice repeat them."""
     leading: tuple[int, ...]
     """Lanes in front of each slice's first column, which must have no weight."""
     padded_bytes: int
@@ -117,7 +117,7 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
 
 
 def mark_spans(offsets: IntArray) -> IntArray:
-    """(words · 4,) offsets, in which words that lie side by side say so: the second is minus how many do from there on."""
+    """(words · 4,) offsets; of words that lie side by side, the second becomes minus how many there are from it on."""
     words = offsets.reshape(-1, 4)
     marked, following = words.copy(), 0
     for w in range(len(words) - 1, -1, -1):
