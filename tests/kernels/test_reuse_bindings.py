@@ -133,6 +133,15 @@ def test_a_table_has_a_place_for_each_id_or_for_each_cluster():
     assert bind(make_image(rng, CONV, 9, 16, "c.kh.kw", tree=False, slots=25)).counts == ""
 
 
+def test_a_layer_says_where_it_needs_much_sram():
+    rng = np.random.default_rng(0)
+    dims = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
+    assert bind(make_image(rng, dims, 32, 3, "kh.kw.c", tree=False)).note == ""
+    wide = bind(make_image(rng, dims, 32, 8, "kh.kw.c", tree=False))
+    sram = (14 * 14 * 64 + 10 * 10 * 64 + wide.scratch_bytes) / (14 * 14 * 64 + 10 * 10 * 64 + 4 * 1600)
+    assert f"{sram:.2f} times the conventional layer's SRAM" in wide.note
+
+
 def test_ids_are_found_once_per_pixel_where_kernel_positions_share_their_hashes():
     rng = np.random.default_rng(0)
     shared = make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False, groups=2)

@@ -17,6 +17,7 @@ from ostinato.kernels.reuse_layout import (
     pack_hash,
     round_up,
     scratch_size,
+    sram_note,
     words,
 )
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, IntArray
@@ -67,6 +68,8 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
     _check(op)
     ids, slots = 1 << op.hash.hashes, _slots(op)
     channels = round_up(op.dims.output[2], 4)
+    scratch_bytes = _scratch_bytes(op)
+    few = "" if slots == ids else f"{slots} clusters a panel for {ids:,} ids"
     pad = (0, channels - op.dims.output[2])
     return Binding(
         kernel="reuse_horizontal_s8",
@@ -106,10 +109,10 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
             "multiplier": op.multiplier.astype(np.int32),
             "shift": op.shift.astype(np.int32),
         },
-        scratch_bytes=_scratch_bytes(op),
+        scratch_bytes=scratch_bytes,
         sources=SOURCES,
         phases=PHASES,
-        note="" if slots == ids else f"{slots} clusters a panel for {ids:,} ids",
+        note="; ".join(filter(None, (few, sram_note(op.dims, scratch_bytes)))),
         counts="units that found no slot" if slots < min(ids, op.units) else "",
     )
 

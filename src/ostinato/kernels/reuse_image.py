@@ -24,6 +24,7 @@ from ostinato.kernels.reuse_layout import (
     round_up,
     run_length,
     scratch_size,
+    sram_note,
     to_channel_order,
     words,
 )
@@ -104,6 +105,7 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
     slots, per_pass, pixel_ids = kernel_slots(op), _slices_per_pass(op), has_pixel_ids(op)
     groups = op.dims.input[2] // op.length if pixel_ids else op.slices
     hashing = QHash(vectors=op.hash.vectors[:groups], offset=op.hash.offset[:groups], tree=op.hash.tree)
+    scratch_bytes = _scratch_bytes(op, slices, per_pass)
     return Binding(
         kernel="reuse_image_s8",
         params_type="ost_reuse_image_s8_params",
@@ -137,10 +139,10 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
             "offset": to_channel_order(op.offset, 4).astype(np.int16),
             "rows": (np.zeros(0) if op.rows is None else op.rows).astype(np.uint16),
         },
-        scratch_bytes=_scratch_bytes(op, slices, per_pass),
+        scratch_bytes=scratch_bytes,
         sources=SOURCES,
         phases=PHASES,
-        note=_note(op, slots),
+        note="; ".join(filter(None, (_note(op, slots), sram_note(op.dims, scratch_bytes)))),
         counts="blocks that found no slot" if slots < min(1 << op.hash.hashes, _blocks(op)) else "",
     )
 

@@ -11,6 +11,7 @@ from ostinato.kernels.binding import Phase
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, Int32Array, IntArray
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage
 from ostinato.quant.reference_columns import hash_ids
+from ostinato.quant.reuse_slots import SRAM_LIMIT
 
 TILE = 16
 """Output channels that are recovered together."""
@@ -198,6 +199,13 @@ def to_channel_order(values: IntArray, multiple: int) -> IntArray:
     """(M, ...) → (M rounded up to a multiple of 4 or 16, ...): zeros appended, then 0 2 1 3 of every four."""
     full = np.pad(values, [(0, -len(values) % multiple), *[(0, 0)] * (values.ndim - 1)])
     return full.reshape(-1, 4, *full.shape[1:])[:, list(CHANNEL_ORDER)].reshape(full.shape)
+
+
+def sram_note(dims: ConvDims, scratch_bytes: int) -> str:
+    """Says so where the layer needs more than 1.3 times the SRAM of the conventional one (CMSIS-NN's); else empty."""
+    tensors = int(np.prod(dims.input) + np.prod(dims.output))
+    ratio = (tensors + scratch_bytes) / (tensors + 4 * dims.columns)
+    return f"{ratio:.2f} times the conventional layer's SRAM" if ratio > SRAM_LIMIT else ""
 
 
 def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int, remedy: str) -> None:
