@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from ostinato.reuse.views import column_indices
 
 ORDERS = ("c.kh.kw", "kh.kw.c", "kw.kh.c", "kw.c.kh", "c:3.kh.kw", "kh:2.c:4.kw", "c:2.kw:2.kh")
 ROW_ORDERS = ("b.oh.ow", "b.ow.oh", "b.oh:2.ow:2", "b.ow:3.oh", "b.oh:2.ow")
+Tree = Literal["cut"] | bool | None
+"""`cut`: a tree of thresholds, each node's plane with one entry; None: any."""
 
 
 def column_order(dims: ConvDims, order: str) -> Int32Array:
@@ -83,11 +86,14 @@ def random_window(rng: np.random.Generator, channels: int, outputs: int, most_co
 
 
 def random_hash(
-    rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int, tree: bool | None
+    rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int, tree: Tree
 ) -> QHash:
     """Hyperplanes through the middle of the data, some of them far away from it; a tree of them now and then."""
     if tree is None:
         tree = bool(hashes <= 8 and rng.random() < 0.4)
+        tree = "cut" if tree and rng.random() < 0.4 else tree
+    if tree == "cut":
+        return _cuts(rng, groups, hashes, length)
     planes = (1 << hashes) - 1 if tree else hashes
     vectors = rng.integers(-127, 128, (groups, planes, length)).astype(np.int8)
     vectors[rng.random((groups, planes)) < 0.05] = 0
@@ -98,6 +104,17 @@ def random_hash(
     return QHash(vectors=vectors, offset=offset.astype(np.int32), tree=tree)
 
 
+def _cuts(rng: np.random.Generator, groups: int, hashes: int, length: int) -> QHash:
+    """A tree of planes with one entry or none, of either sign; some thresholds are beyond int8 or at its ends."""
+    planes = (1 << hashes) - 1
+    vectors = np.zeros((groups, planes, length), np.int8)
+    value = rng.choice([127, 127, -127, -128, 1, -1, 3, 0, 50], (groups, planes))
+    np.put_along_axis(vectors, rng.integers(0, length, (groups, planes, 1)), value[..., None].astype(np.int8), 2)
+    threshold = rng.integers(-130, 131, (groups, planes))
+    offset = -value * threshold + rng.integers(-2, 3, (groups, planes))
+    return QHash(vectors=vectors, offset=offset.astype(np.int32), tree=True)
+
+
 def make_image(
     rng: np.random.Generator,
     dims: ConvDims,
@@ -106,7 +123,7 @@ def make_image(
     order: str,
     *,
     gain: float = 1.0,
-    tree: bool | None = None,
+    tree: Tree = None,
     groups: int | None = None,
     slots: int = 1 << 16,
     block_rows: int = 1,
@@ -189,9 +206,13 @@ def make_compiled(
     pixel_aligned: bool,
     largest: int = 127,
     bits: int | None = None,
-    tree: bool | None = None,
+    tree: Tree = None,
+    repeat: int | None = None,
 ) -> QReuseCompiled:
-    """`largest` bounds the table's entries: up to 63 all rows can be added in pairs."""
+    """`largest` bounds the table's entries: up to 63 all rows can be added in pairs.
+
+    Slice s is hashed like slice s mod `repeat`; by default every slice that is not pixel-aligned has its own hashes.
+    """
     zero = int(rng.integers(-128, 128))
     rows = -(-dims.columns // length)
     groups = dims.input[2] // length if pixel_aligned else rows
@@ -199,6 +220,8 @@ def make_compiled(
     if bits is None:
         spread = largest / 2.5 * np.sqrt(rows)
         bits = int(np.clip(np.log2(max(spread / 50, 2.0)), 1, 7))
+    hashing = random_hash(rng, groups, hashes, length, zero, tree)
+    index = np.arange(groups) % (repeat or groups)
     return QReuseCompiled(
         name="features.conv",
         input=tensor("x", dims.input, zero),
@@ -207,7 +230,7 @@ def make_compiled(
         length=length,
         columns=column_order(dims, order),
         pixel_aligned=pixel_aligned,
-        hash=random_hash(rng, groups, hashes, length, zero, tree),
+        hash=replace(hashing, vectors=hashing.vectors[index], offset=hashing.offset[index]),
         table=table,
         offset=offset.astype(np.int32),
         fraction_bits=bits,
@@ -228,9 +251,18 @@ def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
         length = int(rng.integers(1, min(dims.columns, 70) + 1))
         order = "c.kh.kw" if rng.random() < 0.5 else "kh.kw.c"
         aligned = False
+    repeat = None
+    row = dims.kernel[1] * channels
+    if not aligned and rng.random() < 0.6:  # slices that are parts of a pixel, or of a kernel row
+        order = "kh.kw.c"
+        whole = channels if rng.random() < 0.3 else row
+        length = int(rng.choice([n for n in range(1, min(whole, 70) + 1) if whole % n == 0][-4:]))
+        repeat = int(rng.choice([1, whole // length]))
     if dims.columns // length << hashes > 20000:  # keep the table small
         hashes = 4
-    return make_compiled(rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits)
+    return make_compiled(
+        rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits, repeat=repeat
+    )
 
 
 SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))

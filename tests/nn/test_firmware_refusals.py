@@ -14,8 +14,6 @@ from ostinato.reuse import Pattern
     ("fields", "words"),
     [
         ({"block_rows": 2, "scope": "compiled"}, "block_rows=2 in compiled scope; supported is 1"),
-        ({"order": "kw.kh.c", "scope": "compiled"}, "order='kw.kh.c'.*'kh.kw.c' or 'c.kh.kw'"),
-        ({"order": "c:2.kh.kw", "scope": "compiled"}, "order='c:2.kh.kw'"),
         ({"clustering": "kmeans", "gradient": "frozen"}, "clustering='kmeans'.*'lsh' or 'tree'"),
         ({"clustering": "hypercube", "gradient": "frozen"}, "clustering='hypercube'"),
         ({"similarity": "angular"}, "similarity='angular'"),

@@ -45,7 +45,7 @@ def _refuse_unsupported(call: Call, pattern: Pattern) -> None:
         "similarity": ("euclidean",),
     }
     if pattern.scope == "compiled":
-        supported |= {"block_rows": (1,), "order": ("kh.kw.c", "c.kh.kw")}
+        supported["block_rows"] = (1,)
     for field, values in supported.items():
         found = getattr(pattern, field)
         call.refuse_unless(

@@ -2,6 +2,7 @@
 #include "ost_reuse_hash.h"
 
 #include "ost_reuse_hash_pairs.h"
+#include "ost_reuse_thresholds.h"
 #include "ost_reuse_tree.h"
 
 /* How many hashes the next part has when `left` hashes are to be split into `parts`. */
@@ -97,7 +98,11 @@ OST_INLINE void walk_rows(const ost_reuse_hash *hash, int32_t group, const ost_h
 {
     ost_hash_run row = *run;
     for (int32_t r = 0; r < rows->count; r++, row.vectors += rows->vectors, row.ids += rows->ids) {
-        ost_reuse_tree_run(hash, group, &row);
+        if (hash->tree == OST_HASH_THRESHOLDS) {
+            ost_reuse_threshold_run(hash, group, &row);
+        } else {
+            ost_reuse_tree_run(hash, group, &row);
+        }
     }
 }
 
