@@ -17,6 +17,7 @@ from ostinato.kernels.reuse_layout import (
     TILE,
     Slices,
     check_layer,
+    columns_of_slices,
     in_one_row,
     locate_slices,
     pack_hash,
@@ -126,8 +127,7 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
 
 
 def _pack_hashes(op: QReuseCompiled, slices: Slices | None) -> dict[str, IntArray]:
-    ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
-    columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    columns = columns_of_slices(op.dims.columns, op.length)
     groups = len(op.hash.vectors)  # of a map: fewer than slices, all of them whole
     leading = (0,) * groups if slices is None else slices.leading
     if compares_coordinates(op):
