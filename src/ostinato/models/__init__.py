@@ -1,18 +1,31 @@
 """The papers' networks as plain `nn.Module`s, and a registry to make them by name."""
 
+from ostinato.models.alexnet import AlexNet, alexnet
 from ostinato.models.cifarnet import CifarNet, cifarnet
 from ostinato.models.registry import create, names
 from ostinato.models.resnet import ResNet, resnet18, resnet34
+from ostinato.models.resnet8 import ResNet8, resnet8
 from ostinato.models.squeezenet import SqueezeNet, squeezenet
+from ostinato.models.vgg import Vgg, vgg16, vgg19
+from ostinato.models.zfnet import ZfNet, zfnet
 
 __all__ = [
+    "AlexNet",
     "CifarNet",
     "ResNet",
+    "ResNet8",
     "SqueezeNet",
+    "Vgg",
+    "ZfNet",
+    "alexnet",
     "cifarnet",
     "create",
     "names",
+    "resnet8",
     "resnet18",
     "resnet34",
     "squeezenet",
+    "vgg16",
+    "vgg19",
+    "zfnet",
 ]
