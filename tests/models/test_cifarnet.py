@@ -1,6 +1,6 @@
 import pytest
 import torch
-from counting import macs, on_meta
+from meta_networks import macs, on_meta
 from torch import nn
 
 from ostinato import models

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from counting import macs, on_meta, parameters
+from meta_networks import macs, on_meta
 from torch import nn
 
 from ostinato import models
 from ostinato.errors import ModelError
+from ostinato.models import parameters
 
 IMAGENET = {"num_classes": 1000, "image_size": 224}
 

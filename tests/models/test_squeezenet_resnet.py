@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from counting import macs
+from meta_networks import macs
 from torch import nn
 
 from ostinato import models

@@ -2,6 +2,7 @@
 
 from ostinato.models.alexnet import AlexNet, alexnet
 from ostinato.models.cifarnet import CifarNet, cifarnet
+from ostinato.models.counting import macs, parameters
 from ostinato.models.registry import create, names
 from ostinato.models.resnet import ResNet, resnet18, resnet34
 from ostinato.models.resnet8 import ResNet8, resnet8
@@ -20,7 +21,9 @@ __all__ = [
     "alexnet",
     "cifarnet",
     "create",
+    "macs",
     "names",
+    "parameters",
     "resnet8",
     "resnet18",
     "resnet34",

@@ -57,6 +57,6 @@ def create(name: str, *, sizes: Mapping[str, Sequence[int]] | None = None, **kwa
     model = builder(**kwargs)
     if sizes is not None:
         resize(model, sizes)
-        kept = {layer: list(size) for layer, size in sizes.items()}
-        model.architecture["kwargs"]["sizes"] = kept  # type: ignore[operator, index]  # every builder sets it
+        architecture: Any = model.architecture  # every builder sets it
+        architecture["kwargs"]["sizes"] = {layer: list(size) for layer, size in sizes.items()}
     return model

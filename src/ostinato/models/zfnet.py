@@ -17,9 +17,10 @@ SMALLEST_IMAGE = 53
 class ZfNet(nn.Module):
     """Five convolutions, each with ReLU, three poolings, three fully connected layers; no normalisation.
 
-    7×7 stride 2, 5×5 stride 2, three 3×3; max-pool 3 by stride 2 after the first, second and fifth. K of Table 3: 147,
-    2400, 2304, 3456, 3456. Shapes at `image_size=224`: 110×110 -> 55×55 -> 26×26 -> 13×13 -> 6×6 ->
-    9216-hidden-hidden-classes, 1.16 G multiply-accumulates; at 64: 30×30 -> 15×15 -> 6×6 -> 3×3 -> 1×1 -> 256-…, 80.6 M.
+    7×7 stride 2, 5×5 stride 2, three 3×3; max-pool 3 by stride 2 after the first, second and fifth. K of the
+    convolutions: 147, 2400, 2304, 3456, 3456. Shapes at `image_size=224`: 110×110 -> 55×55 -> 26×26 -> 13×13 -> 6×6 ->
+    9216-hidden-hidden-classes, 1.16 G multiply-accumulates; at 64: 30×30 -> 15×15 -> 6×6 -> 3×3 -> 1×1 ->
+    256-hidden-hidden-classes, 80.6 M.
 
     CIFAR's images are enlarged for it (`ostinato.data.load("cifar10@64")`); TREC does not say to which size.
     `architecture` says how to make the same network again; checkpoints carry it.

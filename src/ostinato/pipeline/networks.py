@@ -63,7 +63,7 @@ def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
 
 def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True) -> nn.Module:
     """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped)."""
-    kwargs = {"num_classes": dataset.num_classes, "image_size": dataset.image_size}
+    kwargs: dict[str, Any] = {"num_classes": dataset.num_classes, "image_size": dataset.image_size}
     torch.manual_seed(config.seed)
     network = models.create(config.model, **kwargs)
     result = fit(
