@@ -175,7 +175,7 @@ def _check_concatenations(graph: torch_pruning.DependencyGraph, names: Mapping[n
                 parts = list(parts[0].inputs)
             layer = names[parts[0].module] if parts else "?"
             raise ModelError(
-                f"The concatenation behind layer {layer!r} is not one of channels that a convolution or a global pooling "
+                f"The concatenation behind layer {layer!r} is not one of channels that a convolution or global pooling "
                 "reads; its channels cannot be followed, so none can be removed."
             )
 
