@@ -11,6 +11,7 @@ from rich.console import Console
 import ostinato
 from ostinato.cli import run as run_command
 from ostinato.cli import steps
+from ostinato.cli import train as train_commands
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
@@ -23,7 +24,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run_command.run)
-app.command("train")(steps.train)
+app.command("train")(train_commands.train)
+app.command("prune")(train_commands.prune)
 app.command("convert")(steps.convert)
 app.command("deploy")(steps.deploy)
 app.command("simulate")(steps.simulate)

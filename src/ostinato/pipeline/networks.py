@@ -63,9 +63,8 @@ def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
 
 def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True) -> nn.Module:
     """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped)."""
-    kwargs: dict[str, Any] = {"num_classes": dataset.num_classes, "image_size": dataset.image_size}
     torch.manual_seed(config.seed)
-    network = models.create(config.model, **kwargs)
+    network = models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
     result = fit(
         network,
         dataset,
@@ -75,9 +74,8 @@ def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *
         progress=progress,
         train_limit=config.train_limit,
         precision=config.precision,  # type: ignore[arg-type]  # checked by RunConfig
-        meta={"model": config.model, "kwargs": kwargs},
     )
-    return _finished(result, network)
+    return finished(result, network)
 
 
 def reuse_network(
@@ -140,7 +138,7 @@ def fine_tune(
         precision=config.precision,  # type: ignore[arg-type]  # checked by RunConfig
         meta=meta,
     )
-    return _finished(result, network)
+    return finished(result, network)
 
 
 def pattern_meta(patterns: Mapping[str, Pattern | StemPattern]) -> dict[str, dict[str, Any]]:
@@ -155,7 +153,8 @@ def _architecture(config: RunConfig, dataset: ImageDataset) -> dict[str, Any]:
     }
 
 
-def _finished(result: FitResult, network: nn.Module) -> nn.Module:
+def finished(result: FitResult, network: nn.Module) -> nn.Module:
+    """`network` in evaluation mode. Raises InterruptedRunError when its training was stopped."""
     if result.stopped:
         raise InterruptedRunError(
             f"Stopped after {len(result.history)} epochs of this network; the same command goes on from there."

@@ -244,5 +244,5 @@ def _check(model: nn.Module, size: float, keep: Mapping[str, float], round_to: i
     for name, share in keep.items():
         if name not in known:
             raise ModelError(f"keep: there is no convolution or linear layer {name!r}; known: {', '.join(known)}.")
-        if not 0.0 < share <= 1.0:
+        if not isinstance(share, int | float) or not 0.0 < share <= 1.0:
             raise ModelError(f"keep: layer {name!r} is to keep {share} of its outputs; a share is in (0, 1].")
