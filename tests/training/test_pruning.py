@@ -198,7 +198,7 @@ def test_outputs_are_never_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [layer.kept for layer in report.layers] == [smaller.features.out_channels, 8, 8]
 
     def clumsy(model: nn.Module, *_: object) -> None:
-        model.a = nn.Linear(64, 4)
+        model.a = nn.Linear(64, 4, device=model.a.weight.device)
 
     monkeypatch.setattr("ostinato.training.pruning._remove", clumsy)
     with pytest.raises(ModelError, match="changes the network's outputs"):

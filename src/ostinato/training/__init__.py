@@ -4,6 +4,7 @@ from ostinato.training.checkpoints import Checkpoint, load_checkpoint, load_mode
 from ostinato.training.compile_tables import compile_tables
 from ostinato.training.evaluation import Evaluation, evaluate
 from ostinato.training.fitting import FitResult, fit
+from ostinato.training.out_of_distribution import Detection, detect, detection
 from ostinato.training.pruning import PrunedLayer, PruningReport, prune_channels
 from ostinato.training.recipes import MODERN, TREC, Recipe
 
@@ -11,12 +12,15 @@ __all__ = [
     "MODERN",
     "TREC",
     "Checkpoint",
+    "Detection",
     "Evaluation",
     "FitResult",
     "PrunedLayer",
     "PruningReport",
     "Recipe",
     "compile_tables",
+    "detect",
+    "detection",
     "evaluate",
     "fit",
     "load_checkpoint",

@@ -75,22 +75,33 @@ def prune_channels(
     """
     shares = dict(keep or {})
     _check(model, size, shares, round_to)
+    share = _common_share(model, example, size, shares, round_to)
+    smaller = _pruned(model, example, share, shares, round_to)
+    return smaller, _report(model, smaller, example)
+
+
+def _common_share(model: nn.Module, example: Tensor, size: float, keep: Mapping[str, float], round_to: int) -> float:
+    """The largest share of outputs with which the network is small enough, by bisection.
+
+    Sizes depend on how many channels remain, not on which: the networks that are tried have shapes, but no weights.
+    """
+    shapes = copy.deepcopy(model).to("meta")
+    example = example.to("meta")
     before = parameters(model)
-    least = _pruned(model, example, 0.0, shares, round_to)
-    if parameters(least) > size * before:
+    least = parameters(_pruned(shapes, example, 0.0, keep, round_to)) / before
+    if least > size:
         raise ModelError(
-            f"With {round_to} channels left in each layer that keep does not name, {parameters(least) / before:.1%} "
-            f"of the parameters remain, {size:.1%} are asked for; keep less of {', '.join(shares) or 'the network'}."
+            f"With {round_to} channels left in each layer that keep does not name, {least:.1%} of the parameters "
+            f"remain, {size:.1%} are asked for; keep less of {', '.join(keep) or 'the network'}."
         )
-    low, high, best = 0.0, 1.0, least
+    low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        candidate = _pruned(model, example, middle, shares, round_to)
-        if parameters(candidate) <= size * before:
-            low, best = middle, candidate
+        if parameters(_pruned(shapes, example, middle, keep, round_to)) <= size * before:
+            low = middle
         else:
             high = middle
-    return best, _report(model, best, example)
+    return low
 
 
 def _pruned(model: nn.Module, example: Tensor, share: float, keep: Mapping[str, float], round_to: int) -> nn.Module:
@@ -126,13 +137,12 @@ def _remove(model: nn.Module, example: Tensor, share: float, keep: Mapping[str, 
     }
     graph = torch_pruning.DependencyGraph().build_dependency(model, example_inputs=example)
     _check_concatenations(graph, names)
-    importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
     chosen = []
     groups = graph.get_all_groups(
         ignored_layers=[_last_layer(model, example)], root_module_types=[nn.Conv2d, nn.Linear]
     )
     for group in groups:
-        scores: Tensor = importance(group)
+        scores = _importance(group)
         least: list[int] = []
         for makers, channels in _parts(group, graph, names).items():
             kept_share = _share(makers, share, keep)
@@ -145,6 +155,14 @@ def _remove(model: nn.Module, example: Tensor, share: float, keep: Mapping[str, 
             chosen.append((root.target.module, root.handler, least))
     for module, handler, channels in chosen:  # all scores are those of the whole network
         graph.get_pruning_group(module, handler, channels).prune()
+
+
+def _importance(group: torch_pruning.dependency.Group) -> Tensor:
+    """Of each channel of a group; where there are no weights, any will do."""
+    if group[0].dep.target.module.weight.is_meta:
+        return torch.arange(len(group[0].idxs))
+    scores: Tensor = torch_pruning.importance.GroupMagnitudeImportance(p=2)(group)
+    return scores
 
 
 def _parts(
