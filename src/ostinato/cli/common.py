@@ -14,17 +14,18 @@ from rich.console import Console
 from ostinato import data as datasets
 from ostinato.data import ImageDataset
 from ostinato.errors import CheckpointError
-from ostinato.pipeline.networks import MODEL_FILE, load_network
+from ostinato.models.stored import load_network
+from ostinato.models.zoo import checkpoint_path
 from ostinato.training import evaluate
 
 Network = Annotated[
-    Path, typer.Argument(help="Folder of a trained network (or its model.pt), as `train` and `convert` write it.")
+    Path, typer.Argument(help="Folder that `train` or `convert` wrote, or a name that `ostinato zoo` lists.")
 ]
 
 
 def load_trained(network: Path, data_dir: Path | None) -> tuple[Any, ImageDataset, dict[str, Any]]:
     """A trained network, the data set that it was trained on, and its checkpoint's header."""
-    path = network / MODEL_FILE if network.is_dir() else network
+    path = checkpoint_path(network)
     model, meta = load_network(path)
     for key in ("dataset", "seed"):
         if key not in meta:

@@ -12,6 +12,7 @@ import ostinato
 from ostinato.cli import run as run_command
 from ostinato.cli import steps
 from ostinato.cli import train as train_commands
+from ostinato.cli import zoo as zoo_command
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command("deploy")(steps.deploy)
 app.command("simulate")(steps.simulate)
 app.command("report")(steps.report)
 app.command("boards")(steps.boards)
+app.command("zoo")(zoo_command.zoo)
 
 
 def _version(asked: bool) -> None:

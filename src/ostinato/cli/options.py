@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 Model = Annotated[str, typer.Option("--model", help="Network, by name.")]
-Data = Annotated[str, typer.Option("--data", help="Data set: digits (embedded), cifar10, cifar100, svhn or tinyimagenet; @64 enlarges images.")]
+Data = Annotated[
+    str, typer.Option("--data", help="digits (embedded), cifar10, cifar100, svhn, tinyimagenet; @64 enlarges images.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder of the data set, in any of its layouts (docs/data.md)."),

@@ -11,6 +11,7 @@ import typer
 from ostinato import data as datasets
 from ostinato.cli import options
 from ostinato.cli.common import Network, accuracies, load_trained, print_result
+from ostinato.models.zoo import checkpoint_path
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.networks import train_conventional
 from ostinato.pipeline.recipe_files import Pruning, RecipeFile, read_recipe
@@ -24,6 +25,10 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option("--recipe", help="A recipe file, or the name of one that comes along; other options override it."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", help="Weights to start from: a trained network's folder, or a name from `zoo`."),
     ] = None,
     model: options.Model = "cifarnet",
     data: options.Data = "digits",
@@ -44,15 +49,18 @@ def train(
 
       ostinato train --recipe resnet8-cifar10 --data-dir data/cifar10 --out runs/resnet8
     """
+    weights = None if start is None else checkpoint_path(start)
     if recipe is not None:
         chosen = _overridden(read_recipe(recipe), context)
         dataset = datasets.load(chosen.data, data_dir=data_dir, download=download, seed=seed)
-        trained = train_recipe(chosen, dataset, out, seed=seed, train_limit=train_limit, progress=not quiet)
+        trained = train_recipe(
+            chosen, dataset, out, seed=seed, train_limit=train_limit, progress=not quiet, start=weights
+        )
         print_result(accuracies(trained, dataset, out), json)
         return
     config = RunConfig(model=model, data=data, epochs=epochs, train_limit=train_limit, precision=precision, seed=seed)
     dataset = datasets.load(data, data_dir=data_dir, download=download, seed=seed)
-    network = train_conventional(config, dataset, out, progress=not quiet)
+    network = train_conventional(config, dataset, out, progress=not quiet, start=weights)
     print_result(accuracies(network, dataset, out), json)
 
 

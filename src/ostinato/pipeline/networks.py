@@ -12,16 +12,17 @@ from torch import Tensor, nn
 
 from ostinato import models
 from ostinato.data import ImageDataset, to_input
-from ostinato.errors import CheckpointError, OstinatoError
+from ostinato.errors import OstinatoError
+from ostinato.models.stored import load_network as load_network  # also asked for here
+from ostinato.models.zoo import MODEL_FILE as MODEL_FILE
 from ostinato.nn import calibrate, convert
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.methods import Method
-from ostinato.reuse import Pattern, StemPattern, read_pattern
-from ostinato.training import FitResult, fit, load_checkpoint, load_model_state, save_model
+from ostinato.reuse import Pattern, StemPattern
+from ostinato.training import FitResult, fit, load_model_state, save_model
 
 Say = Callable[[str], None]
 
-MODEL_FILE = "model.pt"
 CONVENTIONAL = "conventional"
 
 FINE_TUNE_LR = {"image": 0.01, "batch": 0.01, "compiled": 0.003}
@@ -38,33 +39,22 @@ class InterruptedRunError(OstinatoError):
     exit_code = 130
 
 
-def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network in a checkpoint, with its reuse layers, in evaluation mode; and the checkpoint's meta.
-
-    Raises:
-        CheckpointError: the file is missing, corrupt, or its meta does not describe a network of ours.
-    """
-    meta = load_checkpoint(path).meta
-    for key in ("model", "kwargs", "patterns", "classes"):
-        if key not in meta:
-            raise CheckpointError(f"{path}: its header has no {key!r}, so the network cannot be rebuilt.")
-    network = models.create(meta["model"], **meta["kwargs"])
-    if meta["patterns"]:
-        patterns = {name: read_pattern(fields) for name, fields in meta["patterns"].items()}
-        network = convert(network, patterns, inplace=True)
-    load_model_state(path, network)
-    return network.eval(), meta
-
-
 def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
     """`count` training images (all, if there are fewer) as model inputs (N, 3, H, W); labels are not used."""
     return to_input(dataset.train.subset(min(count, len(dataset.train)), seed).images)
 
 
-def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True) -> nn.Module:
-    """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped)."""
+def train_conventional(
+    config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True, start: Path | None = None
+) -> nn.Module:
+    """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped).
+
+    `start`: a checkpoint whose weights it has at the beginning.
+    """
     torch.manual_seed(config.seed)
     network = models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
+    if start is not None:
+        load_model_state(start, network)
     result = fit(
         network,
         dataset,

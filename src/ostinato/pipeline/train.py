@@ -10,7 +10,7 @@ from torch import nn
 from ostinato.data import ImageDataset, to_input
 from ostinato.pipeline.networks import finished
 from ostinato.pipeline.recipe_files import Pruning, RecipeFile, network_of
-from ostinato.training import PruningReport, Recipe, fit, prune_channels
+from ostinato.training import PruningReport, Recipe, fit, load_model_state, prune_channels
 
 UNPRUNED = "unpruned"
 """Sub-folder of a pruned network's folder: the whole one's training."""
@@ -24,10 +24,12 @@ def train_recipe(
     seed: int = 0,
     train_limit: int | None = None,
     progress: bool = True,
+    start: Path | None = None,
 ) -> nn.Module:
     """The recipe's network, trained in `folder` (or taken from it; a training that was stopped there goes on).
 
-    With pruning, the whole network is trained in `folder/unpruned` first.
+    With pruning, the whole network is trained in `folder/unpruned` first. `start`: a checkpoint whose weights it has
+    at the beginning.
 
     Raises:
         OstinatoError: what the recipe asks for cannot be done with this network or data set.
@@ -35,6 +37,8 @@ def train_recipe(
     """
     torch.manual_seed(seed)
     network: nn.Module = network_of(recipe, dataset.num_classes, dataset.image_size)
+    if start is not None:
+        load_model_state(start, network)
     result = fit(
         network,
         dataset,

@@ -1,6 +1,6 @@
 """Training: `fit`, `evaluate`, pruning, recipes, and checkpoints that survive Ctrl-C, kills and damaged files."""
 
-from ostinato.training.checkpoints import Checkpoint, load_checkpoint, load_model_state, save_model
+from ostinato.checkpoints import Checkpoint, load_checkpoint, load_model_state, save_model
 from ostinato.training.compile_tables import compile_tables
 from ostinato.training.evaluation import Evaluation, evaluate
 from ostinato.training.fitting import FitResult, fit
