@@ -2,7 +2,7 @@
 
     python benchmarks/make_checkpoint.py RUN_DIR NAME --data-dir DIR --command 'ostinato train ...' --commit HASH
 
-Only what the stored file gives back is measured: float32 on the whole test set, and the int8 firmware's C code on the host.
+Only what the stored file gives back is measured: float32 on the whole test set, and the int8 firmware's C on the host.
 A file over 4 MB, or one that lost more than 0.1 points by rounding to float16, is not added.
 """
 
