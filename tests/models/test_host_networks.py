@@ -152,3 +152,13 @@ def test_smallest_images_are_the_smallest():
         model = on_meta(lambda name=name, side=side: models.create(name, image_size=side)).eval()
         with pytest.raises(RuntimeError, match=r"[Oo]utput size is too small|too small"):
             model(torch.zeros(1, 3, side - 1, side - 1, device="meta"))
+
+
+@pytest.mark.parametrize(("name", "side"), [("zfnet", 64), ("alexnet", 67), ("vgg16", 32)])
+def test_images_reach_the_last_layer_of_networks_without_normalisation(name, side):
+    """The fresh network tells images apart: its logits vary over images about as much as the images' own values do."""
+    torch.manual_seed(0)
+    model = models.create(name, image_size=side, hidden=256).eval()
+    with torch.no_grad():
+        logits = model(torch.randn(16, 3, side, side))
+    assert 0.05 < float(logits.std(0).mean()) < 5

@@ -7,6 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ostinato.models.initial import initialise_for_relu
 from ostinato.models.sizes import check_dropout, check_hidden, check_sizes, side_after
 
 SMALLEST_IMAGE = 67
@@ -47,6 +48,7 @@ class AlexNet(nn.Module):
         self.fc2 = nn.Linear(hidden, hidden)
         self.fc3 = nn.Linear(hidden, num_classes)
         self.dropout = nn.Dropout(dropout)
+        initialise_for_relu(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, num_classes) of images (B, in_channels, image_size, image_size)."""

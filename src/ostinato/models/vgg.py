@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ostinato.models.initial import initialise_for_relu
 from ostinato.models.sizes import check_dropout, check_hidden, check_sizes
 
 STAGES = {
@@ -72,6 +73,7 @@ class Vgg(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, num_classes),
         )
+        initialise_for_relu(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, num_classes) of images (B, in_channels, image_size, image_size)."""
