@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ostinato.errors import ModelError
 from ostinato.models import macs, parameters
 from ostinato.models.resized import Sizes, layer_sizes
-from ostinato.nn import ReuseConv2d
+from ostinato.nn import ReuseConv2d, ReuseLinear
 from ostinato.nn.capture import removed
 from ostinato.nn.stem import TransformStem
 from ostinato.training.evaluation import evaluating
@@ -252,7 +252,7 @@ def _check(model: nn.Module, size: float, keep: Mapping[str, float], round_to: i
     if round_to < 1:
         raise ModelError(f"round_to={round_to}; it is 1 or more.")
     for name, layer in model.named_modules():
-        if isinstance(layer, ReuseConv2d | TransformStem):
+        if isinstance(layer, ReuseConv2d | ReuseLinear | TransformStem):
             raise ModelError(f"Layer {name!r} reuses computation; prune the conventional network, then convert it.")
         if isinstance(layer, nn.Conv2d) and layer.groups != 1:
             raise ModelError(
