@@ -260,9 +260,16 @@ def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
         repeat = int(rng.choice([1, whole // length]))
     if dims.columns // length << hashes > 20000:  # keep the table small
         hashes = 4
-    return make_compiled(
+    op = make_compiled(
         rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits, repeat=repeat
     )
+    return beyond_int16(rng, op) if rng.random() < 0.1 else op
+
+
+def beyond_int16(rng: np.random.Generator, op: QReuseCompiled) -> QReuseCompiled:
+    """Offsets around both ends of int16 or far from them: wrapped int16 sums would give other outputs."""
+    far = rng.choice([32767, -32768, 100_000, -3_000_000], op.dims.output[2])
+    return replace(op, offset=np.where(rng.random(len(far)) < 0.5, op.offset, far).astype(np.int32))
 
 
 SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))

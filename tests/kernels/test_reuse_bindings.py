@@ -9,6 +9,7 @@ import pytest
 from reuse_samples import ORDERS, bind, column_order, make_compiled, make_image, random_window
 
 from ostinato.errors import QuantizationError, UnsupportedError
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import has_pixel_ids, kernel_slots
 from ostinato.kernels.reuse_layout import locate_slices, paired_tiles, words
 from ostinato.kernels.reuse_map import map_of
@@ -16,6 +17,7 @@ from ostinato.kernels.sources import source_path
 from ostinato.quant.ops import ConvDims
 
 CONV = ConvDims((7, 7, 8), (5, 5, 20), (3, 3))
+CONV2 = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
 
 
 def unmarked(offsets):
@@ -107,8 +109,8 @@ def test_a_layer_that_does_not_fit_the_kernel_is_refused():
 def test_sums_that_could_overflow_are_refused():
     rng = np.random.default_rng(0)
     compiled = make_compiled(rng, CONV, 4, 3, "kh.kw.c", pixel_aligned=True)
-    with pytest.raises(QuantizationError, match="beyond int16"):
-        bind(replace(compiled, offset=np.full(20, 32767, np.int32)))
+    with pytest.raises(QuantizationError, match="beyond int32"):
+        bind(replace(compiled, offset=np.full(20, 2**31 - 1, np.int32)))
     with pytest.raises(QuantizationError, match="fraction bits"):
         bind(replace(compiled, fraction_bits=0))
     long = ConvDims((1, 1, 600), (1, 1, 4), (1, 1))
@@ -180,3 +182,14 @@ def test_where_ids_are_shared_by_kernel_positions():
     dilated = ConvDims((7, 8, 4), (5, 4, 16), (3, 3), dilation=(1, 2))
     assert of(dilated, 12, 1) is None
     assert of(dilated, 4, 1) is not None
+
+
+def test_sums_beyond_int16_take_the_wide_kernel_and_say_so():
+    rng = np.random.default_rng(0)
+    op = make_compiled(rng, CONV2, 8, 4, "kh.kw.c", pixel_aligned=True, largest=63, tree=False)
+    assert bind_reuse_compiled(op).kernel.startswith("reuse_pointers_s8_")
+    assert bind_reuse_compiled(op, "offsets").arrays["wide_offset"].size == 0
+    wide = bind_reuse_compiled(replace(op, offset=np.full(64, 32767, np.int32)))
+    assert wide.kernel == "reuse_compiled_s8"
+    assert wide.note.startswith("int32 sums, several times slower: a sum of 200 table rows could reach ")
+    assert (wide.arrays["wide_offset"] == 32767).all()

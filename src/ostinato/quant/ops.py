@@ -227,7 +227,8 @@ class QReuseCompiled(QUnaryOp):
       * `pixel_aligned`: order kh.kw.c, L divides C, hashes shared by kernel positions. Ids exist once per pixel of the
         padded input and channel block cb (hash group cb; padding pixels hold zp_in). R = KH·KW·CB, row = (kh, kw, cb).
       * otherwise: ids exist per output position and slice (hash group s). R = S.
-    A[n, m] = offset[m] + Σ_r table[r, id_r(n), m], provably within int16;  out = sat8(A >> fraction_bits).
+    A[n, m] = offset[m] + Σ_r table[r, id_r(n), m], provably within int16 if it can be, within int32 otherwise;
+    out = sat8(A >> fraction_bits).
     """
 
     dims: ConvDims
@@ -236,7 +237,7 @@ class QReuseCompiled(QUnaryOp):
     pixel_aligned: bool
     hash: QHash  # CB or S groups
     table: Int8Array  # (R, 2^H, M), units scale_out / 2^fraction_bits
-    offset: Int32Array  # (M,), within int16: bias, zp_out << F and the rounding 1 << (F − 1) together
+    offset: Int32Array  # (M,): bias, zp_out << F and the rounding 1 << (F − 1) together
     fraction_bits: int
 
     @property

@@ -1,22 +1,30 @@
-"""Training: `fit`, `evaluate`, recipes, and checkpoints that survive Ctrl-C, kills and damaged files."""
+"""Training: `fit`, `evaluate`, pruning, recipes, and checkpoints that survive Ctrl-C, kills and damaged files."""
 
-from ostinato.training.checkpoints import Checkpoint, load_checkpoint, load_model_state, save_model
+from ostinato.checkpoints import Checkpoint, load_checkpoint, load_model_state, save_model
 from ostinato.training.compile_tables import compile_tables
 from ostinato.training.evaluation import Evaluation, evaluate
 from ostinato.training.fitting import FitResult, fit
+from ostinato.training.out_of_distribution import Detection, detect, detection
+from ostinato.training.pruning import PrunedLayer, PruningReport, prune_channels
 from ostinato.training.recipes import MODERN, TREC, Recipe
 
 __all__ = [
     "MODERN",
     "TREC",
     "Checkpoint",
+    "Detection",
     "Evaluation",
     "FitResult",
+    "PrunedLayer",
+    "PruningReport",
     "Recipe",
     "compile_tables",
+    "detect",
+    "detection",
     "evaluate",
     "fit",
     "load_checkpoint",
     "load_model_state",
+    "prune_channels",
     "save_model",
 ]

@@ -108,6 +108,7 @@ typedef struct {
     const int8_t *table;         /* packed: ceil(M/16) tiles x R x 2^H x 16 */
     const int16_t *offset;       /* ceil(M/16) x 16, channels in the order 0 2 1 3 of every 4 */
     const uint8_t *paired;       /* ceil(M/16): 1 where rows 2r and 2r + 1 add up within int8 whatever their ids */
+    const int32_t *wide_offset;  /* ceil(M/16) x 16 in order, where int16 does not hold all sums; NULL where it does */
     int32_t fraction_bits;       /* F, 1 to 7 */
 } ost_reuse_compiled_s8_params;
 
