@@ -190,18 +190,23 @@ def _tensor(shape: tuple[int, ...]) -> QTensor:
     return QTensor("tensor", shape, scale=0.05, zero_point=-3)
 
 
+def input_of(case: Case) -> Int8Array:
+    """What the case reads: its own input, a smooth one for compiled scope, or a random one."""
+    if case.x is not None:
+        return case.x
+    shape = case.op.inputs[0].shape
+    if isinstance(case.op, QReuseCompiled):
+        return reuse.smooth_input(case.op.dims.input)
+    return np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+
+
 def measure(core: str, cases: list[Case]) -> list[Row]:
     """Run all cases on a core, check their bits, and count."""
     runner = KernelRunner([case.binding for case in cases], core)
     rows = []
     for case in cases:
         reused = case.op if isinstance(case.op, (QReuseCompiled, QReuseImage, QReuseHorizontal)) else None
-        if case.x is not None:
-            x = case.x
-        elif reused:
-            x = reuse.smooth_input(reused.dims.input)
-        else:
-            x = np.random.default_rng(1).integers(-128, 128, case.op.inputs[0].shape).astype(np.int8)
+        x = input_of(case)
         output, profile = runner.run(case.binding, x, case.op.output.size)
         np.testing.assert_array_equal(output, execute_op(case.op, x).ravel())
         phases: dict[str, int] = {}
