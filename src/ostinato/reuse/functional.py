@@ -161,8 +161,8 @@ def _quantised_convolution(
 ) -> Tensor:  # fmt: skip
     """Conventional convolution of the input with every pixel's channel blocks replaced by centroids (DESIGN §5.5).
 
-    The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product is
-    in `precision`, as that of the convolution it takes the place of; sums over clusters need more.
+    The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product
+    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more.
     """
     xp = pad_input(x, geometry)
     batch, channels, height, width = xp.shape
