@@ -13,8 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-from fragments import FRAGMENTS, QUICK, Reproduction, add_options, reproduce
-
 import dr_table2
 import gr_fig16
 import gr_table3
@@ -22,6 +20,8 @@ import gr_table4
 import gr_table5
 import trec_table2
 import trec_table3
+from fragments import FRAGMENTS, QUICK, Reproduction, add_options, reproduce
+
 from ostinato.errors import OstinatoError
 
 REPRODUCTIONS: tuple[Reproduction, ...] = (

@@ -1,8 +1,10 @@
 """What the programs behind docs/results/README.md share: options, networks and data, costs of firmware, fragments.
 
 Each program is a `Reproduction` of one table or figure. Run by hand, it measures one network after the other and writes
-`<name>-<network>.json`, a fragment, of which `page.py` makes the page. Nothing but the papers' own numbers (`theirs.py`)
-is typed in.
+`<name>-<network>.json`, a fragment, of which `page.py` makes the page. Nothing but the papers' own numbers
+(`theirs.py`) is typed in.
+
+Programs here import this module before others: it makes those of benchmarks/ itself known.
 """
 
 from __future__ import annotations
@@ -156,8 +158,10 @@ def main(made: Reproduction, arguments: Sequence[str] | None = None) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     root = os.environ.get("OSTINATO_DATA")
-    parser.add_argument("--data-root", type=Path, default=root, required=root is None,
-                        help="folder with cifar10/ and, for some, ood/ or tinyimagenet30/ (default: $OSTINATO_DATA)")  # fmt: skip
+    parser.add_argument(
+        "--data-root", type=Path, default=root, required=root is None,
+        help="folder with cifar10/ and, for some, ood/ or tinyimagenet30/ (default: $OSTINATO_DATA)",
+    )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="few images, few draws, no training")
     parser.add_argument("--out", type=Path, help=f"folder of the fragments (docs/results/papers; {QUICK}/papers)")
 

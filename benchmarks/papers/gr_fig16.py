@@ -3,8 +3,8 @@
     python benchmarks/papers/gr_fig16.py --data-root DIR
     python benchmarks/papers/gr_fig16.py --data-root DIR --quick
 
-The same float networks are deployed twice: scales and zero points as calibrated (§5.3.8's INT8 linear quantisation), and
-powers of two (the fixed point of §5.1). The last network also has its first fully connected layer in compiled scope
+The same float networks are deployed twice: scales and zero points as calibrated (§5.3.8's INT8 linear quantisation),
+and powers of two (the fixed point of §5.1). The last network also has its first fully connected layer in compiled scope
 (`ReuseLinear`), which the paper does not reuse.
 """
 
@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from compile_tables import rows_for, tree
 from fragments import Bench, Fragment, Reproduction, compiled, cost, main, on_device, percent, shown
 from torch import nn
 from trec_table2 import trec
 
+from compile_tables import rows_for, tree
 from figures import table
 from ostinato.training import compile_tables, evaluate
 
@@ -62,8 +62,8 @@ def section(f: Fragment) -> str:
     ]  # fmt: skip
     heading = ["network", "top-1 float %", "int8 linear %", "8-bit fixed point %", *(f"{b}, ms" for b in boards),
                *(f"{LINEAR[0]} alone, ms" for _ in boards)]  # fmt: skip
-    return f"""Top-1 on the first {f["images"]:,} test images, calibrated on {f["settings"]["calibration"]:,}, not trained;
-modelled ms of the linear form. {LINEAR[0]}: L={LINEAR[1]}, H={LINEAR[2]}.
+    return f"""Top-1 on the first {f["images"]:,} test images, calibrated on {f["settings"]["calibration"]:,}, not
+trained; modelled ms of the linear form. {LINEAR[0]}: L={LINEAR[1]}, H={LINEAR[2]}.
 
 {table(heading, lines)}
 
@@ -81,7 +81,8 @@ def _layer(row: dict[str, Any], board: str) -> float | None:
 def ours(f: Fragment) -> str:
     board = f["settings"]["boards"].split(",")[0]
     return "; ".join(
-        f"{name} {percent(r['linear']['int8_top1'])} %, {shown(cost(r['linear'], board))} ms" for name, r in f["rows"].items()
+        f"{name} {percent(r['linear']['int8_top1'])} %, {shown(cost(r['linear'], board))} ms"
+        for name, r in f["rows"].items()
     )
 
 

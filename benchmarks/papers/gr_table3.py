@@ -3,8 +3,8 @@
     python benchmarks/papers/gr_table3.py --data-root DIR
     python benchmarks/papers/gr_table3.py --data-root DIR --quick
 
-The same layers as in the table: with TREC Table 3's L and H in image scope (the paper's form of reuse; GR does not print
-the patterns of its Table 3), and as `benchmarks/compile_tables.py` has them in compiled scope. Modelled on the board.
+The same layers as in the table: with TREC Table 3's L and H in image scope (the paper's form of reuse; GR does not
+print the patterns of its Table 3), and as `benchmarks/compile_tables.py` has them in compiled scope.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import argparse
 from typing import Any
 
 from fragments import Bench, Fragment, Reproduction, compiled, main, on_device
+from theirs import GR_TABLE3
 from trec_table2 import trec
 
 from figures import table
-from theirs import GR_TABLE3
 
 BOARD = "stm32f469i"
 PHASES = ("transformation", "clustering", "gemm", "recovering")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fragments import Bench, Fragment, Reproduction, compiled, main, percent
+from theirs import GR_TABLE4
 from trec_table2 import trec
 
 from figures import table
@@ -23,7 +24,6 @@ from ostinato.data.parquet import read_parquet_images
 from ostinato.errors import DataError
 from ostinato.training import detect, evaluate
 from ostinato.training.out_of_distribution import THRESHOLD
-from theirs import GR_TABLE4
 
 
 def strangers(root: Path, side: int, images: int) -> Any:
@@ -81,8 +81,8 @@ def difference(f: Fragment) -> str:
     more, better = last["detected"] - first["detected"], last["auroc"] - first["auroc"]
     return (
         f"{f['network']}: compiled scope reports {100 * more:+.1f} points of the strange images and "
-        f"{100 * (last['false_alarms'] - first['false_alarms']):+.1f} points of the known ones, which the paper does not "
-        f"print; over all thresholds (AUROC) it separates them {'better' if better > 0 else 'worse'} "
+        f"{100 * (last['false_alarms'] - first['false_alarms']):+.1f} points of the known ones, which the paper does "
+        f"not print; over all thresholds (AUROC) it separates them {'better' if better > 0 else 'worse'} "
         f"({better:+.3f}), on CIFAR-100 instead of SVHN."
     )
 

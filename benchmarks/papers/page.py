@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from earlier import EARLIER, MISSING
 from everything import REPRODUCTIONS
 from fragments import FRAGMENTS, RESULTS, Fragment, Reproduction
 
-from earlier import EARLIER, MISSING
-from figures import _wrapped as wrapped
-from figures import table
+from figures import table, wrapped
 from ostinato.files import write_atomically
 
 PAPERS = {
@@ -29,12 +29,12 @@ HEADING = ("table or figure", "command", "ours", "theirs", "the difference")
 INTRODUCTION = """# Ostinato beside the papers
 
 For every table and figure of the papers' evaluations: the command, what we find, what they print, and what the
-difference is. `benchmarks/papers/page.py` writes this page from the [fragments](papers/) that the programs wrote; only
-the papers' own numbers are typed in. [All result pages](pages.md) are listed apart.
+difference is. `benchmarks/papers/page.py` writes this page from the fragments that the programs wrote; only
+the papers' own numbers are typed in. [All result pages](RESULTSpages.md) are listed apart.
 
-Read it with three things in mind. **Images**: ours are JPEG-recompressed CIFAR-10, and where a row says so few of them
-that a point or two is chance. **Scope**: the papers' accuracies are of clusters that a whole batch shares; a device sees
-one image, so both are shown. **Time**: ours is modelled for the board (zero wait states), theirs was measured on it."""
+Read it with three things in mind. **Images**: ours are JPEG-recompressed CIFAR-10; where the section says that there
+were a few hundred, two or three points are chance. **Scope**: the papers' accuracies are of clusters that a whole batch
+shares; a device sees one image, so both are shown. **Time**: ours is modelled for the board (zero wait states), theirs was measured on it."""
 
 
 def read(folder: Path) -> dict[str, list[Fragment]]:
@@ -47,13 +47,15 @@ def read(folder: Path) -> dict[str, list[Fragment]]:
 
 
 def rows(paper: str, fragments: Mapping[str, list[Fragment]], results: str) -> list[list[str]]:
-    """The first table's of one paper: measured here, measured elsewhere, missing. `results` leads to the other pages."""
-    told = []
+    """The first table's of one paper: measured, measured elsewhere, missing. `results` leads to the other pages."""
+    told: list[list[str]] = []
     for made in (m for m in REPRODUCTIONS if m.paper == paper):
         what = f"{made.what}: {made.title}"
         command = f"`benchmarks/papers/{made.name}.py`"
-        for f in fragments.get(made.name, []):
-            told.append([f"[{what}](#{anchor(made, f)})", command, made.ours(f), made.theirs, made.difference(f)])
+        told += [
+            [f"[{what}](#{anchor(made, f)})", command, made.ours(f), made.theirs, made.difference(f)]
+            for f in fragments.get(made.name, [])
+        ]
         absent = set(made.networks) - {f["network"] for f in fragments.get(made.name, [])}
         told += [[f"{what} ({name})", command, missing("not run yet"), made.theirs, ""] for name in sorted(absent)]
     for one in (e for e in EARLIER if e.paper == paper):
@@ -72,27 +74,29 @@ def missing(why: str) -> str:
 
 
 def anchor(made: Reproduction, f: Fragment) -> str:
-    return f"{made.name}-{f['network']}".replace("_", "-")
+    """Of `details`' heading, as Markdown makes it."""
+    words = f"{made.paper} {made.what} {f['network']}".lower().split()
+    return "-".join("".join(c for c in word if c.isalnum() or c == "-") for word in words)
 
 
 def details(made: Reproduction, f: Fragment, fragments: str) -> str:
     reduced = " Reduced (`--quick`): not for quoting." if f["quick"] else ""
-    return f"""<a id="{anchor(made, f)}"></a>
-
-### {made.paper} {made.what}, {f["network"]}
+    return f"""### {made.paper} {made.what}, {f["network"]}
 
 {wrapped(made.section(f))}
 
 {wrapped(made.difference(f) + reduced)}
 
 * command: `{f["command"]}`
-* commit: `{f["commit"]}`; seeds: {f["seeds"]}; {f["seconds"]:,.0f} s, of them {f["cpu_seconds"]:,.0f} s of processor time
+* commit: `{f["commit"]}`; seeds: {f["seeds"]}
+* time: {f["seconds"]:,.0f} s; of the processor, without compilers: {f["cpu_seconds"]:,.0f} s
 * machine: {f["machine"]}
 * every number: [{made.name}-{f["network"]}.json]({fragments}{made.name}-{f["network"]}.json)"""
 
 
-def text(fragments: Mapping[str, list[Fragment]], results: str = "", folder: str = "papers/") -> str:
-    parts = [INTRODUCTION]
+def text(fragments: Mapping[str, list[Fragment]], results: str, folder: str) -> str:
+    """The page; `results` and `folder` lead from it to docs/results and to the fragments, each "" or ending in /."""
+    parts = [INTRODUCTION.replace("RESULTS", results)]
     for paper, title in PAPERS.items():
         parts.append(f"## {title}\n\n{table(HEADING, rows(paper, fragments, results))}")
     parts.append("## In detail")
@@ -100,9 +104,16 @@ def text(fragments: Mapping[str, list[Fragment]], results: str = "", folder: str
     return "\n\n".join(parts) + "\n"
 
 
+def relative(target: Path, start: Path) -> str:
+    """The way from one folder to another, as links have it."""
+    way = os.path.relpath(target.resolve(), start.resolve())
+    return "" if way == "." else f"{Path(way).as_posix()}/"
+
+
 def write(folder: Path, path: Path) -> Path:
     """The page of a folder's fragments."""
-    write_atomically(path, text(read(folder)).encode())
+    results, fragments = (relative(target, path.parent) for target in (RESULTS, folder))
+    write_atomically(path, text(read(folder), results, fragments).encode())
     return path
 
 

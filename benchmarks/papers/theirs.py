@@ -57,8 +57,8 @@ GR_TABLE3 = {
         "fire8.expand3x3": (21.14, 10.26, 11.0, 15.12),
     },
 }  # fmt: skip
-"""Network -> layer -> ms in transformation, clustering, GEMM, recovering on an STM32F469I. They do not all add up to the
-latency that the table prints beside them (fire5 to fire8)."""
+"""Network -> layer -> ms in transformation, clustering, GEMM, recovering on an STM32F469I. They do not all add up to
+the latency that the table prints beside them (fire5 to fire8)."""
 
 GR_TABLE4 = {
     "conventional": {"inside": 0.77, "outside": 0.105, "detected": 0.363},
@@ -82,5 +82,5 @@ DR_TABLE2 = {
         (8, 24, 0.16, 2.02),
     ),
 }  # fmt: skip
-"""Network -> its convolutions in order: (H, L, r_c, speed-up on a GPU), LSH without cluster reuse. The table says VGG-16,
-but has VGG-19's sixteen convolutions, as Table I does. Means of the speed-ups agree with the printed 2.41 and 2.26."""
+"""Network -> its convolutions in order: (H, L, r_c, speed-up on a GPU), LSH without cluster reuse. The table says VGG-16 but
+has VGG-19's sixteen convolutions, as Table I does. Means of the speed-ups agree with the printed 2.41 and 2.26."""

@@ -4,9 +4,9 @@
     python benchmarks/papers/trec_table2.py --data-root DIR --quick
 
 Every layer of TREC Table 3 is reused with its L and H, in order c.kh.kw with one hash matrix for a layer, as in the
-authors' artifact: in batch scope, which is the paper's accuracy, and in image scope, which is all that a device with one
-image can have. TREC's rows start from ITQ hashes and a closed-form refit and are fine-tuned for --epochs (0: calibrated
-only). Ours is the last row of `benchmarks/compile_tables.py`.
+authors' artifact: in batch scope, which is the paper's accuracy, and in image scope, which is all that a device with
+one image can have. TREC's rows start from ITQ hashes and a closed-form refit and are fine-tuned for --epochs (0:
+calibrated only). Ours is the last row of `benchmarks/compile_tables.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from statistics import mean
 from typing import Any
 
 from fragments import BATCH, Bench, Fragment, Reproduction, compiled, cost, main, on_device, percent, shown, spread
+from theirs import TREC_TABLE2, TREC_TABLE3
 from torch import nn
 
 from figures import PAPERS_ORDER, table
@@ -26,7 +27,6 @@ from ostinato.nn import calibrate, convert, measure_reuse
 from ostinato.pipeline.networks import FINE_TUNE_LR, calibration_images
 from ostinato.reuse import Pattern
 from ostinato.training import evaluate, fit
-from theirs import TREC_TABLE2, TREC_TABLE3
 
 FULL = {"images": 10_000, "draws": 10, "calibration": 1000, "epochs": 5, "boards": "stm32f469i,stm32f767zi"}
 QUICK = {"images": 200, "draws": 3, "calibration": 200, "epochs": 0, "boards": "stm32f469i"}
@@ -107,12 +107,14 @@ def section(f: Fragment) -> str:
         int8 = (device or {}).get("int8_top1")
         lines.append([
             name, spread([run["top1"] for run in row["runs"]]), "–" if int8 is None else percent(int8),
-            f"{mean(r_t):.3f}" if r_t else "–", *(_ms(device, rows, board) for board in boards), _memory(device, boards[0]),
+            f"{mean(r_t):.3f}" if r_t else "–", *(_ms(device, rows, board) for board in boards),
+            _memory(device, boards[0]),
         ])  # fmt: skip
     trained = f"fine-tuned {s['epochs']} epochs" if s["epochs"] else "calibrated only, not trained"
     heading = ["method", "top-1 float %", "top-1 int8 %", "r_t in scope", *(f"{b}, ms (× dense)" for b in boards),
                "SRAM / flash, KiB"]  # fmt: skip
-    theirs = table(["theirs (TREC Table 2)", "ms", "top-1 %"], [[n, f"{ms:.0f}", a] for n, ms, a in TREC_TABLE2[f["model"]]])
+    printed = [[name, f"{ms:.0f}", top1] for name, ms, top1 in TREC_TABLE2[f["model"]]]
+    theirs = table(["theirs (TREC Table 2)", "ms", "top-1 %"], printed)
     return f"""Top-1 on the first {f["images"]:,} test images (batch scope: of {f["batch"]}); Deep Reuse:
 mean and range of {s["draws"]} draws of random hashes, weights untouched, firmware of the first draw; TREC and Ostinato:
 {trained}, {s["calibration"]:,} calibration images. Modelled ms for one image, zero wait states.
@@ -139,8 +141,8 @@ def ours(f: Fragment) -> str:
         "TREC, batch scope", "TREC, image scope", "Ostinato, compiled scope"))  # fmt: skip
     board = f["settings"]["boards"].split(",")[0]
     return (
-        f"{f['network']}: TREC {percent(batch['runs'][0]['top1'])} % in batch scope, {percent(image['runs'][0]['top1'])} % "
-        f"at {shown(cost(image.get('device'), board))} ms in image scope; Ostinato "
+        f"{f['network']}: TREC {percent(batch['runs'][0]['top1'])} % in batch scope, "
+        f"{percent(image['runs'][0]['top1'])} % at {shown(cost(image.get('device'), board))} ms in image scope; Ostinato "
         f"{percent(ostinato['runs'][0]['top1'])} % at {shown(cost(ostinato.get('device'), board))} ms; conventional "
         f"{percent(f['rows']['conventional, best dense']['runs'][0]['top1'])} %"
     )
