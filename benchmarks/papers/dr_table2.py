@@ -4,8 +4,9 @@
     python benchmarks/papers/dr_table2.py --data-root DIR --quick
 
 The networks have random initial weights, for there is no ImageNet here: inputs are photographs of Tiny-ImageNet,
-enlarged to 224×224, and what random layers make of them. So this measures redundancy in activations of the right shapes,
-in batches of --images, and no accuracy. FLOPs are counted (TREC §4.3, every term), not timed; the paper timed a GPU.
+enlarged to 224×224, and what random layers make of them. So this measures redundancy in activations of the right
+shapes, in batches of --images, and no accuracy. FLOPs are counted (TREC §4.3, every term), not timed; the paper timed a
+GPU.
 """
 
 from __future__ import annotations
@@ -113,8 +114,8 @@ def ours(f: Fragment) -> str:
 def difference(f: Fragment) -> str:
     r_c, theirs = mean(r["r_c"] for r in f["layers"].values()), mean(r[2] for r in DR_TABLE2[f["model"]])
     return (
-        f"{f['model']}: shapes, L and H are the paper's, weights are random and the batch is {f['images']} images: mean "
-        f"r_c {r_c:.3f} against {theirs:.3f}; FLOPs are counted, the paper's × are times on a GPU."
+        f"{f['model']}: shapes, L and H are the paper's, weights are random and the batch is {f['images']} images: "
+        f"mean r_c {r_c:.3f} against {theirs:.3f}; FLOPs are counted, the paper's × are times on a GPU."
     )
 
 

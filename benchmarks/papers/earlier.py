@@ -111,8 +111,8 @@ EARLIER = (
         "TREC", "Fig. 5", "dynamic and static σ", "gaussian-width-cifar10", "gaussian_width", lambda n:
         f"dynamic above static σ by {_widths(n)[0]:+.1f} points at H ≤ 12, {_widths(n)[1]:+.1f} above",
         "accuracy of the fixed σ drops sharply after H = 12", lambda n:
-        f"Epochs here: {n['epochs']}, of {n['training_images']:,} images, too few to show how a long training ends; the "
-        "paper's has 100.",
+        f"Epochs here: {n['epochs']}, of {n['training_images']:,} images, too few to show how a long training ends; "
+        "the paper's has 100.",
     ),
     Earlier(
         "TREC", "Fig. 6", "accuracy by L and H", "hash-parameters-cifar10", "hash_parameters", lambda n:
@@ -147,7 +147,8 @@ EARLIER = (
     ),
     Earlier(
         "DR", "Fig. 5", "cluster reuse by batch", "cluster-reuse-cifar10", "cluster_reuse", _reuse_rates,
-        "about 0.98 after 20 batches", lambda n: f"Ours has batches of {n['batch']} images; the paper does not print its own.",
+        "about 0.98 after 20 batches", lambda n:
+        f"Ours has batches of {n['batch']} images; the paper does not print its own.",
     ),
     Earlier(
         "DR", "Fig. 6", "scope, granularity, similarity", "similarity-cifar10", "similarity", lambda n:

@@ -75,7 +75,8 @@ def section(f: Fragment) -> str:
     )
     heading = ["CifarNet", "top-1 float %", "int8 %", f"ms, {BOARD}", "× best dense", "M MACs", "flash, KiB"]
     return f"""Epochs after pruning: {s["epochs"]}, of {s["train"]:,} images; reuse calibrated on
-{s["calibration"]:,} images and not trained; first {f["images"]:,} test images. Outputs kept: {kept}; {percent(f["size"])} % of the parameters; {percent(f["top1_before_training"])} % top-1 before training on.
+{s["calibration"]:,} images and not trained; first {f["images"]:,} test images. Outputs kept: {kept};
+{percent(f["size"])} % of the parameters; {percent(f["top1_before_training"])} % top-1 before training on.
 
 {table(heading, lines)}
 

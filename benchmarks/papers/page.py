@@ -34,7 +34,8 @@ the papers' own numbers are typed in. [All result pages](RESULTSpages.md) are li
 
 Read it with three things in mind. **Images**: ours are JPEG-recompressed CIFAR-10; where the section says that there
 were a few hundred, two or three points are chance. **Scope**: the papers' accuracies are of clusters that a whole batch
-shares; a device sees one image, so both are shown. **Time**: ours is modelled for the board (zero wait states), theirs was measured on it."""
+shares; a device sees one image, so both are shown. **Time**: ours is modelled for the board (zero wait states), theirs
+was measured on it."""
 
 
 def read(folder: Path) -> dict[str, list[Fragment]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Mapping
+from functools import cache
 from statistics import mean
 from typing import Any
 
@@ -54,6 +55,7 @@ def deep_reuse(given: Bench, split: Split, scope: str, draws: int) -> list[dict[
     return [measured(convert(given.network, patterns(given.model, scope, seed)), split) for seed in range(draws)]
 
 
+@cache
 def trec(given: Bench, scope: str, calibration: int, epochs: int) -> nn.Module:
     """ITQ hashes, refitted weights, both fine-tuned in the scope if there are epochs."""
     chosen = patterns(given.model, scope, init="itq", gradient="flip" if epochs else "frozen")
@@ -142,8 +144,8 @@ def ours(f: Fragment) -> str:
     board = f["settings"]["boards"].split(",")[0]
     return (
         f"{f['network']}: TREC {percent(batch['runs'][0]['top1'])} % in batch scope, "
-        f"{percent(image['runs'][0]['top1'])} % at {shown(cost(image.get('device'), board))} ms in image scope; Ostinato "
-        f"{percent(ostinato['runs'][0]['top1'])} % at {shown(cost(ostinato.get('device'), board))} ms; conventional "
+        f"{percent(image['runs'][0]['top1'])} % at {shown(cost(image.get('device'), board))} ms in image scope; "
+        f"Ostinato {percent(ostinato['runs'][0]['top1'])} % at {shown(cost(ostinato.get('device'), board))} ms; conventional "
         f"{percent(f['rows']['conventional, best dense']['runs'][0]['top1'])} %"
     )
 

@@ -63,10 +63,11 @@ def section(f: Fragment) -> str:
             *("–" if found is None else f"{x:.2f}" for x in (found or (0, 0))), f"{speed:.2f}",
         ])  # fmt: skip
     heading = ["layer", "L", "H", "r_t batch", "r_t image", "r_t theirs", "Δ batch", "Δ image",
-               "Δ image, random hashes", "Δ theirs", "× over CMSIS-NN style", "× over best dense", "× theirs (CMSIS-NN)"]  # fmt: skip
+               "Δ image, random hashes", "Δ theirs", "× over CMSIS-NN style", "× over best dense",
+               "× theirs (CMSIS-NN)"]  # fmt: skip
     return f"""Each layer alone; Δ: points of top-1 from the conventional network's {percent(f["conventional"])} %
-on the first {f["images"]:,} test images; ITQ hashes and refit on {f["settings"]["calibration"]:,} images, not trained. ×:
-modelled cycles of the layer on {BOARD} in image scope, from one firmware in which all of them are reused.
+on the first {f["images"]:,} test images; ITQ hashes and refit on {f["settings"]["calibration"]:,} images, not trained.
+×: modelled cycles of the layer on {BOARD} in image scope, from one firmware in which all of them are reused.
 
 {table(heading, lines)}"""
 
