@@ -145,8 +145,8 @@ def ours(f: Fragment) -> str:
     return (
         f"{f['network']}: TREC {percent(batch['runs'][0]['top1'])} % in batch scope, "
         f"{percent(image['runs'][0]['top1'])} % at {shown(cost(image.get('device'), board))} ms in image scope; "
-        f"Ostinato {percent(ostinato['runs'][0]['top1'])} % at {shown(cost(ostinato.get('device'), board))} ms; conventional "
-        f"{percent(f['rows']['conventional, best dense']['runs'][0]['top1'])} %"
+        f"Ostinato {percent(ostinato['runs'][0]['top1'])} % at {shown(cost(ostinato.get('device'), board))} ms; "
+        f"conventional {percent(f['rows']['conventional, best dense']['runs'][0]['top1'])} %"
     )
 
 
