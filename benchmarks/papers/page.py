@@ -29,8 +29,8 @@ HEADING = ("table or figure", "command", "ours", "theirs", "the difference")
 INTRODUCTION = """# Ostinato beside the papers
 
 For every table and figure of the papers' evaluations: the command, what we find, what they print, and what the
-difference is. `benchmarks/papers/page.py` writes this page from the fragments that the programs wrote; only
-the papers' own numbers are typed in. [All result pages](RESULTSpages.md) are listed apart.
+difference is. `benchmarks/papers/page.py` writes this page from the fragments that the programs wrote; only the
+papers' own numbers are typed in. [All result pages](RESULTSpages.md) are listed apart.
 
 Read it with three things in mind. **Images**: ours are JPEG-recompressed CIFAR-10; where the section says that there
 were a few hundred, two or three points are chance. **Scope**: the papers' accuracies are of clusters that a whole batch

@@ -83,4 +83,5 @@ DR_TABLE2 = {
     ),
 }  # fmt: skip
 """Network -> its convolutions in order: (H, L, r_c, speed-up on a GPU), LSH without cluster reuse. The table says
-VGG-16 but has VGG-19's sixteen convolutions, as Table I does. Means of the speed-ups agree with the printed 2.41 and 2.26."""
+VGG-16 but has VGG-19's sixteen convolutions, as Table I does. Means of the speed-ups agree with the printed 2.41, 2.26.
+"""
