@@ -42,7 +42,7 @@ def measure(given: Bench, s: argparse.Namespace) -> dict[str, Any]:
     return shapes(given, s.images, SIDE)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def shapes(given: Bench, images: int, side: int) -> dict[str, Any]:
     """r_c, output error and FLOPs of every convolution, each on the conventional network's own activations."""
     batch = to_input(given.dataset.test.images[:images])

@@ -1,6 +1,7 @@
 """The programs behind the papers' page, each on a handful of digits with a network that knows nothing."""
 
 import argparse
+import copy
 import dataclasses
 import json
 import re
@@ -54,12 +55,14 @@ def given():
     return Bench("cifarnet-digits", "cifarnet", models.create("cifarnet").eval(), digits)
 
 
-@pytest.fixture
-def undeployed(monkeypatch):
+@pytest.fixture(scope="module")
+def undeployed():
+    """What deployments were asked for, none of which is made."""
     asked = []
-    for program in (trec_table2, trec_table3, gr_table3, gr_table5, gr_fig16):
-        monkeypatch.setattr(program, "on_device", lambda *given, **options: asked.append(options) or DEVICE)
-    return asked
+    with pytest.MonkeyPatch.context() as patch:
+        for program in (trec_table2, trec_table3, gr_table3, gr_table5, gr_fig16):
+            patch.setattr(program, "on_device", lambda *given, **options: asked.append(options) or DEVICE)
+        yield asked
 
 
 def small(name):
@@ -73,8 +76,8 @@ def fragment(made, numbers):
     return json.loads(json.dumps({**origin, **numbers}))
 
 
-@pytest.fixture
-def measured(given, undeployed):
+@pytest.fixture(scope="module")
+def measured_once(given, undeployed):
     numbers = {
         "trec_table2": trec_table2.measure(given, small("trec_table2")),
         "trec_table3": trec_table3.measure(given, small("trec_table3")),
@@ -85,6 +88,11 @@ def measured(given, undeployed):
         "dr_table2": alexnet(),
     }
     return {made.name: fragment(made, numbers[made.name]) for made in everything.REPRODUCTIONS}
+
+
+@pytest.fixture
+def measured(measured_once):
+    return copy.deepcopy(measured_once)
 
 
 def alexnet():
