@@ -19,6 +19,9 @@ from ostinato.kernels.conventional_packing import (
     narrow_stage,
     pack_depthwise,
     pad,
+    pair_channels,
+    pair_starts,
+    part_of_blocks,
     round_up,
     sxtb16_order,
 )
@@ -71,8 +74,15 @@ def _bind_conv_cmsis(op: QConv2d) -> Binding:
 
 
 def _bind_conv_dense(op: QConv2d) -> Binding:
+    stage = _stage_arrays(op)
     flat = op.weight.reshape(len(op.weight), -1)
     columns, channels = round_up(op.dims.columns, BLOCK), round_up(len(flat), CHANNELS)
+    weight, bias = pad(flat, columns - flat.shape[1], 0), folded_bias(op)
+    blocks = columns // BLOCK
+    part = part_of_blocks(weight, bias)
+    packed = pair_channels(op.name, interleave(sxtb16_order(weight)))
+    starts = range(0, blocks, part or blocks)
+    parts = [packed[:, start : start + (part or blocks)].ravel() for start in starts]
     return Binding(
         kernel="conv_s8_dense",
         params_type="ost_conv_s8_dense_params",
@@ -80,16 +90,19 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
             "window": window_params(op.dims),
             "input_zero_point": op.input.zero_point,
             "weights": ArrayRef("weights"),
+            "start": ArrayRef("start"),
             "bias": ArrayRef("bias"),
+            "part_blocks": part or blocks,
             "output": _output_stage(op),
             "narrow": ArrayRef("narrow"),
         },
         arrays={
-            "weights": interleave(sxtb16_order(pad(flat, columns - flat.shape[1], 0))).astype(np.int16),
-            "bias": folded_bias(op).astype(np.int32),
-            **_stage_arrays(op),
+            "weights": packed if part is None else np.concatenate(parts),
+            "start": pair_starts(bias if part is None else np.zeros_like(bias)),
+            "bias": np.zeros(0, np.int32) if part is None else bias[: len(flat)].astype(np.int32),
+            **stage,
         },
-        scratch_bytes=columns * 2 * 2 + channels * 2 * 4 + columns,
+        scratch_bytes=columns * 2 * 2 + len(parts) * channels * 2 * 4 + columns,
         sources=tuple(f"{_DIR}/ost_conv_s8_dense{part}" for part in (".c", "_gemm.S", "_gemm_plain.c")),
         phases={
             "ost_conv_s8_dense_im2col": "transformation",
