@@ -166,10 +166,10 @@ def test_image_aligns_pointers_and_nested_structs():
         sources=(),
     )
     on_host, on_board = image(binding, 4096, 8), image(binding, 4096, 4)
-    assert on_host.params == on_board.params == 4104
-    ints = np.frombuffer(on_host.data[8:], "<i4")
+    assert on_host.params == on_board.params == 4112
+    ints = np.frombuffer(on_host.data[16:48], "<i4")
     np.testing.assert_array_equal(ints, [1, 0, 4096, 0, -2, 0, 0, 0])
-    np.testing.assert_array_equal(np.frombuffer(on_board.data[8:], "<i4"), [1, 4096, -2, 0])
+    np.testing.assert_array_equal(np.frombuffer(on_board.data[16:32], "<i4"), [1, 4096, -2, 0])
 
 
 def test_zero_point_is_folded_into_the_dense_bias(conv):

@@ -23,6 +23,9 @@ import numpy.typing as npt
 Phase = Literal["transformation", "clustering", "gemm", "recovering", "other"]
 """The phases of GR Table 3; `other` is everything that a reuse layer does not have (pooling, fully connected, glue)."""
 
+FLASH_LINE = 16
+"""Alignment of large constant arrays: a table row of 16 bytes then lies in one line of an STM32F4's flash, not in two."""
+
 
 @dataclass(frozen=True)
 class ArrayRef:
@@ -42,7 +45,8 @@ class Binding:
     params: Mapping[str, Any]
     """Field name → int, `ArrayRef`, or a nested mapping for a nested struct. Emitted as designated initialisers."""
     arrays: Mapping[str, npt.NDArray[Any]]
-    """Constant data that lives in flash; the dtype decides the C type. Flattened in C order, aligned to 4 bytes."""
+    """Constant data that lives in flash; the dtype decides the C type. Flattened in C order, aligned to 4 bytes,
+    large ones to `FLASH_LINE`."""
     scratch_bytes: int
     """What `ost_<kernel>_scratch_bytes` returns for these parameters (a test compares them)."""
     sources: tuple[str, ...]
