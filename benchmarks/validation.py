@@ -17,8 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from flash_runner import FlashRunner
 from ostinato.files import write_atomically
+from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.targets import MemorySystem, get_board, memory_of
 from ostinato.targets.memory import Cache
 from provenance import RESULTS, provenance
@@ -137,10 +137,10 @@ class Row:
 
 
 @cache
-def runner(core: str, kernel: str) -> FlashRunner:
+def runner(core: str, kernel: str) -> KernelRunner:
     """All networks' kernels for a core."""
     layers = {layer for network in NETWORKS.values() for layer in network()}
-    return FlashRunner([binding_of(layer, kernel)[1] for layer in layers], core)
+    return KernelRunner([binding_of(layer, kernel)[1] for layer in layers], core)
 
 
 @cache

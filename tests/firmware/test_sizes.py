@@ -79,7 +79,7 @@ def test_remedies_suit_the_layer() -> None:
     for net, memory, expected in (
         (compiled, {"flash_bytes": 1000}, "fewer hashes or longer slices"),
         (image, {"sram_bytes": 1000}, "compiled"),
-        (dense, {"flash_bytes": 1000}, "kernel='cmsis'"),
+        (dense, {"flash_bytes": 1000}, "fewer channels"),
     ):
         with pytest.raises(DoesNotFitError, match=expected):
             deploy_graph(net.graph(), net.images(1), replace(BOARD, **memory))

@@ -132,8 +132,9 @@ def deploy(
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the firmware.")] = None,
     board: options.Board = "stm32f469i",
     kernel: Annotated[
-        str, typer.Option("--kernel", help="Kernel of conventional convolutions: dense or cmsis.")
-    ] = "dense",
+        str,
+        typer.Option("--kernel", help="Of conventional convolutions: auto (the fastest that fits), dense or cmsis."),
+    ] = "auto",
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
     scales: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ from torch import Tensor, nn
 from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset, to_input
 from ostinato.errors import DataError
 from ostinato.firmware.builds import Builder
+from ostinato.firmware.choosing import Chooser
+from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.codegen.readme import readme
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import check_replaceable, replacing
 from ostinato.firmware.preview import PlanReport, preview
-from ostinato.firmware.select import check_conv_kernel
+from ostinato.firmware.select import check_kernel
 from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
-from ostinato.firmware.storage import plan_project, save_network
+from ostinato.firmware.storage import save_network
 from ostinato.firmware.workfolder import WorkFolder
 from ostinato.kernels.binding import Binding
 from ostinato.quant import quantize, quantize_input
@@ -38,7 +41,7 @@ def deploy(
     calibration: Tensor | ImageDataset,
     board: str | Board = "stm32f469i",
     *,
-    kernel: str = "dense",
+    kernel: str = "auto",
     out_dir: Path | str | None = None,
     input_scale: float | None = None,
     input_zero_point: int | None = None,
@@ -56,7 +59,8 @@ def deploy(
         calibration: model inputs (N, C, H, W), float; or a data set, whose training images, input scale and class names
             are then used.
         board: a name of `targets.boards`, or a `Board`.
-        kernel: what conventional convolutions run on: `dense` (ours) or `cmsis` (CMSIS-NN's style, the baseline).
+        kernel: what conventional convolutions run on: `dense` (ours), `cmsis` (CMSIS-NN's style, the baseline), or
+            `auto`: whichever has fewer modelled cycles among those with which the network fits the board.
         out_dir: where to put the C project; a temporary folder, which lives as long as the result, if None.
         input_scale: real value of one step of the int8 input; calibrated if None.
         input_zero_point: int8 value of a real zero in the input.
@@ -78,7 +82,7 @@ def deploy(
         BitMismatchError: a layer's bits differ between executions, which is a bug of ours.
     """
     target = get_board(board)
-    check_conv_kernel(kernel)
+    check_kernel(kernel)
     if out_dir is not None:
         check_replaceable(Path(out_dir))
     graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name, scales)
@@ -99,7 +103,7 @@ def plan(
     calibration: Tensor | ImageDataset,
     board: str | Board = "stm32f469i",
     *,
-    kernel: str = "dense",
+    kernel: str = "auto",
     input_scale: float | None = None,
     input_zero_point: int | None = None,
     name: str = "model",
@@ -124,9 +128,9 @@ def plan(
         UnsupportedError: an operator or a kernel that firmware does not have.
         ModelError, QuantizationError: see `ostinato.quant.quantize`.
     """
-    target, conv_kernel = get_board(board), check_conv_kernel(kernel)
+    target, conv_kernel = get_board(board), check_kernel(kernel)
     graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales)
-    return preview(plan_project(graph, conv_kernel, target))
+    return preview(Chooser.by_sizes(graph, conv_kernel, target).project())
 
 
 def _quantized(
@@ -164,7 +168,7 @@ def deploy_graph(
     samples: Int8Array,
     board: str | Board = "stm32f469i",
     *,
-    kernel: str = "dense",
+    kernel: str = "auto",
     out_dir: Path | str | None = None,
     toolchain: str = "zig",
     verify_images: int = 4,
@@ -182,27 +186,26 @@ def deploy_graph(
         verify_images: 0 for none.
         model: the float model, if it is to be compared, too.
     """
-    target, conv_kernel = get_board(board), check_conv_kernel(kernel)
-    project = plan_project(graph, conv_kernel, target)
+    target, conv_kernel = get_board(board), check_kernel(kernel)
+    chooser = Chooser.by_cycles(graph, conv_kernel, target, samples[0], toolchain)
+    project = chooser.project()
     check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
 
     builds = WorkFolder()
     try:
         final = builds.path / "project" if out_dir is None else Path(out_dir)
         with replacing(final) as work:
-            project.write(work)
             builder = Builder(work, builds.path, target, toolchain)
-            sizes = linked_sizes(builder.firmware(unlimited=True), project.bindings)
+            project, sizes = _linked(chooser, project, builder)
             check_fit(graph, project.bindings, project.plan, sizes, target)
-            text = readme(graph, project.layers, project.plan, target, sizes, toolchain)
+            text = readme(project, sizes, toolchain)
             (work / "README.md").write_text(text, encoding="utf-8")
             firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, _builds=builds)
             if verify_images:
                 firmware = replace(firmware, verification=firmware.verify(samples[:verify_images], model=model))
             save_network(
                 work,
-                graph,
-                board=target,
+                project,
                 kernel=conv_kernel,
                 toolchain=toolchain,
                 sizes=sizes,
@@ -213,6 +216,22 @@ def deploy_graph(
         builds.remove()
         raise
     return replace(firmware, project_dir=final)
+
+
+def _linked(chooser: Chooser, project: Project, builder: Builder) -> tuple[Project, Sizes]:
+    """The project as it was written and linked; with smaller kernels where it was too large for the flash."""
+    while True:
+        project.write(builder.project)
+        sizes = linked_sizes(builder.firmware(unlimited=True), project.bindings)
+        excess = sizes.flash_bytes - chooser.board.flash_bytes
+        if excess <= 0:
+            return project, sizes
+        smaller = chooser.project(chooser.flash_bytes(project) - excess)
+        if [c.chosen for c in smaller.choices] == [c.chosen for c in project.choices]:
+            return project, sizes
+        project = smaller
+        for part in builder.project.iterdir():
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def linked_sizes(elf: Path, bindings: Sequence[Binding]) -> Sizes:

@@ -38,6 +38,8 @@ class LayerReport:
     cycles: int
     instructions: int
     phases: Mapping[str, int]
+    choice: str = ""
+    """Which of several kernels this is, and the modelled cycles of all; empty where there was one only."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class SimulationReport:
             f"{self.ms:.2f} ms · {self.cycles:,} cycles (modelled: {self.cycle_model})\n"
             f"{self.instructions:,} instructions · SRAM {self.sram_bytes:,} B · flash {self.flash_bytes:,} B"
         )
+        chosen = [f"{layer.name}: {layer.choice}" for layer in self.layers if layer.choice]
+        if chosen:
+            yield "kernels chosen, without wait states:\n" + "\n".join(chosen)
 
     def __str__(self) -> str:
         stream = io.StringIO()

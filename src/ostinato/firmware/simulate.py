@@ -9,10 +9,10 @@ import numpy as np
 
 from ostinato.errors import SimulationError
 from ostinato.firmware.codegen.model import HOOK
+from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.guarding import network_guards
 from ostinato.firmware.memory import Plan
 from ostinato.firmware.report import LayerReport
-from ostinato.kernels.binding import Binding
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
 from ostinato.targets.boards import Board
@@ -79,14 +79,15 @@ class SimulatedNetwork:
         return output.reshape(self._graph.output.shape), profile
 
 
-def layer_reports(graph: QGraph, bindings: Sequence[Binding], profiles: Sequence[Profile]) -> tuple[LayerReport, ...]:
+def layer_reports(project: Project, profiles: Sequence[Profile]) -> tuple[LayerReport, ...]:
     """Mean counts of each layer over the profiles of several images.
 
     What `model_run` does before its first layer counts to that layer, what it does after its last to the last.
     """
-    count = len(profiles)
+    graph, count = project.graph, len(profiles)
+    choices = {choice.layer: choice.text for choice in project.choices}
     reports = []
-    for i, (op, binding) in enumerate(zip(graph.ops, bindings, strict=True)):
+    for i, (op, binding) in enumerate(zip(graph.ops, project.bindings, strict=True)):
         phases: dict[str, int] = {}
         instructions = 0
         for profile in profiles:
@@ -102,6 +103,7 @@ def layer_reports(graph: QGraph, bindings: Sequence[Binding], profiles: Sequence
                 cycles=sum(means.values()),
                 instructions=round(instructions / count),
                 phases=means,
+                choice=choices.get(op.name, ""),
             )
         )
     return tuple(reports)

@@ -24,7 +24,7 @@ Phase = Literal["transformation", "clustering", "gemm", "recovering", "other"]
 """The phases of GR Table 3; `other` is everything that a reuse layer does not have (pooling, fully connected, glue)."""
 
 FLASH_LINE = 16
-"""Alignment of large constant arrays: a table row of 16 bytes then lies in one line of an STM32F4's flash, not in two."""
+"""Alignment of large constant arrays: a table row of 16 bytes then lies in one line of an STM32F4's flash, not two."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def part_of_blocks(weight: IntArray, start: IntArray) -> int | None:
         start: (M,), of the accumulators.
 
     Returns:
-        None if all blocks together do, start included; otherwise the most for which any so many neighbours do, without it.
+        None if all blocks together do, start included; otherwise the most of which any neighbours do, without it.
     """
     blocks = weight[1::2].reshape(len(weight) // 2, -1, BLOCK).astype(np.int64)
     high = np.maximum(INT8_MAX * blocks, INT8_MIN * blocks).sum(axis=2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from ostinato.firmware.choice import Choice
 from ostinato.firmware.codegen.build_files import build_files
 from ostinato.firmware.codegen.kernels import KernelLibrary, compiled_files
 from ostinato.firmware.codegen.layer import Layer, build_layers
@@ -30,6 +31,7 @@ class Project:
     bindings: Sequence[Binding]
     plan: Plan
     board: Board
+    choices: Sequence[Choice] = ()
     library: KernelLibrary = field(default_factory=lambda: KernelLibrary(include_dir(), source_dir()))
 
     @cached_property

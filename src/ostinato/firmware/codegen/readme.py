@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from string import Template
 
 from ostinato.firmware.codegen.build_files import has_bring_up
 from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.model import inputs_text, shape_text
-from ostinato.firmware.memory import Plan
+from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.sizes import Sizes
-from ostinato.quant.ops import QGraph
-from ostinato.targets.boards import Board
 
 _TEMPLATE = Template("""\
 # $name
@@ -63,7 +60,7 @@ SRAM and flash are those of the linked example with its start-up code$linker.
 | # | layer | kernel | input | output | weights, B | scratch, B |
 |---:|---|---|---|---|---:|---:|
 $rows
-""")
+$choices""")
 
 _BOARD = """
 * **On the board**: `make board` links `build/board.elf`, which sets clocks and caches, times every layer by the core's
@@ -71,8 +68,9 @@ _BOARD = """
   Registers and pins are in `board/board.c`. In an application your vendor's start-up code takes its place."""
 
 
-def readme(graph: QGraph, layers: Sequence[Layer], plan: Plan, board: Board, sizes: Sizes, toolchain: str) -> str:
+def readme(project: Project, sizes: Sizes, toolchain: str) -> str:
     """The text of README.md."""
+    graph, layers, plan, board = project.graph, project.layers, project.plan, project.board
     classes = f" Classes, in order: {', '.join(map(_cell, graph.classes))}." if graph.classes else ""
     return _TEMPLATE.substitute(
         name=_cell(graph.name),
@@ -95,6 +93,20 @@ def readme(graph: QGraph, layers: Sequence[Layer], plan: Plan, board: Board, siz
         flash_bytes=f"{sizes.flash_bytes:,}",
         linker=f" ({toolchain})",
         rows="\n".join(_row(layer) for layer in layers),
+        choices=_choices(project),
+    )
+
+
+def _choices(project: Project) -> str:
+    """Which kernels were chosen, and from what."""
+    texts = [(choice.layer, choice.text) for choice in project.choices if choice.text]
+    if not texts:
+        return ""
+    rows = "\n".join(f"| {_cell(layer)} | {_cell(text)} |" for layer, text in texts)
+    return (
+        "\nWhere a layer has several kernels, the fastest set that fits the board was taken. Cycles are modelled\n"
+        f"without wait states ({project.board.core_data.name}), for one image; in brackets, what was not taken.\n\n"
+        f"| layer | kernel |\n|---|---|\n{rows}\n"
     )
 
 
