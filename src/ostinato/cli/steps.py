@@ -135,6 +135,9 @@ def deploy(
         str,
         typer.Option("--kernel", help="Of conventional convolutions: auto (the fastest that fits), dense or cmsis."),
     ] = "auto",
+    hot_code: Annotated[
+        bool, typer.Option(help="Run from RAM what waits most for the flash, where that pays and fits.")
+    ] = True,
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
     scales: Annotated[
@@ -167,6 +170,7 @@ def deploy(
         _calibration(dataset, config),
         board=board,
         kernel=kernel,
+        hot_code=hot_code,
         out_dir=out,
         input_scale=INPUT_SCALE,
         input_zero_point=INPUT_ZERO_POINT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ostinato.firmware.choice import Choice, Option, fastest_that_fit
 from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.memory import plan_memory
 from ostinato.firmware.pricing import price, unpriced
 from ostinato.firmware.select import KernelChoice, candidates
@@ -36,6 +37,7 @@ class Chooser:
             UnsupportedError, QuantizationError: see `select.candidates`.
             ToolchainError: no compiler.
         """
+        check_export(graph)
         found = [candidates(op, kernel) for op in graph.ops]
         return cls(graph, kernel, board, price(graph, found, image, board, toolchain))
 
@@ -46,6 +48,7 @@ class Chooser:
         Raises:
             UnsupportedError, QuantizationError: see `select.candidates`.
         """
+        check_export(graph)
         return cls(graph, kernel, board, unpriced([candidates(op, kernel) for op in graph.ops]))
 
     def project(self, flash_bytes: int | None = None) -> Project:

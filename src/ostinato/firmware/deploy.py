@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.codegen.readme import readme
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import check_replaceable, replacing
+from ostinato.firmware.hot_code import choose_hot_code, hot_budget
 from ostinato.firmware.preview import PlanReport, preview
 from ostinato.firmware.select import check_kernel
+from ostinato.firmware.simulate import SimulatedNetwork
 from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
 from ostinato.firmware.storage import save_network
 from ostinato.firmware.workfolder import WorkFolder
@@ -29,6 +32,7 @@ from ostinato.quant.ops import QGraph
 from ostinato.quant.ranges import Scales
 from ostinato.targets.boards import Board, get_board
 from ostinato.targets.elf import Elf
+from ostinato.targets.profile import Profile
 
 CALIBRATION_IMAGES = 256
 """Training images taken from a data set for calibration."""
@@ -42,6 +46,7 @@ def deploy(
     board: str | Board = "stm32f469i",
     *,
     kernel: str = "auto",
+    hot_code: bool | int = True,
     out_dir: Path | str | None = None,
     input_scale: float | None = None,
     input_zero_point: int | None = None,
@@ -61,6 +66,8 @@ def deploy(
         board: a name of `targets.boards`, or a `Board`.
         kernel: what conventional convolutions run on: `dense` (ours), `cmsis` (CMSIS-NN's style, the baseline), or
             `auto`: whichever has fewer modelled cycles among those with which the network fits the board.
+        hot_code: run from RAM what waits most for the flash, where that makes the network faster on the board's memory:
+            within what its SRAM has left, or so many bytes.
         out_dir: where to put the C project; a temporary folder, which lives as long as the result, if None.
         input_scale: real value of one step of the int8 input; calibrated if None.
         input_zero_point: int8 value of a real zero in the input.
@@ -91,6 +98,7 @@ def deploy(
         quantize_input(images[: max(_SAMPLES, verify_images)], graph.input),
         target,
         kernel=kernel,
+        hot_code=hot_code,
         out_dir=out_dir,
         toolchain=toolchain,
         verify_images=verify_images if verify else 0,
@@ -169,6 +177,7 @@ def deploy_graph(
     board: str | Board = "stm32f469i",
     *,
     kernel: str = "auto",
+    hot_code: bool | int = True,
     out_dir: Path | str | None = None,
     toolchain: str = "zig",
     verify_images: int = 4,
@@ -181,6 +190,7 @@ def deploy_graph(
         samples: a few firmware inputs (N, H, W, C).
         board: see `deploy`, as all other arguments.
         kernel: of conventional convolutions.
+        hot_code: what runs from RAM.
         out_dir: of the C project.
         toolchain: of the firmware.
         verify_images: 0 for none.
@@ -198,6 +208,7 @@ def deploy_graph(
             builder = Builder(work, builds.path, target, toolchain)
             project, sizes = _linked(chooser, project, builder)
             check_fit(graph, project.bindings, project.plan, sizes, target)
+            project, sizes = _with_hot_code(project, builder, sizes, samples[0], hot_code)
             text = readme(project, sizes, toolchain)
             (work / "README.md").write_text(text, encoding="utf-8")
             firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, _builds=builds)
@@ -232,6 +243,33 @@ def _linked(chooser: Chooser, project: Project, builder: Builder) -> tuple[Proje
         project = smaller
         for part in builder.project.iterdir():
             shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _with_hot_code(
+    project: Project, builder: Builder, sizes: Sizes, image: Int8Array, hot_code: bool | int
+) -> tuple[Project, Sizes]:
+    """The project with functions in RAM that gain by it, if there are any and it still fits."""
+    build = partial(_build_hot, builder)
+    names = choose_hot_code(build, partial(_run, project, image), hot_budget(project.board, sizes, hot_code))
+    if not names:
+        return project, sizes
+    larger = linked_sizes(build(names), project.bindings)
+    if larger.sram_bytes > project.board.sram_bytes or larger.flash_bytes > project.board.flash_bytes:
+        return project, sizes
+    project = replace(project, hot=names)
+    project.write(builder.project)
+    return project, larger
+
+
+def _build_hot(builder: Builder, hot: Sequence[str]) -> Path:
+    return replace(builder, hot=hot).firmware(unlimited=True)
+
+
+def _run(project: Project, image: Int8Array, elf: Path) -> Profile:
+    """One inference on the board's flash."""
+    board = project.board
+    network = SimulatedNetwork(elf, project.graph, project.plan, board, flash_wait_states=board.flash_wait_states)
+    return network.run(image)[1]
 
 
 def linked_sizes(elf: Path, bindings: Sequence[Binding]) -> Sizes:

@@ -130,6 +130,7 @@ class Firmware:
             stack_bytes=stack,
             flash_bytes=network.flash_bytes,
             layers=layers,
+            hot_code=() if plain_c else tuple(self.project.hot),
             logits=np.stack([logits for logits, _ in runs]),
         )
 
@@ -231,11 +232,12 @@ class Firmware:
             "sram_bytes": self.sram_bytes,
             "arena_bytes": self.plan.arena_bytes,
             "flash_bytes": self.flash_bytes,
+            "hot_code": list(self.project.hot),
         }
 
     @property
     def _builder(self) -> Builder:
-        return Builder(self.project_dir, self._builds.path, self.board, self.toolchain)
+        return Builder(self.project_dir, self._builds.path, self.board, self.toolchain, self.project.hot)
 
     @cached_property
     def _host(self) -> HostNetwork:

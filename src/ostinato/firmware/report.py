@@ -52,6 +52,7 @@ class SimulationReport:
         sram_bytes: static data, the arena among it, and the stack as it was measured.
         flash_bytes: code and constants, as linked.
         layers: in execution order; their counts sum to the totals (calling a layer is counted to it).
+        hot_code: functions that run from RAM.
         logits: int8 (images, *output).
     """
 
@@ -68,6 +69,7 @@ class SimulationReport:
     stack_bytes: int
     flash_bytes: int
     layers: tuple[LayerReport, ...]
+    hot_code: tuple[str, ...] = ()
     logits: Int8Array = field(repr=False, default_factory=lambda: np.zeros((0,), np.int8))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -76,6 +78,8 @@ class SimulationReport:
             f"{self.ms:.2f} ms · {self.cycles:,} cycles (modelled: {self.cycle_model})\n"
             f"{self.instructions:,} instructions · SRAM {self.sram_bytes:,} B · flash {self.flash_bytes:,} B"
         )
+        if self.hot_code:
+            yield "in RAM: " + ", ".join(self.hot_code)
         chosen = [f"{layer.name}: {layer.choice}" for layer in self.layers if layer.choice]
         if chosen:
             yield "kernels chosen, without wait states:\n" + "\n".join(chosen)

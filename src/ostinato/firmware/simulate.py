@@ -21,6 +21,8 @@ from ostinato.targets.profile import Counts, Profile
 from ostinato.targets.simulator import Simulator
 
 _ARENA, _OUTPUT = "model_arena", "model_output"  # of the generated main.c
+_TIMEOUT_S = 600.0
+"""Of one inference: whole networks on modelled memory take seconds, more on a busy computer."""
 
 
 class SimulatedNetwork:
@@ -30,7 +32,7 @@ class SimulatedNetwork:
         self, elf: Path, graph: QGraph, plan: Plan, board: Board, *, flash_wait_states: int = 0, guarded: bool = False
     ) -> None:
         memory = memory_of(board, flash_wait_states)
-        self.simulator = Simulator(elf, core=board.core, memory=memory, guarded=guarded)
+        self.simulator = Simulator(elf, core=board.core, memory=memory, guarded=guarded, timeout_s=_TIMEOUT_S)
         self._guards = network_guards(graph, plan, self.simulator.symbols, _ARENA, _OUTPUT) if guarded else None
         self._labels = [op.name for op in graph.ops]
         self._graph = graph

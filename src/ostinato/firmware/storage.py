@@ -44,7 +44,9 @@ class SavedProject:
     samples: Int8Array
 
 
-def plan_project(graph: QGraph, kernel: KernelChoice, board: Board, choices: Sequence[Choice] = ()) -> Project:
+def plan_project(
+    graph: QGraph, kernel: KernelChoice, board: Board, choices: Sequence[Choice] = (), hot: Sequence[str] = ()
+) -> Project:
     """Bind kernels and place activations: the same graph and choices always give the same project.
 
     Args:
@@ -52,6 +54,7 @@ def plan_project(graph: QGraph, kernel: KernelChoice, board: Board, choices: Seq
         kernel: of conventional convolutions.
         board: what it is for.
         choices: of a kernel for each layer; without any, the fastest by sizes alone.
+        hot: functions that run from RAM.
 
     Raises:
         QuantizationError: constants that their types do not hold.
@@ -60,7 +63,7 @@ def plan_project(graph: QGraph, kernel: KernelChoice, board: Board, choices: Seq
     check_export(graph)
     bindings = bind_all(graph, kernel, [choice.chosen for choice in choices] or None)
     plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings])
-    return Project(graph, bindings, plan, board, choices)
+    return Project(graph, bindings, plan, board, choices=choices, hot=hot)
 
 
 def save_network(
@@ -90,6 +93,7 @@ def save_network(
             "kernel": kernel,
             "toolchain": toolchain,
             "sizes": asdict(sizes),
+            "hot": list(project.hot),
             "choices": [asdict(choice) for choice in project.choices],
             "graph": document,
         },
@@ -109,10 +113,10 @@ def load_project(folder: Path) -> SavedProject:
         board, toolchain = get_board(manifest["board"]), str(manifest["toolchain"])
         kernel, sizes = check_kernel(manifest["kernel"]), Sizes(**manifest["sizes"])
         graph, samples = graph_from_document(manifest["graph"], arrays), arrays[_SAMPLES]
-        choices = [_choice(entry) for entry in manifest["choices"]]
+        choices, hot = [_choice(entry) for entry in manifest["choices"]], tuple(manifest["hot"])
     except (KeyError, TypeError) as problem:
         raise CheckpointError(f"{folder / MANIFEST} is incomplete ({problem!r}); deploy again.") from problem
-    return SavedProject(plan_project(graph, kernel, board, choices), board, kernel, toolchain, sizes, samples)
+    return SavedProject(plan_project(graph, kernel, board, choices, hot), board, kernel, toolchain, sizes, samples)
 
 
 def _choice(entry: Mapping[str, Any]) -> Choice:

@@ -31,8 +31,11 @@ class Project:
     bindings: Sequence[Binding]
     plan: Plan
     board: Board
-    choices: Sequence[Choice] = ()
     library: KernelLibrary = field(default_factory=lambda: KernelLibrary(include_dir(), source_dir()))
+    choices: Sequence[Choice] = ()
+    """Of a kernel for each layer."""
+    hot: Sequence[str] = ()
+    """Functions that run from RAM."""
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -60,7 +63,7 @@ class Project:
             "model.c": model_source(self.graph, self.layers),
             "weights.h": weights_header(self.layers),
             "weights.c": weights_source(self.layers),
-            **build_files(compiled_files(self.kernel_files), self.board),
+            **build_files(compiled_files(self.kernel_files), self.board, self.hot),
         }
         for name, text in texts.items():
             _write(folder / name, text)

@@ -60,7 +60,17 @@ SRAM and flash are those of the linked example with its start-up code$linker.
 | # | layer | kernel | input | output | weights, B | scratch, B |
 |---:|---|---|---|---|---:|---:|
 $rows
-$choices""")
+$choices$hot""")
+
+_HOT = Template("""
+## Code in RAM
+
+These functions wait most for the flash. `board/board.ld` and `board/start.c` copy them to RAM at address 0 (a
+Cortex-M7's ITCM; an STM32F4's SRAM1, mapped there). In an application, have your linker script do the same with their
+sections `.text.NAME`; without it all works, more slowly.
+
+$names
+""")
 
 _BOARD = """
 * **On the board**: `make board` links `build/board.elf`, which sets clocks and caches, times every layer by the core's
@@ -94,6 +104,7 @@ def readme(project: Project, sizes: Sizes, toolchain: str) -> str:
         linker=f" ({toolchain})",
         rows="\n".join(_row(layer) for layer in layers),
         choices=_choices(project),
+        hot=_HOT.substitute(names="\n".join(f"* `{name}`" for name in project.hot)) if project.hot else "",
     )
 
 
