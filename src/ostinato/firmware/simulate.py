@@ -101,7 +101,7 @@ def layer_reports(project: Project, profiles: Sequence[Profile]) -> tuple[LayerR
         reports.append(
             LayerReport(
                 name=op.name,
-                kernel=binding.kernel,
+                kernel=binding.kernel or "none",
                 cycles=sum(means.values()),
                 instructions=round(instructions / count),
                 phases=means,

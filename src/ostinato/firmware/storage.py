@@ -19,6 +19,7 @@ from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.folder import MANIFEST, check_replaceable, digest, read_manifest, replacing, write_manifest
 from ostinato.firmware.graph_io import graph_from_document, graph_to_document
+from ostinato.firmware.joining import join
 from ostinato.firmware.memory import plan_memory
 from ostinato.firmware.select import KernelChoice, bind_all, check_kernel
 from ostinato.firmware.sizes import Sizes
@@ -61,8 +62,8 @@ def plan_project(
         UnsupportedError: an operator that no kernel runs.
     """
     check_export(graph)
-    bindings = bind_all(graph, kernel, [choice.chosen for choice in choices] or None)
-    plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings])
+    bindings, joined = join(graph, bind_all(graph, kernel, [choice.chosen for choice in choices] or None))
+    plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings], joined)
     return Project(graph, bindings, plan, board, choices=choices, hot=hot)
 
 

@@ -48,7 +48,7 @@ def verify(
         errors: where the float model is to be compared, too.
     """
     reports = [
-        LayerVerification(name=op.name, operator=type(op).__name__, kernel=binding.kernel, elements=op.output.size)
+        LayerVerification(op.name, type(op).__name__, binding.kernel or "none", elements=op.output.size)
         for op, binding in zip(graph.ops, bindings, strict=True)
     ]
     first: Difference | None = None

@@ -39,7 +39,7 @@ class Binding:
     """One operator bound to one kernel."""
 
     kernel: str
-    """Name without the `ost_` prefix, for example `conv_s8_dense`."""
+    """Name without the `ost_` prefix, for example `conv_s8_dense`; empty where nothing is left to run."""
     params_type: str
     """C type of the parameter struct."""
     params: Mapping[str, Any]
@@ -60,6 +60,11 @@ class Binding:
     generated: Mapping[str, str] = field(default_factory=dict)
     """File name → text of sources written for this layer's sizes, which define the kernel; they include by the same
     paths as the library's sources. Layers of one size have the same files."""
+
+    strided: bool = False
+    """Whether its parameters have an `out_stride`, so that it can write its channels into those of a wider tensor."""
+    there: tuple[bool, ...] = ()
+    """For a kernel of several inputs: those that it need not read, for they lie in its output already."""
 
     @property
     def flash_bytes(self) -> int:

@@ -92,6 +92,7 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
             "weights": ArrayRef("weights"),
             "start": ArrayRef("start"),
             "bias": ArrayRef("bias"),
+            "out_stride": int(op.dims.output[2]),
             "part_blocks": part or blocks,
             "output": _output_stage(op),
             "narrow": ArrayRef("narrow"),
@@ -109,6 +110,7 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
             "ost_conv_s8_dense_gemm": "gemm",
             "ost_conv_s8_dense_requantize": "gemm",
         },
+        strided=True,
     )
 
 

@@ -126,7 +126,7 @@ def _row(layer: Layer) -> str:
     cells = (
         str(layer.index),
         _cell(op.name),
-        f"`ost_{binding.kernel}`",
+        f"`ost_{binding.kernel}`" if binding.kernel else binding.note,
         inputs_text(op),
         shape_text(op.output),
         f"{binding.flash_bytes:,}",

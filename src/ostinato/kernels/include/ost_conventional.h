@@ -45,6 +45,7 @@ typedef struct {
     const int16_t *weights; /* two channels in each, packed as ost_conv_s8_dense_gemm.h says, part after part */
     const int32_t *start;  /* ceil(M/4) x 4 starts of accumulators, of each part */
     const int32_t *bias;   /* M, minus input_zero_point * sum of weights; or null where it is in `start` */
+    int32_t out_stride;    /* bytes from one output pixel to the next: M, or more where others lie between */
     int32_t part_blocks;   /* blocks whose products an accumulator holds: all of them, unless `bias` is given */
     ost_output_stage output;
     /* M x {multiplier, right shift, 2^(right-1) + zero_point * 2^right}, or null. Given, in place of the output stage's
@@ -124,7 +125,8 @@ typedef struct {
 ost_status ost_add_s8(const ost_add_s8_params *params, const ost_scratch *scratch, const int8_t *const *in, int8_t *out);
 int32_t ost_add_s8_scratch_bytes(const ost_add_s8_params *params);
 
-/* Side by side along the channels; all tensors share scale and zero point. The last part may lie at the end of `out`. */
+/* Side by side along the channels; all tensors share scale and zero point. The last part may lie at the end of `out`. A
+ * part that is there already is null in `in`. */
 typedef struct {
     int32_t pixels;
     int32_t parts;

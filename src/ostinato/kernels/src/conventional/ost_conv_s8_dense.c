@@ -210,7 +210,8 @@ OST_INLINE int arguments_are_valid(const ost_conv_s8_dense_params *params, const
 {
     return params && in && out && params->weights && params->start && params->part_blocks > 0 &&
            (params->narrow || (params->output.multiplier && params->output.shift)) &&
-           ost_window_is_valid(&params->window) && (params->bias || parts(params) == 1);
+           ost_window_is_valid(&params->window) && params->out_stride >= params->window.output.channels &&
+           (params->bias || parts(params) == 1);
 }
 
 /* What all products have in common; those of a part of the columns differ in the sizes that `multiply_parts` sets. */
@@ -257,7 +258,7 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
         return OST_NO_SCRATCH;
     }
     const ost_window *w = &params->window;
-    const int32_t columns = padded_columns(w), channels = w->output.channels;
+    const int32_t columns = padded_columns(w);
     dense_scratch s;
     s.rows = (int16_t *)scratch->data;
     s.sums = (int32_t *)(void *)(s.rows + 2 * columns);
@@ -266,7 +267,7 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
     ost_dense_product product = first_product(params, &s);
     const int32_t positions = w->output.height * w->output.width;
     int32_t oy = 0, ox = 0;
-    for (int32_t n = 0; n < positions; n += 2, out += 2 * channels) {
+    for (int32_t n = 0; n < positions; n += 2, out += 2 * params->out_stride) {
         const int32_t pixels = n + 1 < positions ? 2 : 1; /* a last single pixel is laid out twice */
         for (int32_t p = 0; p < 2; p++) {
             const int32_t y = oy * w->stride.height - w->padding.height;
@@ -277,7 +278,7 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
             }
         }
         product.out0 = out;
-        product.out1 = pixels == 2 ? out + channels : out;
+        product.out1 = pixels == 2 ? out + params->out_stride : out;
         if (params->bias) {
             multiply_parts(params, product);
         } else {
