@@ -143,6 +143,7 @@ def deploy(
     scales: Annotated[
         str, typer.Option("--scales", help="Of int8 tensors: real, or power_of_two (the papers' 8-bit fixed point).")
     ] = "real",
+    softmax: Annotated[bool, typer.Option("--softmax", help="End in probabilities rather than logits.")] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Show every layer: equal bits, and signal-to-noise beside the float model."),
@@ -161,7 +162,7 @@ def deploy(
     model, dataset, meta = _load(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
     if dry_run:
-        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, json)
+        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, softmax, json)
         return
     if out is None:
         raise typer.BadParameter("a folder is needed, unless with --dry-run", param_hint="--out")
@@ -177,6 +178,7 @@ def deploy(
         classes=dataset.classes,
         name=meta["model"],
         scales=cast(Scales, scales),  # checked there
+        softmax=softmax,
     )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
     checked = firmware.verification if verify else None
@@ -186,7 +188,9 @@ def deploy(
     _print({"firmware": str(out), **sizes, **shown}, json)
 
 
-def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, json: bool) -> None:
+def _dry_run(
+    model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, softmax: bool, json: bool
+) -> None:
     """Print the plan; one that does not fit is the same error as without --dry-run."""
     planned = plan_firmware(
         model,
@@ -197,6 +201,7 @@ def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, s
         input_zero_point=INPUT_ZERO_POINT,
         name=name,
         scales=cast(Scales, scales),  # checked there
+        softmax=softmax,
     )
     if json:
         _print(planned.to_dict(), True)

@@ -54,6 +54,7 @@ def deploy(
     name: str = "model",
     toolchain: str = "zig",
     scales: Scales = "real",
+    softmax: bool = False,
     verify: bool = True,
     verify_images: int = 4,
 ) -> Firmware:
@@ -75,6 +76,7 @@ def deploy(
         name: the network's, for generated code.
         toolchain: compiler of the firmware: `zig`, `arm-none-eabi-gcc` or `auto`.
         scales: `real`, or `power_of_two`: the papers' 8-bit fixed point (GR §5.1).
+        softmax: end in probabilities, of scale 1/256, whether or not the model does.
         verify: before anything is written, compare every layer of the executor, host C, simulated plain C and simulated
             DSP code bit for bit, and with the float model; `Firmware.verification` is the result.
         verify_images: on how many calibration images; 0 for none.
@@ -92,7 +94,7 @@ def deploy(
     check_kernel(kernel)
     if out_dir is not None:
         check_replaceable(Path(out_dir))
-    graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name, scales)
+    graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name, scales, softmax)
     return deploy_graph(
         graph,
         quantize_input(images[: max(_SAMPLES, verify_images)], graph.input),
@@ -116,6 +118,7 @@ def plan(
     input_zero_point: int | None = None,
     name: str = "model",
     scales: Scales = "real",
+    softmax: bool = False,
 ) -> PlanReport:
     """What `deploy` would need on the board: SRAM, flash and stack by layer, before anything is compiled or written.
 
@@ -130,6 +133,7 @@ def plan(
         input_zero_point: of the int8 input.
         name: the network's.
         scales: `real` or `power_of_two`.
+        softmax: end in probabilities.
 
     Raises:
         BoardError: an unknown board.
@@ -137,7 +141,7 @@ def plan(
         ModelError, QuantizationError: see `ostinato.quant.quantize`.
     """
     target, conv_kernel = get_board(board), check_kernel(kernel)
-    graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales)
+    graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales, softmax)
     return preview(Chooser.by_sizes(graph, conv_kernel, target).project())
 
 
@@ -149,6 +153,7 @@ def _quantized(
     classes: Sequence[str],
     name: str,
     scales: Scales,
+    softmax: bool,
 ) -> tuple[QGraph, Tensor]:
     """The integer network, and the images that it was calibrated on."""
     if isinstance(calibration, ImageDataset):
@@ -167,6 +172,7 @@ def _quantized(
         name=name,
         classes=tuple(classes),
         scales=scales,
+        softmax=softmax,
     )
     return graph, calibration
 
@@ -197,6 +203,8 @@ def deploy_graph(
         model: the float model, if it is to be compared, too.
     """
     target, conv_kernel = get_board(board), check_kernel(kernel)
+    project = Chooser.by_sizes(graph, conv_kernel, target).project()  # what cannot fit compiles nothing
+    check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
     chooser = Chooser.by_cycles(graph, conv_kernel, target, samples[0], toolchain)
     project = chooser.project()
     check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)

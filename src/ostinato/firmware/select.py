@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool, bind_softmax
 from ostinato.kernels.joins import bind_add, bind_concat
 from ostinato.kernels.reuse_compiled import CompiledForm, bind_reuse_compiled, choose_form
 from ostinato.kernels.reuse_image import bind_reuse_image
@@ -26,6 +26,7 @@ from ostinato.quant.ops import (
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.softmax_op import QSoftmax
 from ostinato.quant.stem_ops import QStem
 
 KernelChoice = Literal["auto", "dense", "cmsis"]
@@ -88,6 +89,8 @@ def candidates(op: QOp, kernel: KernelChoice = "auto") -> tuple[Candidate, ...]:
             return _only(bind_reuse_image(op))
         case QReuseCompiled():
             return _compiled(op)
+        case QSoftmax():
+            return _only(bind_softmax(op))
         case QStem():
             return _only(bind_stem(op))
         case _:

@@ -63,7 +63,10 @@ def verify(
             first = _earlier(graph, first, found[0][1] if found else None)
     if errors is not None:
         noise = errors.decibels()
-        reports = [replace(r, snr_db=noise[r.name].total, own_snr_db=noise[r.name].own) for r in reports]
+        reports = [
+            replace(r, snr_db=noise[r.name].total, own_snr_db=noise[r.name].own) if r.name in noise else r
+            for r in reports
+        ]
     return VerificationReport(graph.name, len(images), ("integer executor", *executions), tuple(reports), first)
 
 

@@ -27,6 +27,7 @@ from ostinato.kernels.conventional_packing import (
 )
 from ostinato.quant.arithmetic import IntArray
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2d
+from ostinato.quant.softmax_op import QSoftmax
 
 _DIR = "conventional"
 
@@ -217,6 +218,19 @@ def bind_avg_pool(op: QAvgPool2d) -> Binding:
                 "padding only; use less padding."
             )
     return _bind_pool("avg_pool_s8", op)
+
+
+def bind_softmax(op: QSoftmax) -> Binding:
+    """Softmax of a vector."""
+    return Binding(
+        kernel="softmax_s8",
+        params_type="ost_softmax_s8_params",
+        params={"count": op.input.size, "table": ArrayRef("table")},
+        arrays={"table": op.table.astype(np.uint16)},
+        scratch_bytes=0,
+        sources=(f"{_DIR}/ost_softmax_s8.c",),
+        phases={"ost_softmax_s8_elements": "other"},
+    )
 
 
 def _bind_pool(kernel: str, op: QMaxPool2d | QAvgPool2d) -> Binding:

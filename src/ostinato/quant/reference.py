@@ -37,6 +37,7 @@ from ostinato.quant.ops import (
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.softmax_op import QSoftmax
 from ostinato.quant.stem_ops import QStem
 from ostinato.quant.stem_reference import stem
 
@@ -164,6 +165,13 @@ def reuse_compiled(op: QReuseCompiled, x: Int8Array) -> Int8Array:
     return saturate(total >> op.fraction_bits, INT8_MIN, INT8_MAX).astype(np.int8).reshape(op.dims.output)
 
 
+def softmax(op: QSoftmax, x: Int8Array) -> Int8Array:
+    """`QSoftmax`."""
+    values = op.table.astype(np.int64)[int(x.max()) - x.astype(np.int64)]
+    total = int(values.sum())
+    return saturate((256 * values + total // 2) // total - 128, INT8_MIN, INT8_MAX).astype(np.int8)
+
+
 _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QConv2d: conv2d,
     QLinear: linear,
@@ -173,6 +181,7 @@ _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QConcat: concat,
     QReuseImage: reuse_image,
     QReuseCompiled: reuse_compiled,
+    QSoftmax: softmax,
     QStem: stem,
 }
 

@@ -137,6 +137,16 @@ ost_status ost_concat_s8(const ost_concat_s8_params *params, const ost_scratch *
                          int8_t *out);
 int32_t ost_concat_s8_scratch_bytes(const ost_concat_s8_params *params);
 
+/* Probabilities of scale 1/256 and zero point -128. `out` may be `in`. */
+typedef struct {
+    int32_t count;         /* 1 to 32768 */
+    const uint16_t *table; /* 256: round(65535 * exp(-scale * distance to the largest)); the first is 65535 */
+} ost_softmax_s8_params;
+
+ost_status ost_softmax_s8(const ost_softmax_s8_params *params, const ost_scratch *scratch, const int8_t *in,
+                          int8_t *out);
+int32_t ost_softmax_s8_scratch_bytes(const ost_softmax_s8_params *params);
+
 #ifdef __cplusplus
 }
 #endif
