@@ -107,7 +107,7 @@ PUBLISHED = (
     ),
     Published(
         "ResNet-8", "STM32L4R5", "Plumerai Inference Engine", 1e3 / 5.775, "dense", TINY + ", Plumerai",
-        "Another library, closed source; ours keeps weights as int16, with twice the flash.",
+        "Another library, closed source.",
     ),
     Published(
         "ResNet-8", "STM32F746", "Plumerai Inference Engine", 1e3 / 15.440, "dense", TINY + ", Plumerai",
