@@ -62,7 +62,7 @@ def network() -> tuple[NetworkBuilder, QGraph]:
 
 def test_the_fastest_is_taken_and_recorded(tmp_path) -> None:
     net, graph = network()
-    firmware = deploy_graph(graph, net.images(1), out_dir=tmp_path / "fw", verify_images=0)
+    firmware = deploy_graph(graph, net.images(1), out_dir=tmp_path / "fw", hot_code=False, verify_images=0)
     chosen = {choice.layer: choice for choice in firmware.project.choices}
     for layer in ("conv", "wide", "tables"):
         options = {option.name: option.cycles for option in chosen[layer].options}
@@ -83,23 +83,23 @@ def test_the_fastest_is_taken_and_recorded(tmp_path) -> None:
 
 def test_cycles_are_given_up_where_flash_is_short(tmp_path) -> None:
     net, graph = network()
-    fast = deploy_graph(graph, net.images(1), verify_images=0)
+    fast = deploy_graph(graph, net.images(1), hot_code=False, verify_images=0)
     small = replace(BOARD, flash_bytes=fast.flash_bytes - 100)
-    slower = deploy_graph(graph, net.images(1), small, verify_images=0)
+    slower = deploy_graph(graph, net.images(1), small, hot_code=False, verify_images=0)
     assert slower.flash_bytes <= small.flash_bytes
     assert [c.chosen for c in slower.project.choices] != [c.chosen for c in fast.project.choices]
     assert slower.simulate().cycles > fast.simulate().cycles
     with pytest.raises(DoesNotFitError, match="flash"):
-        deploy_graph(graph, net.images(1), replace(BOARD, flash_bytes=1000), verify_images=0)
+        deploy_graph(graph, net.images(1), replace(BOARD, flash_bytes=1000), hot_code=False, verify_images=0)
 
 
 def test_cycles_are_given_up_where_sram_is_short() -> None:
     net = NetworkBuilder((4, 4, 64), seed=3).conv("conv", 64).pool("gap", average=True)
     graph = net.graph()
-    fast = deploy_graph(graph, net.images(1), verify_images=0)
+    fast = deploy_graph(graph, net.images(1), hot_code=False, verify_images=0)
     assert fast.bindings[0].kernel == "conv_s8_dense"
     small = replace(BOARD, sram_bytes=fast.sram_bytes - 600)
-    slower = deploy_graph(graph, net.images(1), small, verify_images=0)
+    slower = deploy_graph(graph, net.images(1), small, hot_code=False, verify_images=0)
     assert slower.bindings[0].kernel == "conv_s8_cmsis"
     assert slower.sram_bytes <= small.sram_bytes
     planned = Chooser.by_sizes(graph, "auto", small).project()

@@ -122,7 +122,8 @@ def plan(
 ) -> PlanReport:
     """What `deploy` would need on the board: SRAM, flash and stack by layer, before anything is compiled or written.
 
-    A network that does not fit is no error here: `PlanReport.problem` says what is in the way.
+    A network that does not fit is no error here: `PlanReport.problem` says what is in the way. Code in RAM, which
+    takes only what is left, is not in it.
 
     Args:
         model: see `deploy`, as all other arguments.
