@@ -30,7 +30,8 @@ def test_probabilities_are_deployed_where_asked_for(tmp_path) -> None:
     found = dequantize(firmware.predict_int8(images), firmware.graph.output)
     exact = model(nn.Softmax(1))(images).detach().numpy()
     assert abs(found - exact).max() < 0.03
-    assert (found.argmax(1) == logits.predict_int8(images).argmax(1)).all()
+    winners = logits.predict_int8(images).argmax(1)
+    assert (found[range(4), winners] == found.max(1)).all()  # close ones may be equal
     assert Firmware.load(tmp_path / "fw").graph.ops[-1].table.tolist() == firmware.graph.ops[-1].table.tolist()
     assert ost.plan(model(), images, softmax=True).layers[-1].kernel == "softmax_s8"
 
