@@ -99,13 +99,18 @@ def deploy(
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the firmware.")] = None,
     board: options.Board = "stm32f469i",
     kernel: Annotated[
-        str, typer.Option("--kernel", help="Kernel of conventional convolutions: dense or cmsis.")
-    ] = "dense",
+        str,
+        typer.Option("--kernel", help="Of conventional convolutions: auto (the fastest that fits), dense or cmsis."),
+    ] = "auto",
+    hot_code: Annotated[
+        bool, typer.Option(help="Run from RAM what waits most for the flash, where that pays and fits.")
+    ] = True,
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
     scales: Annotated[
         str, typer.Option("--scales", help="Of int8 tensors: real, or power_of_two (the papers' 8-bit fixed point).")
     ] = "real",
+    softmax: Annotated[bool, typer.Option("--softmax", help="End in probabilities rather than logits.")] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Show every layer: equal bits, and signal-to-noise beside the float model."),
@@ -124,7 +129,7 @@ def deploy(
     model, dataset, meta = load_trained(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
     if dry_run:
-        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, json)
+        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, softmax, json)
         return
     if out is None:
         raise typer.BadParameter("a folder is needed, unless with --dry-run", param_hint="--out")
@@ -133,12 +138,14 @@ def deploy(
         _calibration(dataset, config),
         board=board,
         kernel=kernel,
+        hot_code=hot_code,
         out_dir=out,
         input_scale=INPUT_SCALE,
         input_zero_point=INPUT_ZERO_POINT,
         classes=dataset.classes,
         name=meta["model"],
         scales=cast(Scales, scales),  # checked there
+        softmax=softmax,
     )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
     checked = firmware.verification if verify else None
@@ -148,7 +155,9 @@ def deploy(
     print_result({"firmware": str(out), **sizes, **shown}, json)
 
 
-def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, json: bool) -> None:
+def _dry_run(
+    model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, softmax: bool, json: bool
+) -> None:
     """Print the plan; one that does not fit is the same error as without --dry-run."""
     planned = plan_firmware(
         model,
@@ -159,6 +168,7 @@ def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, s
         input_zero_point=INPUT_ZERO_POINT,
         name=name,
         scales=cast(Scales, scales),  # checked there
+        softmax=softmax,
     )
     if json:
         print_result(planned.to_dict(), True)
