@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from ostinato.pipeline import RunConfig, run
     from ostinato.reuse import Pattern, StemPattern
+    from ostinato.search.run import search
     from ostinato.training import compile_tables, evaluate, fit
 
 # Imported when first used, so that `ostinato --help` does not wait for PyTorch.
@@ -76,6 +77,7 @@ __all__ = [
     "plan",
     "revert",
     "run",
+    "search",
     "theory",
 ]
 

@@ -60,7 +60,8 @@ def summary(drops: Iterable[Drop]) -> list[str]:
     drops = list(drops)
     counts = Counter(drop.reason for drop in drops)
     examples = {drop.reason: drop for drop in reversed(drops)}
-    return [
-        f"{count} {reason} (for example '{examples[reason].layer}', {examples[reason].pattern}: {examples[reason].detail})"
-        for reason, count in counts.most_common()
-    ]
+    return [f"{count} {reason} (for example {_told(examples[reason])})" for reason, count in counts.most_common()]
+
+
+def _told(drop: Drop) -> str:
+    return f"'{drop.layer}', {drop.pattern}: {drop.detail}"

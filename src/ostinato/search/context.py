@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ostinato.data import ImageDataset, to_input
+from ostinato.data import ImageDataset, Split, to_input
 from ostinato.errors import ModelError
 from ostinato.search.layers import Layer, find_layers
 from ostinato.search.settings import Settings
@@ -69,6 +69,12 @@ class Context:
     def probe(self) -> Tensor:
         """(n, 3, H, W) float, none of them among `calibration`: errors are measured on these."""
         return self._drawn[1]
+
+    @property
+    def validation(self) -> Split:
+        """Held-out training images on which networks are ranked."""
+        valid = self.dataset.valid
+        return valid.subset(min(self.settings.validation_images, len(valid)), self.settings.seed)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

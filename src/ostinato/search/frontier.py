@@ -115,9 +115,10 @@ def front(problem: Problem, interactions: Interactions, count: int) -> list[dict
         return []
     low = total(fastest, "cycles")
     high = max(sum(options[0].cycles for options in layers), low)
-    aims: list[tuple[str, dict[str, float]]] = [("loss" if "cycles" in limits else "cycles", _target(limits, interactions))]
-    for cycles in np.geomspace(max(low, 1.0) * 1.0001, max(high, 1.0), count):
-        aims.append(("loss", {**memory, "cycles": float(cycles)}))
+    aims: list[tuple[str, dict[str, float]]] = [
+        ("loss" if "cycles" in limits else "cycles", _target(limits, interactions)),
+        *(("loss", {**memory, "cycles": float(cycles)}) for cycles in np.geomspace(1.0001 * low, high, count)),
+    ]
     names, found = list(problem.options), dict[tuple[str, ...], dict[str, Option]]()
     plain = {option.key: option for options in problem.options.values() for option in options}
     for minimise, within in aims:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ostinato.errors import PatternError
 from ostinato.reuse import Pattern, StemPattern
-from ostinato.search.candidate import AnyPattern, Candidate, Drop
+from ostinato.search.candidate import AnyPattern, Drop
 from ostinato.search.layers import Layer
 from ostinato.search.space import Family, Fields, SearchSpace, make_pattern, resolve_length
 

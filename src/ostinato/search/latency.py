@@ -96,7 +96,7 @@ class LatencyModel:
 
 
 def _costs(samples: Sequence[Sample]) -> Vector:
-    """argmin_{c ≥ 0} Σ ((counts·c − cycles)/cycles)²; columns scaled to unit size, so that the solver is well-behaved."""
+    """argmin_{c ≥ 0} Σ ((counts·c − cycles)/cycles)²; columns scaled to unit size."""
     a = np.array([sample.counts / sample.cycles for sample in samples])
     scale = np.linalg.norm(a, axis=0)
     scale[scale == 0] = 1.0

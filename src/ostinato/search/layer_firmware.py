@@ -16,7 +16,7 @@ from ostinato.nn import calibrate, convert
 from ostinato.nn.convert import stem_layers
 from ostinato.quant import quantize, quantize_input
 from ostinato.quant.ops import QGraph
-from ostinato.reuse import Pattern
+from ostinato.reuse import ConvGeometry, Pattern
 from ostinato.search.candidate import AnyPattern
 from ostinato.search.layers import Layer
 from ostinato.targets.boards import Board
@@ -85,7 +85,7 @@ class KernelProbe:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._known: dict[tuple[object, AnyPattern], str | None] = {}
+        self._known: dict[tuple[ConvGeometry, bool, AnyPattern], str | None] = {}
 
     def refusal(self, layer: Layer, pattern: AnyPattern) -> str | None:
         """Why firmware cannot run `pattern` on `layer`, or None."""

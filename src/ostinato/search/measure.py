@@ -16,8 +16,7 @@ from ostinato.search.context import Context, divergence, log_probabilities
 from ostinato.search.fitting import fit_layer, layer_inputs
 from ostinato.search.layer_firmware import quantize_layer, simulated_cycles
 from ostinato.search.profile import lightweight
-from ostinato.training import evaluate
-from ostinato.training.apply_patterns import apply_patterns
+from ostinato.training import apply_patterns, evaluate
 
 _QUANTIZED_ON = 64  # images
 
@@ -90,8 +89,7 @@ def describe(context: Context, network: nn.Module) -> dict[str, Any]:
 
 def _accuracy(context: Context, network: nn.Module) -> dict[str, Any]:
     """On validation images: never on the test set."""
-    valid = context.dataset.valid
-    measured = evaluate(network, valid.subset(min(context.settings.validation_images, len(valid)), context.settings.seed))
+    measured = evaluate(network, context.validation)
     return {"valid_top1": measured.top1, "valid_loss": measured.loss, "valid_images": measured.n}
 
 

@@ -41,8 +41,9 @@ class ProcessExecutor:
             suspects = [task for task in waiting if deaths[task.key]]
             turn = suspects[:1] or waiting
             done: set[str] = set()
+            under_way: list[Task] = []
             try:
-                for record in self._some(turn, under_way := []):
+                for record in self._some(turn, under_way):
                     done.add(record["task"])
                     yield record
             except BrokenProcessPool:

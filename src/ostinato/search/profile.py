@@ -34,7 +34,7 @@ def profile_layer(context: Context, name: str, patterns: Iterable[AnyPattern]) -
     they are polished, which is most of the time and takes a tenth of the error of every candidate alike:
 
     * `r_t`, `clusters` (of an image, mean) and `unseen` (share of vectors whose id calibration never met);
-    * `error`: ‖Y − Ŷ‖² over ‖Y − Ȳ‖²; `published` and `corrected`: GR §4.1's bound and the one that holds, over the same;
+    * `error`: ‖Y − Ŷ‖² over ‖Y − Ȳ‖²; `published`, `corrected`: GR §4.1's bound and one that holds, over the same;
     * `kl`: divergence of the network's answers in nats, which predicts whole networks best (docs/search.md);
     * `flops`: of conventional, with all that `layer_cost` counts; `key_condition`: whether H/D_out < r_t;
     * `flash_bytes`, `scratch_bytes`, `kernel`: of its firmware;
@@ -44,8 +44,10 @@ def profile_layer(context: Context, name: str, patterns: Iterable[AnyPattern]) -
     fitted_to, seen = (layer_inputs(context, name, images) for images in (context.calibration, context.probe))
     target = conv(seen)
     statistics = {
-        "input_mean": float(seen.mean()), "input_std": float(seen.std()), "input_zeros": float((seen == 0).float().mean()),
-    }  # fmt: skip
+        "input_mean": float(seen.mean()),
+        "input_std": float(seen.std()),
+        "input_zeros": float((seen == 0).float().mean()),
+    }
     rows = []
     for pattern in patterns:
         began = time.perf_counter()
@@ -69,8 +71,9 @@ def lightweight(pattern: AnyPattern) -> AnyPattern:
 
 
 def _errors(
-    context: Context, layer: Layer, conv: nn.Module, fitted: FittedLayer, pattern: AnyPattern, seen: Tensor, target: Tensor
-) -> Row:
+    context: Context, layer: Layer, conv: nn.Module, fitted: FittedLayer, pattern: AnyPattern, seen: Tensor,
+    target: Tensor,
+) -> Row:  # fmt: skip
     with measure_reuse(nn.Sequential(fitted)) as counts:
         output = fitted(seen)
     row = {

@@ -83,7 +83,9 @@ def counts(row: Row, layer: Layer) -> Any:
     return features(read_pattern(row["pattern"]), layer, row.get("clusters", 0.0))
 
 
-def fill_latencies(rows: Sequence[Row], layers: Mapping[str, Layer], model: LatencyModel, base: Mapping[str, Any]) -> None:
+def fill_latencies(
+    rows: Sequence[Row], layers: Mapping[str, Layer], model: LatencyModel, base: Mapping[str, Any]
+) -> None:
     """Add `cycles_published` (GR §4.2), `cycles_model` and `cycles`, the best that is known, to every row.
 
     A kernel of which nothing could be simulated has the published count, on the best dense kernel's cycles.

@@ -67,17 +67,18 @@ def search(
         ModelError: a model with nothing to reuse, or that cannot be compared.
         BoardError: an unknown board.
     """
-    chosen_space = space if isinstance(space, SearchSpace) else SearchSpace.default() if space is None else SearchSpace.read(space)
+    patterns = SearchSpace.default() if space is None else space
+    patterns = patterns if isinstance(patterns, SearchSpace) else SearchSpace.read(patterns)
     limits = budgets if isinstance(budgets, Budgets) else _budgets(budgets or {})
     context = Context.of(model, data, get_board(board), settings or Settings())
     names = _names(context, layers)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch if out is None else out)
-        with Journal(folder, identity(context, chosen_space, names)) as journal:
+        with Journal(folder, identity(context, patterns, names)) as journal:
             workforce = make_executor(executor, context, workers, address)
             try:
                 with Display(progress) as display:
-                    workflow = Workflow(context, journal, workforce, display, chosen_space, limits, names)
+                    workflow = Workflow(context, journal, workforce, display, patterns, limits, names)
                     result, rows = workflow.run()
             finally:
                 workforce.close()

@@ -99,7 +99,7 @@ class SearchSpace:
                 raise PatternError(f"{where}: write [[{key}]], with double brackets, for each table")
             families += [_family(key, number, entry, where) for number, entry in enumerate(entries, 1)]
         if not families:
-            raise PatternError(f"{where}: the pattern space is empty; give at least one [[patterns]] or [[stems]] table")
+            raise PatternError(f"{where}: the pattern space is empty; give a [[patterns]] or [[stems]] table")
         return cls(tuple(families))
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ def _profile(context: Context, arguments: Mapping[str, Any]) -> Any:
     return profile_layer(context, arguments["layer"], [pattern for pattern in patterns if pattern is not None])
 
 
-_DO = {
+_DO: dict[str, Callable[[Context, Mapping[str, Any]], Any]] = {
     "profile": _profile,
     "simulate": lambda context, given: simulate_candidate(context, read_candidate(given["layer"], given["pattern"])),
     "baseline": lambda context, given: baseline(context),

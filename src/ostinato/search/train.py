@@ -9,8 +9,7 @@ from typing import Any
 from ostinato.reuse import Pattern, read_pattern
 from ostinato.search.context import Context
 from ostinato.search.measure import describe, firmware_of
-from ostinato.training import fit
-from ostinato.training.apply_patterns import apply_patterns
+from ostinato.training import apply_patterns, fit
 
 _LEARNING_RATES = {"compiled": 0.003, "image": 0.01}  # of the modern recipe, by scope: see pipeline/networks.py
 
@@ -33,9 +32,7 @@ def train_network(context: Context, patterns: Mapping[str, Mapping[str, Any]], e
             teacher=copy.deepcopy(context.model), train_limit=limit,
         )  # fmt: skip
     network.eval()
-    valid = context.dataset.valid
-    shown = valid.subset(min(settings.validation_images, len(valid)), settings.seed)
     return describe(context, network) | {
         "epochs": epochs,
-        "valid_top1_int8": firmware_of(context, network).evaluate(shown),
+        "valid_top1_int8": firmware_of(context, network).evaluate(context.validation),
     }

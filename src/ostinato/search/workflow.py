@@ -19,10 +19,10 @@ from ostinato.search.journal import Journal
 from ostinato.search.knapsack import Option
 from ostinato.search.latency import LatencyModel, summary, unseen_layer_errors
 from ostinato.search.layer_firmware import KernelProbe
+from ostinato.search.profile import Row
 from ostinato.search.prune import choose_samples, drop_profiled, fill_latencies, prune, samples
 from ostinato.search.ranking import best, on_front, pick
 from ostinato.search.result import SearchResult
-from ostinato.search.profile import Row
 from ostinato.search.settings import Budgets, SearchError
 from ostinato.search.space import SearchSpace
 from ostinato.search.tasks import Task
@@ -161,7 +161,7 @@ class Workflow:
         return list(entries.values()), interactions
 
     def _full_check(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Fine-tune the promising few, and the conventional network as long: its accuracy is what theirs is set beside."""
+        """Fine-tune the promising few, and the conventional network for as long, with which they are compared."""
         settings = self._context.settings
         if not settings.train_epochs:
             return entries
@@ -225,11 +225,11 @@ class Workflow:
     def _mark(self, options: Mapping[str, Sequence[Option]], dropped: Sequence[candidates.Drop]) -> None:
         """Say in every row whether, and why, it went no further."""
         kept = {option.key for found in options.values() for option in found}
-        early = {(drop.layer, drop.pattern) for drop in dropped}
+        early = {(drop.layer, drop.pattern): drop.reason for drop in dropped}
         for row in self._rows:
             name = str(candidates.read_candidate(row["layer"], row["pattern"]).pattern)
             if row["key"] not in kept:
-                row["dropped"] = "not on its layer's front" if (row["layer"], name) not in early else "key condition or failure"
+                row["dropped"] = early.get((row["layer"], name), "is not on its layer's front")
 
     def _about(
         self, base: Mapping[str, Any], drops: Sequence[candidates.Drop], errors: Mapping[str, Any],
