@@ -107,11 +107,11 @@ def hashing_share(pattern: AnyPattern, layer: Layer) -> float:
     """GR §4.2's H/D_out, the share of the conventional multiplications that hashing takes.
 
     Where ids exist once per input pixel (`block` sharing), that many fewer vectors are hashed than X has. A stem has no
-    hyperplanes; its transform's multiplications stand in.
+    hyperplanes; the multiplications of its separable transform stand in, KH + KW for a coefficient.
     """
     geometry = layer.geometry
     if isinstance(pattern, StemPattern):
-        return pattern.coefficients / geometry.out_channels
+        return pattern.coefficients * sum(geometry.kernel_size) / (geometry.K * geometry.out_channels)
     if not pattern.planes:
         return 0.0  # k-means and hyper-cube: no hash
     share = pattern.hashes / geometry.out_channels
