@@ -23,7 +23,8 @@ def test_what_was_added_is_there_again(tmp_path: Path) -> None:
         assert journal.found == 0
         journal.add(line("a"))
     with Journal(tmp_path, HEADER) as journal:
-        assert journal.found == 1 and journal.records == {"a": line("a")}
+        assert journal.found == 1
+        assert journal.records == {"a": line("a")}
 
 
 @pytest.mark.parametrize("cut", [1, 10, 40])

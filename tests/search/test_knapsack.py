@@ -33,7 +33,8 @@ def test_the_best_of_all_networks(layers_: list[list[Option]], within: dict[str,
     if not possible:
         assert found is None
         return
-    assert found is not None and len(found) == len(layers_)
+    assert found is not None
+    assert len(found) == len(layers_)
     assert all(option in own for option, own in zip(found, layers_, strict=True))
     assert all(total(found, resource) <= limit for resource, limit in within.items())
     assert total(found, minimise) == min(total(network, minimise) for network in possible)

@@ -69,7 +69,8 @@ def test_what_is_wrong_is_said_in_one_sentence(text: str, told: str) -> None:
     with pytest.raises(PatternError) as error:
         SearchSpace.parse(text, "my.toml")
     assert told in str(error.value)
-    assert str(error.value).startswith("my.toml") and "\n" not in str(error.value)
+    assert str(error.value).startswith("my.toml")
+    assert "\n" not in str(error.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

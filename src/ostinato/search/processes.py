@@ -16,6 +16,7 @@ from typing import Any
 
 from ostinato.search.context import Context
 from ostinato.search.executors import RETRIES, died
+from ostinato.search.settings import SearchError
 from ostinato.search.tasks import Task, run_task
 
 _ORPHAN_CHECK_S = 1.0
@@ -23,11 +24,21 @@ _context: Context | None = None  # of a worker
 
 
 class ProcessExecutor:
-    """`workers` fresh processes, each with its own copy of the context."""
+    """`workers` fresh processes, each with its own copy of the context.
+
+    Raises:
+        SearchError: a network whose classes other processes cannot import.
+    """
 
     def __init__(self, context: Context, workers: int | None = None) -> None:
         self._workers = workers or os.cpu_count() or 1
-        self._payload = pickle.dumps(context)
+        try:
+            self._payload = pickle.dumps(context)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise SearchError(
+                f"the network cannot be handed to other processes ({error}); define its classes in a module, or use "
+                "the executor local"
+            ) from None
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:

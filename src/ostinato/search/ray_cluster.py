@@ -29,7 +29,8 @@ class RayExecutor:
         self._ray: Any = _import_ray()
         _connect(self._ray, address, workers)
         self._workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-        self._payload = self._ray.put(pickle.dumps(context))
+        # Ray's pickler takes classes of the user's script along, which workers could not import.
+        self._payload = self._ray.put(self._ray.cloudpickle.dumps(context))
         self._work = self._ray.remote(num_cpus=1, max_retries=RETRIES)(_work)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
@@ -45,6 +46,11 @@ class RayExecutor:
                 record = self._ray.get(reference)
             except self._ray.exceptions.WorkerCrashedError:
                 record = died(task)
+            except self._ray.exceptions.RayTaskError as error:  # tasks raise nothing: the worker itself
+                raise SearchError(
+                    f"a Ray worker cannot begin ({error.cause}); the modules of the network, and Ostinato in this "
+                    "version, must be installed on every machine of the cluster"
+                ) from None
             yield record
 
     def close(self) -> None:

@@ -8,17 +8,19 @@ from typing import Any
 
 from ostinato.reuse import Pattern, read_pattern
 from ostinato.search.context import Context
-from ostinato.search.measure import describe, firmware_of
+from ostinato.search.measure import describe, firmware_of, float_numbers
 from ostinato.training import apply_patterns, fit
 
 _LEARNING_RATES = {"compiled": 0.003, "image": 0.01}  # of the modern recipe, by scope: see pipeline/networks.py
 
 
-def train_network(context: Context, patterns: Mapping[str, Mapping[str, Any]], epochs: int) -> dict[str, Any]:
+def train_network(
+    context: Context, patterns: Mapping[str, Mapping[str, Any]], epochs: int, *, firmware: bool = True
+) -> dict[str, Any]:
     """What `measure_network` measures, after `epochs` of fine-tuning, and the accuracy of the firmware's own C.
 
     Each round of the successive halving trains anew from the calibrated network with a schedule of its own length: a
-    worker needs nothing that another one left behind.
+    worker needs nothing that another one left behind. Without `firmware` only float numbers are measured.
     """
     settings = context.settings
     chosen = {name: read_pattern(fields) for name, fields in patterns.items()}
@@ -32,6 +34,8 @@ def train_network(context: Context, patterns: Mapping[str, Mapping[str, Any]], e
             teacher=copy.deepcopy(context.model), train_limit=limit,
         )  # fmt: skip
     network.eval()
+    if not firmware:
+        return float_numbers(context, network) | {"epochs": epochs}
     return describe(context, network) | {
         "epochs": epochs,
         "valid_top1_int8": firmware_of(context, network).evaluate(context.validation),
