@@ -109,13 +109,13 @@ def page(numbers: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     epochs, first = numbers["fine_tune_epochs"], numbers["runs"][0]
     tuned = f"fine-tuned for {epochs} epochs" if epochs else "calibrated and refitted, without fine-tuning"
-    return f"""25 patterns of conv2; top-1 on {numbers["validation_images"]} validation images, each network {tuned}; means
-over {len(numbers["runs"])} seeds. Best of all 25 (upper bound): {percent(bound)}.
+    return f"""25 patterns of conv2; top-1 on {numbers["validation_images"]} validation images; each network {tuned};
+means over {len(numbers["runs"])} seeds. Best of all 25 (upper bound): {percent(bound)}.
 
 {table(["chosen by", "k = 1", "2", "3", "5", "10", "best is reached at k ="], rows)}
 
 Lowest first is the better reading of the r_t heuristic: the most redundant patterns err most. Of seed 0, profiling all
-25 took {first["profile_seconds"]:.0f} s and their full checks {first["check_seconds"]:.0f} s, on a machine with other work.
+25 took {first["profile_seconds"]:.0f} s, their full checks {first["check_seconds"]:.0f} s (a machine with other work).
 """
 
 
