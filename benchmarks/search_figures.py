@@ -4,7 +4,7 @@
     python benchmarks/search_figures.py --data cifar10 --data-dir DIR --network runs/cifar/conventional
 
 Searches for each board in runs/search-<network>-<data>-<board> (a search found there goes on, so that this program may
-be stopped), then measures the conventional network and the hand-set ones in the same way: calibrated, refitted, simulated.
+be stopped), then measures the conventional network and the hand-set ones likewise: calibrated, refitted, simulated.
 """
 
 from __future__ import annotations
@@ -90,8 +90,9 @@ kernels of more than one pixel."""
     for name, board in numbers["boards"].items():
         parts += [f"## {name}", _front(board),
                   "### Against the hand-set pattern (GR Fig. 9 and 10)", _dominance(board),
-                  "### Layer by layer (GR Table 1)", _layers(board), "### Order and direction (GR Fig. 11 to 13)",
-                  _orders(board), "### Phases (GR Table 3)", _phases(board), "### Latency model", _model(board)]  # fmt: skip
+                  "### Layer by layer (GR Table 1)", _layers(board),
+                  "### Order and direction (GR Fig. 11 to 13)", _orders(board),
+                  "### Phases (GR Table 3)", _phases(board), "### Latency model", _model(board)]  # fmt: skip
     return "\n\n".join(parts)
 
 
