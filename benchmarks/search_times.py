@@ -131,16 +131,17 @@ def page(numbers: Mapping[str, Any]) -> str:
     profile = numbers["profile"]
     model = [[k, str(e["samples"]), f"{100 * e['mean']:.1f}", f"{100 * e['largest']:.1f}"]
              for k, e in numbers["latency_errors"].items()]  # fmt: skip
+    halved = profile["processor"] / 2
     return f"""{numbers["patterns"]} patterns, the search's successive halving from {numbers["finalists"]} networks to
 {numbers["epochs"]} epochs against {numbers["epochs"]} epochs for each pattern. **Fine-tuning is estimated**: an epoch
-was measured on {numbers["measured_on"]:,} images of {len(numbers["train"])} candidates and scaled to {numbers["train_images"]:,}; the
-exhaustive search's simulations are scaled from {len(numbers["simulate"])}. Everything else is measured.
+was measured on {numbers["measured_on"]:,} images with {len(numbers["train"])} candidates and scaled to the
+{numbers["train_images"]:,} of training; the exhaustive search's simulations are scaled from {len(numbers["simulate"])}. Everything else is measured.
 
 {table(["seconds of one processor", "search", "everything"], rows)}
 
 Saved: {100 * saved:.1f} % (the paper: 80 %). Profiling took {profile["processor"]:.0f} s of processor for
-{numbers["patterns"]} patterns, {profile["wall"]:.0f} s on the clock of a machine with other work, on one thread: half of
-the former, {profile["processor"] / 2:.0f} s, is what two idle cores would need. {numbers["left"]} patterns were left by pruning.
+{numbers["patterns"]} patterns, {profile["wall"]:.0f} s on the clock of a machine with other work, on one thread; half of
+the former is what two idle cores would need: {halved:.0f} s. Pruning left {numbers["left"]} patterns.
 
 {table(["kernel", "simulated", "mean error of cycles on unseen layers, %", "largest, %"], model)}
 """
@@ -155,7 +156,8 @@ def drawing(numbers: Mapping[str, Any]) -> bytes:
     ]
     title = " · ".join(f"{i} {phase}" for i, phase in enumerate(phases))
     panel = Panel(title, "phase", "seconds of one processor", curves, log_y=True, ticks=[0, 1, 2, 3])
-    return draw("Time of a search (GR Table 2)", f"{numbers['model']}, {numbers['patterns']} patterns", [[panel]], width=6.0)
+    subtitle = f"{numbers['model']}, {numbers['patterns']} patterns"
+    return draw("Time of a search (GR Table 2)", subtitle, [[panel]], width=6.0)
 
 
 if __name__ == "__main__":
