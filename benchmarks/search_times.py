@@ -131,16 +131,17 @@ def page(numbers: Mapping[str, Any]) -> str:
     profile = numbers["profile"]
     model = [[k, str(e["samples"]), f"{100 * e['mean']:.1f}", f"{100 * e['largest']:.1f}"]
              for k, e in numbers["latency_errors"].items()]  # fmt: skip
-    halved = profile["processor"] / 2
+    halved, wall = profile["processor"] / 2, profile["wall"]
     return f"""{numbers["patterns"]} patterns, the search's successive halving from {numbers["finalists"]} networks to
 {numbers["epochs"]} epochs against {numbers["epochs"]} epochs for each pattern. **Fine-tuning is estimated**: an epoch
 was measured on {numbers["measured_on"]:,} images with {len(numbers["train"])} candidates and scaled to the
-{numbers["train_images"]:,} of training; the exhaustive search's simulations are scaled from {len(numbers["simulate"])}. Everything else is measured.
+{numbers["train_images"]:,} of training; the exhaustive search's simulations are scaled from {len(numbers["simulate"])}.
+Everything else is measured.
 
 {table(["seconds of one processor", "search", "everything"], rows)}
 
 Saved: {100 * saved:.1f} % (the paper: 80 %). Profiling took {profile["processor"]:.0f} s of processor for
-{numbers["patterns"]} patterns, {profile["wall"]:.0f} s on the clock of a machine with other work, on one thread; half of
+{numbers["patterns"]} patterns, {wall:.0f} s on the clock of a machine with other work, on one thread; half of
 the former is what two idle cores would need: {halved:.0f} s. Pruning left {numbers["left"]} patterns.
 
 {table(["kernel", "simulated", "mean error of cycles on unseen layers, %", "largest, %"], model)}

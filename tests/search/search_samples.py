@@ -23,18 +23,18 @@ sharing = "block"
 clustering = "tree"
 init = "pca"
 gradient = "frozen"
-length = ["C", "C/2"]
+length = "C"
 hashes = [2, 3]
 
 [[patterns]]
 name = "image"
 length = "KH*KW"
-order = ["c.kh.kw", "kh.kw.c"]
+order = "c.kh.kw"
 hashes = 2
 init = "itq"
 """
 SETTINGS = Settings(
-    calibration_images=24, profile_images=16, bound_images=2, simulate=1, front=2, validation_images=30
+    calibration_images=24, profile_images=16, bound_images=2, simulate=4, front=2, validation_images=30
 )  # fmt: skip
 BOARD = "stm32f469i"
 
@@ -75,7 +75,7 @@ def small_dataset() -> ImageDataset:
 
 
 def small_space() -> SearchSpace:
-    """Eight patterns."""
+    """Four patterns."""
     return SearchSpace.parse(SPACE)
 
 

@@ -40,16 +40,16 @@ def document(folder: Path) -> Mapping[str, Any]:
 def test_its_files(finished: Path) -> None:
     result = SearchResult.read(finished)
     found = json.loads((finished / "search.json").read_text())
-    assert found["candidates"] == 8 == result.candidates
+    assert found["candidates"] == 4 == result.candidates
     assert found["seconds"].keys() == {"profile", "prune", "train", "simulate"}
     assert found["front"]
     assert found["chosen"]["meets_budgets"]
-    rows = list(csv.DictReader((finished / "candidates.csv").open()))
-    assert len(rows) == 8
+    rows = list(csv.DictReader((finished / "candidates.csv").read_text().splitlines()))
+    assert len(rows) == 4
     assert all(float(row["kl"]) >= 0 for row in rows)
     table = pq.read_table(finished / "candidates.parquet")
     assert table.column_names == list(rows[0])
-    assert table.num_rows == 8
+    assert table.num_rows == 4
     assert table["kl"].to_pylist() == pytest.approx([float(row["kl"]) for row in rows])
 
 
@@ -134,7 +134,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
         ({"ms": 0.001}, r"no network meets the budgets \(0.001 ms\); the nearest .* latency [0-9.]+ ms"),
         ({"flash_bytes": 100}, r"flash [0-9,]+ bytes"),
         ({"sram_bytes": 10}, r"SRAM [0-9,]+ bytes"),
-        ({"ms": 0.001, "flash_bytes": 100}, r"nor with any one of them lifted; each alone .*latency .*flash"),
+        ({"ms": 0.001, "flash_bytes": 100}, r"nor with any one of them lifted; each alone .*flash .*latency"),
     ],
 )
 def test_budgets_that_nothing_meets(finished: Path, budgets: dict[str, float], told: str) -> None:
