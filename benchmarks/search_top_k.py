@@ -11,6 +11,7 @@ on validation images. Every seed draws its own images and hashes. Random choice 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ from typing import Any
 
 import torch
 
-from figures import COLOURS, Curve, Panel, Setup, Study, draw, parser, percent, run, table
+from figures import COLOURS, RUNS, Curve, Panel, Setup, Study, draw, parser, percent, run, table
+from ostinato.files import write_atomically
 from ostinato.reuse import Pattern
 from ostinato.search import Settings
 from ostinato.search.context import Context
@@ -49,9 +51,26 @@ def patterns(seed: int) -> list[Pattern]:
 
 def measure(options: argparse.Namespace, setup: Setup) -> dict[str, Any]:
     torch.set_num_threads(1)
-    seeds = [_seed(options, setup, seed) for seed in range(options.seeds)]
+    if options.only_seed is not None:
+        _kept(options, setup, options.only_seed)
+        raise SystemExit(0)
+    seeds = [_kept(options, setup, seed) for seed in range(options.seeds)]
     return {"runs": seeds, "seeds": f"{options.seeds} (images, hashes); the network's: {setup.seed}",
             "fine_tune_epochs": options.fine_tune_epochs, "validation_images": options.images}  # fmt: skip
+
+
+def _kept(options: argparse.Namespace, setup: Setup, seed: int) -> dict[str, Any]:
+    """A seed's numbers, from runs/ if an earlier call measured the same there."""
+    asked = {"seed": seed, "fine_tune_epochs": options.fine_tune_epochs, "images": options.images,
+             "train_limit": options.train_limit}  # fmt: skip
+    path = RUNS / f"search-top-k-{setup.dataset.name}" / f"seed-{seed}.json"
+    if path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if found["asked"] == asked:
+            return found
+    measured = {"asked": asked, **_seed(options, setup, seed)}
+    write_atomically(path, (json.dumps(measured, indent=1) + "\n").encode())
+    return measured
 
 
 def _seed(options: argparse.Namespace, setup: Setup, seed: int) -> dict[str, Any]:
@@ -134,6 +153,7 @@ def drawing(numbers: Mapping[str, Any]) -> bytes:
 if __name__ == "__main__":
     made = parser(__doc__, images=1000)
     made.add_argument("--seeds", type=int, default=3)
+    made.add_argument("--only-seed", type=int, help="measure this seed and keep it in runs/, for another call to show")
     made.add_argument("--fine-tune-epochs", type=int, default=0)
     made.add_argument("--train-limit", type=int, default=None, help="images of an epoch of the fine-tuning")
     run(Study("search-top-k", "Best accuracy with k full checks (GR Fig. 14)", measure, page, drawing), made)
