@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ostinato.errors import ToolchainError
+from ostinato.search.failures import reason
 from ostinato.search.journal import JOURNAL, Journal, without_times
 from ostinato.search.settings import SearchError
 
@@ -73,6 +75,16 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, monkeypat
                 journal.add(line("b"))
         assert (tmp_path / JOURNAL).read_bytes() == whole
         assert list(journal.records) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), ToolchainError("zig: No space left on device"), MemoryError()],
+)
+def test_a_full_machine_is_no_failure_of_a_candidate(error: Exception) -> None:
+    with pytest.raises(SearchError, match="the same command goes on"):
+        reason(error)
+    assert reason(ValueError("x")) == "ValueError: x"
 
 
 def test_times_are_no_difference(tmp_path: Path) -> None:

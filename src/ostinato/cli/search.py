@@ -114,7 +114,7 @@ def search(
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     console.print(front_table(result.front, result.chosen))
     if not result.chosen["meets_budgets"]:
-        console.print("No measured network meets all budgets; the chosen one is the nearest.")
+        console.print("No measured network meets all budgets; the nearest is marked.")
     console.print(
         f"Patterns: {out / 'patterns.toml'}  ·  report: {out / 'report.html'}  ·  candidates: {out / 'candidates.csv'}",
         soft_wrap=True,

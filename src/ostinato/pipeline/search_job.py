@@ -14,7 +14,7 @@ from ostinato.errors import CheckpointError
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.networks import CONVENTIONAL, MODEL_FILE, load_network, train_conventional
 from ostinato.report import write_search_report
-from ostinato.search import SearchResult, search
+from ostinato.search import SearchError, SearchResult, search
 from ostinato.targets.boards import get_board
 
 
@@ -43,7 +43,10 @@ def search_network(
     get_board(config.board)
     model, dataset = _given(network, config) if network is not None else _trained(config, out, announce, progress)
     result = search(model, dataset, config.board, out=out, progress=progress, **options)
-    write_search_report(out, result)
+    try:
+        write_search_report(out, result)
+    except OSError as error:
+        raise SearchError(f"the report cannot be written into {out}: {error.strerror}; the result is kept") from None
     return result
 
 

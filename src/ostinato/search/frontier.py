@@ -72,12 +72,15 @@ class Problem:
 
 
 def check_budgets(problem: Problem, interactions: Interactions) -> None:
-    """Refuse budgets that no network meets.
+    """Refuse budgets of latency, flash and SRAM that no network meets.
+
+    Loss is judged when networks have been measured: what is predicted here is not good enough to refuse anything.
 
     Raises:
         SearchError: with the nearest that can be met, one budget at a time.
     """
-    layers, limits = problem.corrected(interactions), problem.limits(interactions)
+    layers = problem.corrected(interactions)
+    limits = {name: limit for name, limit in problem.limits(interactions).items() if name != "loss"}
     rest_sram = problem.rest["sram_bytes"]
     if rest_sram <= limits["sram_bytes"] and choose(layers, "cycles", limits) is not None:
         return
@@ -117,6 +120,7 @@ def front(problem: Problem, interactions: Interactions, count: int) -> list[dict
     high = max(sum(options[0].cycles for options in layers), low)
     aims: list[tuple[str, dict[str, float]]] = [
         ("loss" if "cycles" in limits else "cycles", _target(limits, interactions)),
+        ("loss", {name: limit for name, limit in limits.items() if name != "loss"}),
         *(("loss", {**memory, "cycles": float(cycles)}) for cycles in np.geomspace(1.0001 * low, high, count)),
     ]
     names, found = list(problem.options), dict[tuple[str, ...], dict[str, Option]]()

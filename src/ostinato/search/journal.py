@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from ostinato.search.failures import disk_is_full
 from ostinato.search.settings import SearchError
 
 JOURNAL = "journal.jsonl"
@@ -68,8 +68,7 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError as error:
             self._undo(before)
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = "the disk is full" if full else (error.strerror or str(error))
+            reason = "the disk is full" if disk_is_full(error) else (error.strerror or str(error))
             raise SearchError(
                 f"{self.path} cannot be written: {reason}; what is finished is kept: make room, and the same command "
                 "goes on"

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ostinato.errors import OstinatoError
 from ostinato.nn import ReuseConv2d, measure_reuse
 from ostinato.nn.capture import removed
 from ostinato.reuse import Pattern, layer_cost
 from ostinato.search.candidate import AnyPattern, Candidate, fields_of
 from ostinato.search.context import Context, divergence, log_probabilities
+from ostinato.search.failures import reason
 from ostinato.search.fitting import FittedLayer, fit_layer, layer_inputs
 from ostinato.search.generate import key_condition
 from ostinato.search.layer_firmware import layer_size, quantize_layer
@@ -58,7 +58,7 @@ def profile_layer(context: Context, name: str, patterns: Iterable[AnyPattern]) -
             size = layer_size(quantize_layer(fitted, fitted_to[:_QUANTIZED_ON]), context.board)
             row |= {"kernel": size.kernel, "flash_bytes": size.flash_bytes, "scratch_bytes": size.scratch_bytes}
         except Exception as error:  # whatever it is: one candidate must not end a search
-            row["failed"] = str(error) if isinstance(error, OstinatoError) else f"{type(error).__name__}: {error}"
+            row["failed"] = reason(error)
         rows.append(row | {"seconds": time.perf_counter() - began})
     return rows
 

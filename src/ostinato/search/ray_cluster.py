@@ -46,7 +46,9 @@ class RayExecutor:
                 record = self._ray.get(reference)
             except self._ray.exceptions.WorkerCrashedError:
                 record = died(task)
-            except self._ray.exceptions.RayTaskError as error:  # tasks raise nothing: the worker itself
+            except self._ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, SearchError):
+                    raise error.cause from None
                 raise SearchError(
                     f"a Ray worker cannot begin ({error.cause}); the modules of the network, and Ostinato in this "
                     "version, must be installed on every machine of the cluster"

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from ostinato.errors import OstinatoError
 from ostinato.search.candidate import read_candidate
 from ostinato.search.context import Context
+from ostinato.search.failures import reason
 from ostinato.search.measure import baseline, measure_network, simulate_candidate
 from ostinato.search.profile import profile_layer
 from ostinato.search.train import train_network
@@ -36,6 +36,9 @@ def run_task(context: Context, task: Task) -> dict[str, Any]:
     """The journal's line: `result`, or `failed` with the sentence if the candidate cannot be what was asked of it.
 
     Runs on one thread: sums in another order would be other numbers, and workers share the machine.
+
+    Raises:
+        SearchError: the disk or the memory is full.
     """
     began, cpu = time.perf_counter(), time.process_time()
     threads = torch.get_num_threads()
@@ -43,7 +46,7 @@ def run_task(context: Context, task: Task) -> dict[str, Any]:
     try:
         outcome: dict[str, Any] = {"result": _DO[task.kind](context, task.arguments)}
     except Exception as error:  # whatever it is: one candidate must not end a search
-        outcome = {"failed": str(error) if isinstance(error, OstinatoError) else f"{type(error).__name__}: {error}"}
+        outcome = {"failed": reason(error)}
     finally:
         torch.set_num_threads(threads)
     times = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
