@@ -22,10 +22,9 @@ def line(task: str, seconds: float = 1.0) -> dict[str, object]:
 
 def test_what_was_added_is_there_again(tmp_path: Path) -> None:
     with Journal(tmp_path, HEADER) as journal:
-        assert journal.found == 0
+        assert not journal.records
         journal.add(line("a"))
     with Journal(tmp_path, HEADER) as journal:
-        assert journal.found == 1
         assert journal.records == {"a": line("a")}
 
 

@@ -72,7 +72,7 @@ def test_latencies_predicted_are_those_measured(finished: Path) -> None:
     for entry in result.about["measured"]:
         if "predicted" in entry:
             assert entry["predicted"]["ms"] == pytest.approx(entry["ms"], rel=0.1)
-            assert entry["predicted"]["flash_bytes"] == pytest.approx(entry["flash_bytes"], rel=0.25)
+            assert entry["predicted"]["flash_bytes"] == pytest.approx(entry["flash_bytes"], rel=0.25)  # half of it code
             assert entry["predicted"]["sram_bytes"] == pytest.approx(entry["sram_bytes"], rel=0.25)
 
 

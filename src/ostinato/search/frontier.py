@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,26 +29,30 @@ class Problem:
         rest: cycles, flash and SRAM of everything that is no option: other layers, code, glue.
         budgets: of the whole network.
         board: its clock and memories.
+        code: bytes of each reuse kernel's family; a budget of flash leaves room for all of them.
     """
 
     options: Mapping[str, Sequence[Option]]
     rest: Mapping[str, float]
     budgets: Budgets
     board: Board
+    code: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, options: Mapping[str, Sequence[Option]], base: Mapping[str, Any], budgets: Budgets, board: Board
-    ) -> Problem:
+        cls, options: Mapping[str, Sequence[Option]], base: Mapping[str, Any], budgets: Budgets, board: Board,
+        code: Mapping[str, float],
+    ) -> Problem:  # fmt: skip
         """With the rest from the conventional network's measurements."""
-        own = [base["layers"][name] for name in options]
+        layers = [base["layers"][name] for name in options]
         others = [layer for name, layer in base["layers"].items() if name not in options]
         rest = {
-            "cycles": base["cycles"] - sum(layer["cycles"] for layer in own),
-            "flash_bytes": base["flash_bytes"] - sum(layer["flash_bytes"] for layer in own),
+            "cycles": base["cycles"] - sum(layer["cycles"] for layer in layers),
+            "flash_bytes": base["flash_bytes"] - sum(layer["flash_bytes"] for layer in layers),
             "sram_bytes": max((layer["alive_bytes"] + layer["scratch_bytes"] for layer in others), default=0.0),
         }
-        return cls(options, rest, budgets, board)
+        used = {option.family for own in options.values() for option in own}
+        return cls(options, rest, budgets, board, {name: size for name, size in code.items() if name in used})
 
     def corrected(self, interactions: Interactions) -> list[list[Option]]:
         """Options with divergences as they count in a network."""
@@ -61,7 +65,8 @@ class Problem:
         """What the options together may have."""
         b, board = self.budgets, self.board
         limits = {
-            "flash_bytes": min(b.flash_bytes or board.flash_bytes, board.flash_bytes) - self.rest["flash_bytes"],
+            "flash_bytes": min(b.flash_bytes or board.flash_bytes, board.flash_bytes) - self.rest["flash_bytes"]
+            - sum(self.code.values()),
             "sram_bytes": float(min(b.sram_bytes or board.sram_bytes, board.sram_bytes)),
         }
         if b.ms is not None:
@@ -149,7 +154,7 @@ def predicted(problem: Problem, interactions: Interactions, network: Mapping[str
         "kl": kl,
         "loss_points": kl * interactions.points_per_nat,
         "ms": problem.board.milliseconds(round(sums["cycles"])),
-        "flash_bytes": sums["flash_bytes"],
+        "flash_bytes": sums["flash_bytes"] + sum(problem.code.get(name, 0.0) for name in {o.family for o in options}),
         "sram_bytes": max(total(options, "sram_bytes"), problem.rest["sram_bytes"]),
     }
 
@@ -167,4 +172,5 @@ def _amount(problem: Problem, interactions: Interactions, resource: str, value: 
         return f"{name} {problem.board.milliseconds(round(value + problem.rest['cycles'])):.2f} {unit}"
     if resource == "loss":
         return f"{name} {value * interactions.points_per_nat:.2f} {unit}"
-    return f"{name} {value + (problem.rest[resource] if resource in ADDED else 0):,.0f} {unit}"
+    more = problem.rest[resource] + sum(problem.code.values()) if resource == "flash_bytes" else 0.0
+    return f"{name} {value + more:,.0f} {unit}"

@@ -29,7 +29,6 @@ class Journal:
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
         self.path = folder / JOURNAL
         self.records: dict[str, dict[str, Any]] = {}
-        self.found = 0
         wanted = {"ostinato-search": _VERSION, **json.loads(json.dumps(header))}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +95,6 @@ class Journal:
         except (ValueError, KeyError, TypeError):
             raise SearchError(f"{self.path} is damaged; delete the folder, or give another one") from None
         _same(header, wanted, self.path.parent)
-        self.found = len(self.records)
 
 
 def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:

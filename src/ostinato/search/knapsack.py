@@ -16,13 +16,14 @@ RESOURCES = (*ADDED, "sram_bytes")
 
 @dataclass(frozen=True)
 class Option:
-    """One candidate of a layer in numbers: divergence in nats, cycles, bytes."""
+    """One candidate of a layer in numbers: divergence in nats, cycles, bytes; and its kernel's family, if of reuse."""
 
     key: str
     loss: float
     cycles: float
     flash_bytes: float
     sram_bytes: float
+    family: str = ""
 
     def of(self, resource: str) -> float:
         """By name."""

@@ -65,15 +65,16 @@ def layer_size(graph: QGraph, board: Board) -> LayerSize:
     return LayerSize(binding.kernel, flash, binding.scratch_bytes)
 
 
-def simulated_cycles(graph: QGraph, inputs: Tensor, board: Board) -> int:
-    """Modelled cycles of a quantised layer on the simulated core, mean over `inputs` (B, C, H, W).
+def simulated(graph: QGraph, inputs: Tensor, board: Board) -> dict[str, int]:
+    """Modelled cycles of a quantised layer on the simulated core, mean over `inputs` (B, C, H, W), and bytes of code.
 
     Raises:
         DoesNotFitError: it is larger than the board.
         SimulationError, ToolchainError: see `Firmware.simulate`.
     """
     firmware = deploy_graph(graph, quantize_input(inputs, graph.input), board, verify_images=0)
-    return firmware.simulate(inputs).cycles
+    sizes = firmware.sizes
+    return {"cycles": firmware.simulate(inputs).cycles, "code_bytes": sizes.flash_bytes - sizes.const_bytes}
 
 
 class KernelProbe:

@@ -14,7 +14,7 @@ from ostinato.reuse import read_pattern
 from ostinato.search.candidate import Candidate, fields_of
 from ostinato.search.context import Context, divergence, log_probabilities
 from ostinato.search.fitting import fit_layer, layer_inputs
-from ostinato.search.layer_firmware import quantize_layer, simulated_cycles
+from ostinato.search.layer_firmware import quantize_layer, simulated
 from ostinato.search.profile import lightweight
 from ostinato.training import apply_patterns, evaluate
 
@@ -59,12 +59,12 @@ def baseline(context: Context) -> dict[str, Any]:
 
 @torch.no_grad()
 def simulate_candidate(context: Context, candidate: Candidate) -> dict[str, Any]:
-    """Modelled cycles of one candidate alone, calibrated, on what the network gives its layer."""
+    """Modelled cycles and code of one candidate alone, calibrated, on what the network gives its layer."""
     assert candidate.pattern is not None
     inputs = layer_inputs(context, candidate.layer, context.calibration)
     fitted = fit_layer(context, candidate.layer, lightweight(candidate.pattern), inputs)
     shown = layer_inputs(context, candidate.layer, context.probe[:1])
-    return {"cycles": simulated_cycles(quantize_layer(fitted, inputs[:_QUANTIZED_ON]), shown, context.board)}
+    return dict(simulated(quantize_layer(fitted, inputs[:_QUANTIZED_ON]), shown, context.board))
 
 
 def measure_network(context: Context, patterns: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -28,6 +28,16 @@ class Pruned:
     drops: list[Drop]
 
 
+def code_bytes(rows: Sequence[Row]) -> dict[str, float]:
+    """Code of each kernel's family, as linked with one layer, start-up code included: the most that was seen."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if row.get("code_bytes") is not None:
+            family = kernel_family(row["kernel"])
+            found[family] = max(found.get(family, 0.0), row["code_bytes"])
+    return found
+
+
 def drop_profiled(rows: Sequence[Row]) -> tuple[list[Row], list[Drop]]:
     """Rows that are worth a simulation, and those that failed or miss the key condition."""
     kept, drops = [], []
@@ -113,7 +123,8 @@ def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer])
         for index, row in enumerate(faster):
             if index in front:
                 found.append(
-                    Option(row["key"], row["kl"], row["cycles"], row["flash_bytes"], alive + row["scratch_bytes"])
+                    Option(row["key"], row["kl"], row["cycles"], row["flash_bytes"], alive + row["scratch_bytes"],
+                           kernel_family(row["kernel"]))
                 )
             else:
                 drops.append(_drop(row, DOMINATED, f"divergence {row['kl']:.3g}, {row['cycles']:,.0f} cycles"))

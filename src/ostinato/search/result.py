@@ -23,7 +23,7 @@ PATTERNS_FILE = "patterns.toml"
 _COLUMNS = (
     "key", "layer", "pattern", "kernel", "dropped", "r_t", "clusters", "unseen", "error", "published", "corrected",
     "kl", "key_condition", "flops", "cycles", "cycles_simulated", "cycles_model", "cycles_published", "flash_bytes",
-    "scratch_bytes", "input_mean", "input_std", "input_zeros", "seconds", "failed",
+    "scratch_bytes", "code_bytes", "input_mean", "input_std", "input_zeros", "seconds", "failed",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from ostinato.search.knapsack import Option
 from ostinato.search.latency import LatencyModel, summary, unseen_layer_errors
 from ostinato.search.layer_firmware import KernelProbe
 from ostinato.search.profile import Row
-from ostinato.search.prune import choose_samples, drop_profiled, fill_latencies, prune, samples
+from ostinato.search.prune import choose_samples, code_bytes, drop_profiled, fill_latencies, prune, samples
 from ostinato.search.ranking import best, on_front, pick
 from ostinato.search.result import SearchResult
 from ostinato.search.settings import Budgets, SearchError
@@ -60,7 +60,7 @@ class Workflow:
         pruned = prune(kept, base, self._layers)
         drops += dropped + pruned.drops
         self._mark(pruned.options, dropped)
-        problem = Problem.of(pruned.options, base, self._budgets, self._context.board)
+        problem = Problem.of(pruned.options, base, self._budgets, self._context.board, code_bytes(kept))
         check_budgets(problem, Interactions({}))
         self._seconds["prune"] += time.perf_counter() - began
         entries, interactions = self._networks(problem, base)
@@ -129,7 +129,8 @@ class Workflow:
         records = self._do(list(tasks.values()), "Simulating candidates", "simulate")
         for row in rows:
             record = records[tasks[row["key"]].key]
-            row["cycles_simulated"] = None if "failed" in record else record["result"]["cycles"]
+            measured = {} if "failed" in record else record["result"]
+            row["cycles_simulated"], row["code_bytes"] = measured.get("cycles"), measured.get("code_bytes")
 
     def _networks(self, problem: Problem, base: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Interactions]:
         """Networks of the front, measured as a whole, round by round; the conventional one is the first entry."""
