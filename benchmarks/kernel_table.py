@@ -83,7 +83,7 @@ def _title(row: Row) -> str:
 
 def _kernel(row: Row) -> str:
     """Generated kernels have the layer's sizes in their names, which the row tells already."""
-    return "reuse_pointers_s8" if row.kernel.startswith("reuse_pointers_s8") else row.kernel
+    return next((name for name in ("reuse_pointers_s8", "stem_s8") if row.kernel.startswith(name)), row.kernel)
 
 
 def _ratio(value: float | None) -> str:

@@ -26,6 +26,7 @@ from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
+from ostinato.kernels.stem import bind_stem
 from ostinato.quant.ops import ConvDims, QConv2d, QLinear, QMaxPool2d, QOp, QReuseCompiled, QReuseImage, QTensor
 from ostinato.quant.reference import execute_op
 from provenance import RESULTS, provenance
@@ -78,17 +79,53 @@ def image_cases() -> Iterator[Case]:
 
 
 def compiled_cases() -> Iterator[Case]:
-    """Compiled scope by addresses, with tables of all int8, of 7 bits, and a tree; and by offsets."""
+    """By addresses, with tables of all int8 and of 7 bits, trees of planes and of thresholds; and by offsets."""
     for name in ("CifarNet conv2", "3x3, 32 to 128", "3x3, 64 to 64"):
         for length in (8, 16):
-            for variant, largest, tree in (("7 bits", 63, False), ("7 bits, tree", 63, True), ("int8", 127, False)):
-                op = reuse.compiled_layer(LAYERS[name], length, 4, largest=largest, tree=tree)
+            for variant, largest, tree in (
+                ("7 bits", 63, False),
+                ("7 bits, tree", 63, True),
+                ("7 bits, thresholds", 63, True),
+                ("int8", 127, False),
+            ):
+                op = reuse.compiled_layer(
+                    LAYERS[name], length, 4, largest=largest, tree=tree, thresholds=variant.endswith("thresholds")
+                )
                 yield Case(name, op, bind_reuse_compiled(op), "compiled", variant)
                 if variant == "7 bits":
                     yield Case(name, op, bind_reuse_compiled(op, "offsets"), "compiled", variant)
 
 
-CASES: tuple[Callable[[], Iterator[Case]], ...] = (conventional_cases, image_cases, compiled_cases)
+def kernel_row_cases() -> Iterator[Case]:
+    """A first layer whose slices are kernel rows with one hash: ids once per input row and output column."""
+    for variant, thresholds in (("kernel rows, 7 bits, tree", False), ("kernel rows, 7 bits, thresholds", True)):
+        op = reuse.kernel_row_layer(LAYERS["CifarNet conv1"], 6, largest=63, thresholds=thresholds)
+        yield Case("CifarNet conv1", op, bind_reuse_compiled(op), "compiled", variant)
+
+
+def linear_cases() -> Iterator[Case]:
+    """CifarNet's first fully connected layer: a window as large as the map."""
+    dims = ConvDims((5, 5, 64), (1, 1, 384), (5, 5))
+    for length in (8, 16):
+        op = reuse.compiled_layer(dims, length, 4, largest=63, tree=True)
+        yield Case("CifarNet fc1", op, bind_reuse_compiled(op), "compiled", "7 bits, tree")
+
+
+def stem_cases() -> Iterator[Case]:
+    """A transform-coded stem whose rows can be added in pairs, and one in which none can."""
+    for variant, largest in (("7 bits", 63), ("int8", 127)):
+        op = reuse.stem_layer(LAYERS["CifarNet conv1"], 10, 6, 20, largest=largest)
+        yield Case("CifarNet conv1", op, bind_stem(op), "compiled", f"stem, G=10, H=6, {variant}")
+
+
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (
+    conventional_cases,
+    image_cases,
+    compiled_cases,
+    kernel_row_cases,
+    linear_cases,
+    stem_cases,
+)
 
 
 def random_conv(rng: np.random.Generator, dims: ConvDims, groups: int = 1) -> QConv2d:
@@ -188,7 +225,8 @@ Modelled cycles, no wait states, random weights and smooth random inputs; each r
 integer reference first. The Cortex-M7's model is not calibrated. Each layer's cycles are beside both conventional
 kernels of the same run. *7 bits* are tables whose entries a pair of rows can add within int8; *hash by block* is one
 hash for all kernel positions, *hash by slice* one for each. `reuse_pointers_s8` is code generated for the layer's
-sizes. SRAM is input, output and scratch.
+sizes, and so are the sums of `stem_s8`, which is random here (20 coefficients of 9 planes). SRAM is input, output
+and scratch.
 
 {markdown(rows)}
 

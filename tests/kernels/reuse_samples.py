@@ -15,6 +15,8 @@ from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray, truncatin
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
 
 Order = Literal["c.kh.kw", "kh.kw.c"]
+Tree = Literal["cut"] | bool | None
+"""`cut`: a tree of thresholds, each node's plane with one entry; None: any."""
 
 
 def column_order(dims: ConvDims, order: Order) -> Int32Array:
@@ -75,11 +77,14 @@ def random_window(rng: np.random.Generator, channels: int, outputs: int, most_co
 
 
 def random_hash(
-    rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int, tree: bool | None
+    rng: np.random.Generator, groups: int, hashes: int, length: int, zero_point: int, tree: Tree
 ) -> QHash:
     """Hyperplanes through the middle of the data, some of them far away from it; a tree of them now and then."""
     if tree is None:
         tree = bool(hashes <= 8 and rng.random() < 0.4)
+        tree = "cut" if tree and rng.random() < 0.4 else tree
+    if tree == "cut":
+        return _cuts(rng, groups, hashes, length)
     planes = (1 << hashes) - 1 if tree else hashes
     vectors = rng.integers(-127, 128, (groups, planes, length)).astype(np.int8)
     vectors[rng.random((groups, planes)) < 0.05] = 0
@@ -90,6 +95,17 @@ def random_hash(
     return QHash(vectors=vectors, offset=offset.astype(np.int32), tree=tree)
 
 
+def _cuts(rng: np.random.Generator, groups: int, hashes: int, length: int) -> QHash:
+    """A tree of planes with one entry or none, of either sign; some thresholds are beyond int8 or at its ends."""
+    planes = (1 << hashes) - 1
+    vectors = np.zeros((groups, planes, length), np.int8)
+    value = rng.choice([127, 127, -127, -128, 1, -1, 3, 0, 50], (groups, planes))
+    np.put_along_axis(vectors, rng.integers(0, length, (groups, planes, 1)), value[..., None].astype(np.int8), 2)
+    threshold = rng.integers(-130, 131, (groups, planes))
+    offset = -value * threshold + rng.integers(-2, 3, (groups, planes))
+    return QHash(vectors=vectors, offset=offset.astype(np.int32), tree=True)
+
+
 def make_image(
     rng: np.random.Generator,
     dims: ConvDims,
@@ -98,7 +114,7 @@ def make_image(
     order: Order,
     *,
     gain: float = 1.0,
-    tree: bool | None = None,
+    tree: Tree = None,
     groups: int | None = None,
 ) -> QReuseImage:
     """Outputs spread over int8 at gain 1; a large gain saturates the int16 tables and sums.
@@ -166,9 +182,13 @@ def make_compiled(
     pixel_aligned: bool,
     largest: int = 127,
     bits: int | None = None,
-    tree: bool | None = None,
+    tree: Tree = None,
+    repeat: int | None = None,
 ) -> QReuseCompiled:
-    """`largest` bounds the table's entries: up to 63 all rows can be added in pairs."""
+    """`largest` bounds the table's entries: up to 63 all rows can be added in pairs.
+
+    Slice s is hashed like slice s mod `repeat`; by default every slice that is not pixel-aligned has its own hashes.
+    """
     zero = int(rng.integers(-128, 128))
     rows = -(-dims.columns // length)
     groups = dims.input[2] // length if pixel_aligned else rows
@@ -176,6 +196,8 @@ def make_compiled(
     if bits is None:
         spread = largest / 2.5 * np.sqrt(rows)
         bits = int(np.clip(np.log2(max(spread / 50, 2.0)), 1, 7))
+    hashing = random_hash(rng, groups, hashes, length, zero, tree)
+    index = np.arange(groups) % (repeat or groups)
     return QReuseCompiled(
         name="features.conv",
         input=tensor("x", dims.input, zero),
@@ -184,7 +206,7 @@ def make_compiled(
         length=length,
         columns=column_order(dims, order),
         pixel_aligned=pixel_aligned,
-        hash=random_hash(rng, groups, hashes, length, zero, tree),
+        hash=replace(hashing, vectors=hashing.vectors[index], offset=hashing.offset[index]),
         table=table,
         offset=offset.astype(np.int32),
         fraction_bits=bits,
@@ -205,9 +227,18 @@ def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
         length = int(rng.integers(1, min(dims.columns, 70) + 1))
         order = "c.kh.kw" if rng.random() < 0.5 else "kh.kw.c"
         aligned = False
+    repeat = None
+    row = dims.kernel[1] * channels
+    if not aligned and rng.random() < 0.6:  # slices that are parts of a pixel, or of a kernel row
+        order = "kh.kw.c"
+        whole = channels if rng.random() < 0.3 else row
+        length = int(rng.choice([n for n in range(1, min(whole, 70) + 1) if whole % n == 0][-4:]))
+        repeat = int(rng.choice([1, whole // length]))
     if dims.columns // length << hashes > 20000:  # keep the table small
         hashes = 4
-    return make_compiled(rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits)
+    return make_compiled(
+        rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits, repeat=repeat
+    )
 
 
 SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))

@@ -11,6 +11,7 @@ from reuse_samples import bind, column_order, make_compiled, make_image, random_
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.reuse_image import has_pixel_ids
 from ostinato.kernels.reuse_layout import locate_slices, paired_tiles, words
+from ostinato.kernels.reuse_map import map_of
 from ostinato.kernels.sources import source_path
 from ostinato.quant.ops import ConvDims
 
@@ -114,3 +115,27 @@ def test_ids_are_found_once_per_pixel_where_kernel_positions_share_their_hashes(
     assert not has_pixel_ids(make_image(rng, CONV, 2, 3, "kh.kw.c", tree=False, groups=4))
     sparse = ConvDims((7, 7, 8), (2, 2, 20), (2, 2), (4, 4))
     assert not has_pixel_ids(make_image(rng, sparse, 4, 3, "kh.kw.c", tree=False, groups=2))
+
+
+def test_where_ids_are_shared_by_kernel_positions():
+    """By pixels, where their blocks repeat their hashes; by kernel rows otherwise; not where any group differs."""
+    rng = np.random.default_rng(0)
+    dims = ConvDims((7, 8, 4), (5, 6, 16), (3, 3))
+    padded = ConvDims((7, 8, 4), (4, 4, 16), (3, 3), (2, 2), (1, 1))
+
+    def of(dims, length, repeat, order="kh.kw.c"):
+        return map_of(make_compiled(rng, dims, length, 3, order, pixel_aligned=False, tree=False, repeat=repeat))
+
+    pixels = of(dims, 2, 2)
+    assert (pixels.op.dims, pixels.pixel_step, pixels.row_step, pixels.padded_bytes) == (dims, 4, 32, 0)
+    assert len(pixels.op.hash.vectors) == 2
+    assert of(dims, 2, 1) is not None
+    rows = of(padded, 6, 2)
+    assert rows.op.dims == ConvDims((9, 4, 12), (4, 4, 16), (3, 1), (2, 1))
+    assert (rows.pixel_step, rows.row_step, rows.padded_bytes) == (8, 40, 9 * 10 * 4)
+    for none in ((dims, 2, None), (dims, 12, None), (dims, 5, 1), (dims, 24, 1)):
+        assert of(*none) is None
+    assert of(dims, 4, 1, "c.kh.kw") is None
+    dilated = ConvDims((7, 8, 4), (5, 4, 16), (3, 3), dilation=(1, 2))
+    assert of(dilated, 12, 1) is None
+    assert of(dilated, 4, 1) is not None

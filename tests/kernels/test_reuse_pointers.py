@@ -41,14 +41,33 @@ LAYERS = [
     (ConvDims((3, 4, 20), (3, 4, 16), (1, 1)), 20, 10, False, 3, 127),
     (ConvDims((1, 2, 64), (1, 2, 16), (1, 1)), 64, 5, False, 3, 63),
     (ConvDims((5, 6, 16), (3, 2, 16), (3, 3), (1, 2)), 8, 3, True, 3, 127),
+    (CONV2, 8, 4, "cut", 3, 63),
+    (ConvDims((5, 7, 3), (5, 7, 16), (3, 3), padding=(1, 1)), 3, 6, "cut", 2, 127),
+    (ConvDims((4, 6, 14), (4, 6, 16), (1, 1)), 7, 1, "cut", 3, 63),
+    (ConvDims((4, 4, 72), (2, 2, 32), (3, 3)), 36, 10, "cut", 4, 63),
+    # slices that are whole kernel rows, or halves of them
+    (ConvDims((8, 9, 3), (6, 5, 16), (3, 5)), 15, 5, "cut", 3, 127),
+    (ConvDims((8, 9, 3), (4, 4, 16), (3, 4), (2, 2), (1, 1)), 12, 4, False, 3, 63),
+    (ConvDims((7, 9, 4), (3, 7, 16), (3, 3), (1, 1), (0, 0), (2, 1)), 12, 6, False, 3, 127),
+    (ConvDims((6, 8, 4), (5, 9, 32), (4, 4), (1, 1), (1, 2)), 8, 4, True, 3, 63),
+    # L that is no multiple of 4: the last words reach beyond the input
+    (ConvDims((7, 8, 3), (5, 4, 16), (3, 5)), 15, 4, True, 3, 127),
+    (ConvDims((7, 8, 3), (3, 3, 16), (3, 3), (2, 2)), 9, 5, False, 3, 63),
+    (ConvDims((7, 9, 1), (5, 6, 16), (3, 4), padding=(0, 0)), 2, 3, False, 3, 63),
+    (ConvDims((6, 9, 1), (6, 7, 16), (3, 5), padding=(1, 1)), 5, 9, False, 3, 63),
+    (ConvDims((4, 5, 6), (4, 5, 16), (1, 1)), 3, 4, True, 3, 63),
+    (ConvDims((2, 2, 5), (2, 2, 16), (1, 1)), 1, 3, False, 3, 63),
 ]  # fmt: skip
 
 
 def make(rng, layer) -> QReuseCompiled:
     dims, length, hashes, tree, bits, largest = layer
+    aligned = dims.input[2] % length == 0
+    repeat = None if aligned else dims.kernel[1] * dims.input[2] // length
     return make_compiled(
-        rng, dims, length, hashes, "kh.kw.c", pixel_aligned=True, largest=largest, bits=bits, tree=tree
-    )
+        rng, dims, length, hashes, "kh.kw.c", pixel_aligned=aligned, largest=largest, bits=bits, tree=tree,
+        repeat=repeat,
+    )  # fmt: skip
 
 
 def make_uneven(rng, layer) -> QReuseCompiled:
@@ -124,7 +143,7 @@ def test_which_layers_have_code():
     dims, *rest = LAYERS[2]
     for change in ({"output": (6, 7, 20)}, {"input": (6, 1, 12), "output": (6, 1, 16)}):
         assert not has_pointer_form(make(rng, (replace(dims, **change), *rest)))
-    assert not has_pointer_form(make(rng, (dims, 3, *rest[1:])))
+    assert has_pointer_form(make(rng, (dims, 3, *rest[1:])))
     huge = ConvDims((4, 300, 64), (4, 300, 16), (3, 3), padding=(1, 1))
     assert not has_pointer_form(make(rng, (huge, 4, 2, False, 3, 63)))
     gathered = make_compiled(rng, dims, 4, 3, "c.kh.kw", pixel_aligned=False, tree=False)
@@ -184,6 +203,7 @@ ESTIMATED = [
     (CONV2, 8, 4, False, 3, 63),
     (ConvDims((16, 16, 32), (16, 16, 64), (3, 3), padding=(1, 1)), 16, 6, True, 3, 63),
     (ConvDims((8, 8, 64), (8, 8, 128), (1, 1)), 8, 5, False, 3, 63),
+    (CONV2, 16, 6, "cut", 3, 63),
 ]
 
 

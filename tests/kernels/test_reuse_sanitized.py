@@ -1,4 +1,4 @@
-"""Reuse kernels under AddressSanitizer and UndefinedBehaviorSanitizer, where GCC has them."""
+"""Reuse kernels and stems under AddressSanitizer and UndefinedBehaviorSanitizer, where GCC has them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from reuse_samples import SOURCES
+from stem_samples import SOURCES as STEM_SOURCES
 
 from ostinato.kernels.sources import include_dir, source_dir, source_path
 
@@ -22,6 +23,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 from host_runner import HostKernels
 from reuse_samples import bind, corner_cases, random_compiled, random_image, random_input
+from stem_samples import bind_stem, random_stem
 
 host = HostKernels(Path(sys.argv[2]))
 rng = np.random.default_rng(0)
@@ -31,6 +33,10 @@ for make in (random_image, random_compiled):
         assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
 for op in corner_cases()[::7]:
     assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
+for seed in range(60):
+    op = random_stem(np.random.default_rng(seed))
+    x = rng.integers(-128, 128, op.input.shape).astype(np.int8)
+    assert host.run(bind_stem(op, "library"), x, op.output.size).status == 0
 print("clean")
 """
 
@@ -44,7 +50,7 @@ def test_no_bad_access_and_no_undefined_behaviour(tmp_path):
     if not Path(runtime).is_absolute():
         pytest.skip("gcc without AddressSanitizer")
     library = tmp_path / "kernels.so"
-    sources = [str(source_path(name)) for name in SOURCES if name.endswith(".c")]
+    sources = [str(source_path(name)) for name in (*SOURCES, *STEM_SOURCES) if name.endswith(".c")]
     flags = "-std=c99 -O1 -g -fPIC -shared -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
     includes = ["-I", str(include_dir()), "-I", str(source_dir())]
     subprocess.run([gcc, *flags.split(), *includes, *sources, "-o", str(library)], check=True, timeout=120)

@@ -15,8 +15,6 @@ from ostinato.reuse import Pattern
     [
         ({"direction": "horizontal", "sharing": "layer", "block_rows": 2}, "direction='horizontal'.*'vertical'"),
         ({"block_rows": 2}, "block_rows=2; supported is 1"),
-        ({"order": "kw.kh.c"}, "order='kw.kh.c'.*'kh.kw.c' or 'c.kh.kw'"),
-        ({"order": "c:2.kh.kw"}, "order='c:2.kh.kw'"),
         ({"clustering": "kmeans", "gradient": "frozen"}, "clustering='kmeans'.*'lsh' or 'tree'"),
         ({"clustering": "hypercube", "gradient": "frozen"}, "clustering='hypercube'"),
         ({"similarity": "angular"}, "similarity='angular'"),

@@ -38,6 +38,9 @@ PATTERNS = {
     "compiled, per slice, ragged": Pattern(13, 4, scope="compiled", init="pca"),
     "compiled, inside channels": Pattern(9, 3, scope="compiled", order="c.kh.kw", init="median"),
     "compiled, shared by the layer": Pattern(12, 4, scope="compiled", sharing="layer", init="median"),
+    "compiled, kernel rows": Pattern(48, 5, scope="compiled", sharing="layer", init="median"),
+    "compiled, tiles of channels": Pattern(8, 4, scope="compiled", order="c:8.kh.kw", sharing="layer", init="median"),
+    "compiled, tiles of all, ragged": Pattern(7, 3, scope="compiled", order="kh:2.c:5.kw", init="median"),
 }
 
 
@@ -170,6 +173,16 @@ def test_compiled_scope_is_safe(name: str) -> None:
 
 def prepared_geometry():
     return layer_under(Pattern(8, 2)).geometry
+
+
+def test_pixels_know_no_order_of_kernel_positions() -> None:
+    """Hashes by channel block: kw.kh.c has the same x̂ as kh.kw.c, and the same integers."""
+    made = []
+    for order in ("kh.kw.c", "kw.kh.c"):
+        _, integers = graphs(Pattern(8, 4, scope="compiled", sharing="block", init="pca", order=order))
+        made.append(integers.op("3"))
+    np.testing.assert_array_equal(made[0].table, made[1].table)
+    np.testing.assert_array_equal(made[0].columns, made[1].columns)
 
 
 @pytest.mark.parametrize("scope", ["image", "compiled"])

@@ -47,9 +47,7 @@ def test_ids_are_the_float_layers_and_outputs_are_close(options):
         real = torch.relu(net.norm(net.conv1(x))).permute(0, 2, 3, 1).numpy()
     errors = []
     for image, q in enumerate(quantize_input(x, graph.input)):
-        # rows may have another order: ids as multisets of each position
-        found = np.sort(stem_row_ids(op, q), axis=1)
-        np.testing.assert_array_equal(found, np.sort(ids[image].flatten(0, 1).numpy(), axis=1))
+        np.testing.assert_array_equal(stem_row_ids(op, q), ids[image].flatten(0, 1).numpy())
         made = execute(graph, q)[op.output.name].astype(float)
         wanted = np.clip(real[image] / op.output.scale + op.output.zero_point, -128, 127)
         errors.append(np.abs(made - wanted))
@@ -62,7 +60,7 @@ def test_firmware_has_the_same_bits_on_host_and_simulator():
     net = model()
     firmware = ost.deploy(net, images(16), input_scale=1 / 128, verify_images=2)
     report = firmware.simulate()
-    assert report.layers[0].kernel == "stem_s8"
+    assert report.layers[0].kernel.startswith("stem_s8_10x20_G5_")
     assert report.layers[0].phases["recovering"] > 0
 
 

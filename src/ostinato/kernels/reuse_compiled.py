@@ -20,6 +20,7 @@ from ostinato.kernels.reuse_layout import (
     in_one_row,
     locate_slices,
     pack_hash,
+    padded_size,
     padding_ids,
     paired_tiles,
     round_up,
@@ -29,8 +30,10 @@ from ostinato.kernels.reuse_layout import (
     to_channel_order,
     words,
 )
+from ostinato.kernels.reuse_map import IdMap, existing_map, map_of
 from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
 from ostinato.kernels.reuse_rows import row_order
+from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
 from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -88,46 +91,53 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
         return replace(bind_reuse_compiled(op, form), note=note)
     if form == "addresses":
         return bind_reuse_pointers(op)
-    blocks = op.dims.input[2] // op.length
-    if op.pixel_aligned:
-        if blocks * op.length != op.dims.input[2]:
-            raise UnsupportedError(
-                f"Layer {op.name}: pixel-aligned slices of L={op.length} do not divide {op.dims.input[2]} channels."
-            )
-        slices = None
-        hashes = pack_hash(op.name, op.hash, [op.length] * blocks, (0,) * blocks)
-    else:
-        op = replace(op, dims=in_one_row(op.dims))
-        slices = locate_slices(op.dims, op.columns, op.length)
-        ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
-        columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-        hashes = pack_hash(op.name, op.hash, columns, slices.leading)
+    if op.pixel_aligned and op.dims.input[2] % op.length:
+        raise UnsupportedError(
+            f"Layer {op.name}: pixel-aligned slices of L={op.length} do not divide {op.dims.input[2]} channels."
+        )
     none = np.zeros(0, np.int32)  # empty: a null pointer
+    ids = map_of(op)
+    if ids is None:
+        op = replace(op, dims=in_one_row(op.dims))
+    window = window_params(op.dims)
+    op = op if ids is None else ids.op
+    op = with_thresholds(op) if compares_coordinates(op) else op
+    slices = locate_slices(op.dims, op.columns, op.length) if ids is None else None
     return Binding(
         kernel="reuse_compiled_s8",
         params_type="ost_reuse_compiled_s8_params",
-        params=_params(op, slices),
+        params=_params(op, window, ids, slices),
         arrays={
-            **hashes,
+            **_pack_hashes(op, slices),
             "starts": none if slices is None else slices.starts,
             "gather": none if slices is None else slices.gather,
-            "padding_ids": 16 * padding_ids(op) if op.pixel_aligned else none.astype(np.uint16),
+            "padding_ids": none.astype(np.uint16) if ids is None else 16 * padding_ids(op),
             "table": _pack_table(op),
             "offset": to_channel_order(op.offset, TILE).astype(np.int16),
             "paired": paired_tiles(op),
         },
-        scratch_bytes=_scratch_bytes(op, slices),
+        scratch_bytes=_scratch_bytes(op, ids, slices),
         sources=_sources(op.hash.hashes),
         phases=PHASES,
     )
+
+
+def _pack_hashes(op: QReuseCompiled, slices: Slices | None) -> dict[str, IntArray]:
+    ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
+    columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    groups = len(op.hash.vectors)  # of a map: fewer than slices, all of them whole
+    leading = (0,) * groups if slices is None else slices.leading
+    if compares_coordinates(op):
+        return pack_nodes(op.hash, leading)
+    return pack_hash(op.name, op.hash, columns[:groups] if slices else [op.length] * groups, leading)
 
 
 def choose_form(op: QReuseCompiled) -> tuple[CompiledForm, str]:
     """The form that `bind_reuse_compiled` takes, and why."""
     if not has_pointer_form(op):
         return "offsets", "table rows by offsets: no code can be generated for these sizes"
-    order = row_order(op.table)
-    by_addresses, by_offsets = cycles_by_addresses(op, order), cycles_by_offsets(op)
+    order, mapped = row_order(op.table), existing_map(op).op
+    by_addresses, by_offsets = cycles_by_addresses(mapped, order), cycles_by_offsets(mapped)
     estimates = f"estimated {by_addresses:,} cycles by addresses, {by_offsets:,} by offsets (Cortex-M4)"
     if not pointers_are_small(op):
         return "offsets", f"table rows by offsets: a map of addresses needs too much SRAM; {estimates}"
@@ -142,20 +152,22 @@ def _sources(hashes: int) -> tuple[str, ...]:
     return (*_SOURCES, *lookup)
 
 
-def _params(op: QReuseCompiled, slices: Slices | None) -> dict[str, Any]:
+def _params(op: QReuseCompiled, window: dict[str, Any], ids: IdMap | None, slices: Slices | None) -> dict[str, Any]:
     """The fields of `ost_reuse_compiled_s8_params`."""
+    no_map = {"window": window, "pixel_step": 0, "row_step": 0, "padded": 0}
     return {
-        "window": window_params(op.dims),
+        "window": window,
         "input_zero_point": int(op.input.zero_point),
-        "pixel_aligned": int(op.pixel_aligned),
+        "mapped": int(ids is not None),
         "length": int(op.length),
         "hash": {
             "hashes": op.hash.hashes,
-            "tree": int(op.hash.tree),
+            "tree": hash_form(op),
             "words": words(op.length),
             "offsets": ArrayRef("hash_offsets"),
             "vectors": ArrayRef("hash_vectors"),
         },
+        "map": no_map if ids is None else ids.params(),
         "slices": {
             "count": 0 if slices is None else len(slices.starts),
             "starts": ArrayRef("starts"),
@@ -186,13 +198,14 @@ def _pack_table(op: QReuseCompiled) -> IntArray:
     return packed
 
 
-def _scratch_bytes(op: QReuseCompiled, slices: Slices | None) -> int:
+def _scratch_bytes(op: QReuseCompiled, ids: IdMap | None, slices: Slices | None) -> int:
     """The parts of `compiled_scratch` in ost_reuse_compiled_s8.c."""
     id_bytes = 1 if op.hash.hashes <= _NARROW_HASHES else 2
     one = op.rows * id_bytes + _SLACK
     if slices is None:
-        pixels = (op.dims.input[0] + 2 * op.dims.padding[0]) * (op.dims.input[1] + 2 * op.dims.padding[1])
-        blocks = op.dims.input[2] // op.length
+        assert ids is not None
+        height, width, channels = padded_size(op.dims)
+        entries = height * width * (channels // op.length)
         tail = round_up(op.length, 4) if op.length % 4 else 0
-        return scratch_size(pixels * blocks * id_bytes + _SLACK, one, tail)
+        return scratch_size(entries * id_bytes + _SLACK, one, tail, ids.padded_bytes)
     return scratch_size((run_length(op.dims) - 1) * op.rows * id_bytes + one, slices.padded_bytes, slices.gather_bytes)

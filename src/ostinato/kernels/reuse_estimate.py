@@ -10,6 +10,7 @@ import numpy as np
 
 from ostinato.kernels.reuse_layout import HASH_PART, TILE, paired_tiles, words
 from ostinato.kernels.reuse_rows import RowOrder
+from ostinato.kernels.reuse_thresholds import compares_coordinates
 from ostinato.quant.ops import QReuseCompiled
 
 _PRODUCTS = {1: 13, 2: 19, 3: 28, 4: 36}
@@ -19,7 +20,7 @@ _TREE_LEVEL = {1: 9, 2: 13, 4: 29}
 
 
 def cycles_by_addresses(op: QReuseCompiled, order: RowOrder) -> int:
-    """On generated code: hashing, moving the map from tile to tile, adding rows."""
+    """On generated code, of a layer by its map (`map_of`): hashing, moving the map from tile to tile, adding rows."""
     tiles = op.dims.output[2] // TILE
     hashing = _vectors(op) * _hashing(op, 36 if op.hash.tree else 40)
     moving = (tiles - 1) * _map_entries(op) * 3.75
@@ -41,6 +42,8 @@ def cycles_by_offsets(op: QReuseCompiled) -> int:
 def _hashing(op: QReuseCompiled, overhead: int) -> float:
     """Of one vector."""
     length, hashes = words(op.length), op.hash.hashes
+    if compares_coordinates(op):
+        return 7 * hashes + overhead / 4
     if op.hash.tree:
         return hashes * _TREE_LEVEL.get(length, 12 + 8 * length) + overhead
     parts = [len(part) for part in np.array_split(np.arange(hashes), -(-hashes // HASH_PART))]

@@ -22,8 +22,11 @@ _LONGEST_RUN = 128
 _INT32 = 1 << 31
 
 SHARED_SOURCES = tuple(
-    f"reuse/ost_reuse_{name}" for name in ("hash.c", "hash_pairs.S", "slices.c", "gather.S", "tree.c", "tree_walk.S")
-)
+    f"reuse/ost_reuse_{name}"
+    for name in (
+        "hash.c", "hash_pairs.S", "slices.c", "gather.S", "tree.c", "tree_walk.S", "thresholds.c", "threshold_walk.S",
+    )
+)  # fmt: skip
 SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_pad_input": "transformation",
     "ost_reuse_padded_bytes": "transformation",
@@ -34,6 +37,8 @@ SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_hash_run": "clustering",
     "ost_reuse_tree_run": "clustering",
     "ost_reuse_tree_walk_long": "clustering",
+    "ost_reuse_threshold_run": "clustering",
+    "ost_reuse_threshold_walk": "clustering",
     **{f"ost_reuse_tree_walk_{n}": "clustering" for n in (1, 2, 4)},
     **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, HASH_PART + 1)},
 }  # fmt: skip
@@ -74,8 +79,7 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
 
     A contiguous slice whose whole words would end beyond the tensor at the last output starts that much earlier.
     """
-    (height, width, channels), (ph, pw) = dims.input, dims.padding
-    height, width = height + 2 * ph, width + 2 * pw
+    height, width, channels = padded_size(dims)
     c, kh, kw = columns.astype(np.int64).T
     address = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
     corner = ((dims.output[0] - 1) * dims.stride[0] * width + (dims.output[1] - 1) * dims.stride[1]) * channels
@@ -97,9 +101,15 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
         starts=np.array(starts, np.int32),
         gather=np.array(gather, np.int32).reshape(-1, lanes),
         leading=tuple(leading),
-        padded_bytes=total if ph or pw else 0,
+        padded_bytes=total if any(dims.padding) else 0,
         gather_bytes=run_length(dims) * lanes if gather else 0,
     )
+
+
+def padded_size(dims: ConvDims) -> tuple[int, int, int]:
+    """Height, width and channels of the input with its padding."""
+    (height, width, channels), (ph, pw) = dims.input, dims.padding
+    return height + 2 * ph, width + 2 * pw, channels
 
 
 def in_one_row(dims: ConvDims) -> ConvDims:

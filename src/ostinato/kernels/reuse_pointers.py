@@ -7,6 +7,7 @@ ost_reuse_pointers_sum_asm.h.
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from string import Template
 
 import numpy as np
@@ -19,12 +20,16 @@ from ostinato.kernels.reuse_layout import (
     SHARED_SOURCES,
     TILE,
     pack_hash,
+    padded_size,
     padding_ids,
     round_up,
+    scratch_size,
     to_channel_order,
     words,
 )
-from ostinato.kernels.reuse_rows import RowOrder, row_order
+from ostinato.kernels.reuse_map import IdMap, existing_map, map_of
+from ostinato.kernels.reuse_rows import RowOrder, row_lines, row_order
+from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
 from ostinato.quant.arithmetic import IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -43,7 +48,9 @@ SOURCES = (
     "reuse/ost_reuse_pointers.c",
     "reuse/ost_reuse_pointers_move.S",
     "reuse/ost_reuse_pointers_map_asm.h",
+    "reuse/ost_reuse_pointers_cut_asm.h",
     "reuse/ost_reuse_pointers_sum_asm.h",
+    "reuse/ost_reuse_add_rows_asm.h",
 )
 
 PHASES: dict[str, Phase] = {
@@ -89,7 +96,7 @@ _ASSEMBLY = Template("""\
 
 $equates
 
-#include "reuse/ost_reuse_pointers_map_asm.h"
+#include "reuse/ost_reuse_pointers_${mapping}_asm.h"
 #include "reuse/ost_reuse_pointers_sum_asm.h"
 
     $map
@@ -107,20 +114,25 @@ $rows
 
 
 def has_pointer_form(op: QReuseCompiled) -> bool:
-    """Whether code can be generated for the layer: pixel-aligned, whole words and tiles, offsets within reach."""
-    dims, hashing = op.dims, op.hash
-    if not op.pixel_aligned or op.length % 4 or dims.input[2] % op.length or dims.output[2] % TILE:
+    """Whether code can be generated for the layer: a map, whole tiles, offsets within reach."""
+    ids = map_of(op)
+    if ids is None:
         return False
-    sizes = _sizes(op)
+    dims, hashing, cuts = ids.op.dims, op.hash, compares_coordinates(op)
+    if dims.output[2] % TILE or dims.input[2] % op.length:
+        return False
+    sizes = _sizes(ids)
     last_row = (dims.kernel[0] - 1) * sizes["TAP_ROW_BYTES"] + (dims.kernel[1] - 1) * sizes["TAP_BYTES"]
     reach = max(
         last_row + 4 * sizes["BLOCKS"],
         sizes["ID_BYTES"] + TILE,
-        dims.input[2] + op.length,
+        2 * ids.pixel_step + op.length,
+        dims.input[2],
         dims.output[2],
-        4 * (1 << hashing.hashes) * 2 * words(op.length) if hashing.tree else 0,
+        2 << hashing.hashes if cuts else 4 * (1 << hashing.hashes) * 2 * words(op.length) if hashing.tree else 0,
     )
-    planes_fit = words(op.length) in _TREE_WORDS and hashing.hashes <= _TREE_LEVELS if hashing.tree else True
+    walked = words(op.length) in _TREE_WORDS and hashing.hashes <= _TREE_LEVELS
+    planes_fit = walked or cuts or not hashing.tree
     return (
         planes_fit
         and reach <= _IMMEDIATE
@@ -133,26 +145,37 @@ def has_pointer_form(op: QReuseCompiled) -> bool:
 
 
 def pointers_are_small(op: QReuseCompiled) -> bool:
-    """Whether input, output and map stay within 1.3 times what the layer needs on the CMSIS-style kernel."""
+    """Whether input, output and map stay within 1.3 times what the layer needs on the CMSIS-style kernel.
+
+    Args:
+        op: a layer that has a map.
+    """
     activations = op.input.size + op.output.size
-    return activations + _scratch_bytes(op) <= _MOST_SRAM * (activations + 4 * op.dims.columns)
+    return activations + _scratch_bytes(existing_map(op)) <= _MOST_SRAM * (activations + 4 * op.dims.columns)
 
 
 def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
     """The layer on generated code; `has_pointer_form(op)` holds, and its sums are proven (`bind_reuse_compiled`)."""
-    blocks = op.dims.input[2] // op.length
-    order = row_order(op.table)
-    sizes = _name(op, order)
+    window = window_params(op.dims)
+    ids = existing_map(op)
+    cuts = compares_coordinates(op)
+    if cuts:
+        ids = replace(ids, op=with_thresholds(ids.op))
+    op, order = ids.op, row_order(ids.op.table)
+    sizes, blocks = _name(ids, order), op.dims.input[2] // op.length
+    none = (0,) * blocks
     kernel = f"reuse_pointers_s8_{sizes}"
     return Binding(
         kernel=kernel,
         params_type="ost_reuse_pointers_s8_params",
         params={
-            "window": window_params(op.dims),
+            "window": window,
+            "input_zero_point": int(op.input.zero_point),
+            "map": ids.params(),
             "length": int(op.length),
             "hash": {
                 "hashes": op.hash.hashes,
-                "tree": int(op.hash.tree),
+                "tree": hash_form(op),
                 "words": words(op.length),
                 "offsets": ArrayRef("hash_offsets"),
                 "vectors": ArrayRef("hash_vectors"),
@@ -163,24 +186,24 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
             "fraction_bits": int(op.fraction_bits),
         },
         arrays={
-            **pack_hash(op.name, op.hash, [op.length] * blocks, (0,) * blocks),
+            **(pack_nodes(op.hash, none) if cuts else pack_hash(op.name, op.hash, [op.length] * blocks, none)),
             "padding_ids": padding_ids(op),
             "table": _pack_table(op),
             "offset": to_channel_order(op.offset, TILE).astype(np.int16),
         },
-        scratch_bytes=_scratch_bytes(op),
+        scratch_bytes=_scratch_bytes(ids),
         sources=SOURCES,
         phases={**PHASES, f"ost_reuse_map_{sizes}": "clustering", f"ost_reuse_sum_{sizes}": "recovering"},
         generated={
             f"{kernel}.c": _C.substitute(kernel=kernel, sizes=sizes),
-            f"{kernel}_asm.S": _assembly(op, sizes, order),
+            f"{kernel}_asm.S": _assembly(ids, sizes, order),
         },
     )
 
 
-def _sizes(op: QReuseCompiled) -> dict[str, int]:
+def _sizes(ids: IdMap) -> dict[str, int]:
     """What the assembler macros are instantiated with."""
-    dims = op.dims
+    op, dims = ids.op, ids.op.dims
     blocks = dims.input[2] // op.length
     pixel = 4 * blocks
     pitch = (dims.input[1] + 2 * dims.padding[1]) * pixel
@@ -188,7 +211,8 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
         "BLOCKS": blocks,
         "HASHES": op.hash.hashes,
         "WORDS": words(op.length),
-        "PIXEL_CHANNELS": dims.input[2],
+        "LENGTH": op.length,
+        "PIXEL_STEP": ids.pixel_step,
         "KERNEL_WIDTH": dims.kernel[1],
         "ID_BYTES": dims.kernel[0] * dims.kernel[1] * TILE,
         "TAP_BYTES": dims.dilation[1] * pixel,
@@ -202,12 +226,12 @@ def _sizes(op: QReuseCompiled) -> dict[str, int]:
     }
 
 
-def _name(op: QReuseCompiled, order: RowOrder) -> str:
+def _name(ids: IdMap, order: RowOrder) -> str:
     """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`.
 
-    Neighbours in pairs and all rows single have names; any other order has a checksum.
+    The sizes are the map's. Neighbours in pairs and all rows single have names; any other order has a checksum.
     """
-    dims = op.dims
+    op, dims = ids.op, ids.op.dims
 
     def by(sizes: tuple[int, ...]) -> str:
         return "x".join(map(str, sizes))
@@ -215,7 +239,8 @@ def _name(op: QReuseCompiled, order: RowOrder) -> str:
     parts = [by(dims.input), f"k{by(dims.kernel)}"]
     for letter, sizes, usual in (("s", dims.stride, 1), ("p", dims.padding, 0), ("d", dims.dilation, 1)):
         parts += [f"{letter}{by(sizes)}"] if sizes != (usual, usual) else []
-    parts += [by(dims.output), f"L{op.length}", f"{'tree' if op.hash.tree else 'H'}{op.hash.hashes}"]
+    parts += [f"every{ids.pixel_step}"] if ids.pixel_step != dims.input[2] else []
+    parts += [by(dims.output), f"L{op.length}", f"{('H', 'tree', 'cut')[hash_form(op)]}{op.hash.hashes}"]
     neighbours = RowOrder(tuple(zip(range(0, op.rows - 1, 2), range(1, op.rows, 2), strict=True)), order.single)
     usual = order.pairs == neighbours.pairs and len(order.single) == op.rows % 2
     form = "single" if not order.pairs else "pairs" if usual else f"{zlib.crc32(repr(order).encode()):08x}"
@@ -223,19 +248,22 @@ def _name(op: QReuseCompiled, order: RowOrder) -> str:
     return "_".join(parts)
 
 
-def _assembly(op: QReuseCompiled, sizes: str, order: RowOrder) -> str:
-    equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(op).items())
-    if op.hash.tree:
+def _assembly(ids: IdMap, sizes: str, order: RowOrder) -> str:
+    op = ids.op
+    equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(ids).items())
+    cuts = compares_coordinates(op)
+    if cuts:
+        mapping = f"reuse_pointers_map_cut ost_reuse_map_{sizes}"
+    elif op.hash.tree:
         mapping = f"reuse_pointers_map_tree ost_reuse_map_{sizes}"
     else:
         parts = [len(part) for part in np.array_split(np.arange(op.hash.hashes), -(-op.hash.hashes // HASH_PART))]
         mapping = f"reuse_pointers_map ost_reuse_map_{sizes}, {', '.join(map(str, [*parts, 0, 0][:3]))}"
-    following = [*order.rows[1:], -1]
-    lines = [f"    two_rows {even}, {odd}, {following[2 * n + 1]}" for n, (even, odd) in enumerate(order.pairs)]
-    for n, row in enumerate(order.single):
-        registers = "r1, r2" if n % 2 == 0 else "r2, r1"
-        lines.append(f"    one_row {row}, {registers}, {following[2 * len(order.pairs) + n]}")
-    return _ASSEMBLY.substitute(equates=equates, map=mapping, sizes=sizes, first=order.rows[0], rows="\n".join(lines))
+    lines = "\n".join(row_lines(order))
+    header = "cut" if cuts else "map"
+    return _ASSEMBLY.substitute(
+        equates=equates, mapping=header, map=mapping, sizes=sizes, first=order.rows[0], rows=lines
+    )
 
 
 def _pack_table(op: QReuseCompiled) -> IntArray:
@@ -247,7 +275,12 @@ def _pack_table(op: QReuseCompiled) -> IntArray:
     return packed
 
 
-def _scratch_bytes(op: QReuseCompiled) -> int:
-    """The map, 4 bytes for every pixel and block, in whole eights of them."""
-    (height, width, channels), (ph, pw) = op.dims.input, op.dims.padding
-    return 4 * round_up((height + 2 * ph) * (width + 2 * pw) * (channels // op.length), 8)
+def _scratch_bytes(ids: IdMap) -> int:
+    """The map, 4 bytes for every pixel and block, in whole eights of them; the input's copy; that of two pixels."""
+    op = ids.op
+    height, width, channels = padded_size(op.dims)
+    entries = round_up(height * width * (channels // op.length), 8)
+    tail = 0
+    if op.length % 4 and not compares_coordinates(op):
+        tail = ids.pixel_step + channels - op.length + 4 * words(op.length)
+    return scratch_size(4 * entries, ids.padded_bytes, tail)

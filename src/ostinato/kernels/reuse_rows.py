@@ -52,3 +52,13 @@ def row_order(table: IntArray) -> RowOrder:
         else:
             single.append(row)
     return RowOrder(tuple(sorted(pairs)), tuple(sorted(single)))
+
+
+def row_lines(order: RowOrder) -> list[str]:
+    """The rows as macros of ost_reuse_add_rows_asm.h, behind a `load_next r1` of the first one."""
+    following = [*order.rows[1:], -1]
+    lines = [f"    two_rows {even}, {odd}, {following[2 * n + 1]}" for n, (even, odd) in enumerate(order.pairs)]
+    for n, row in enumerate(order.single):
+        registers = "r1, r2" if n % 2 == 0 else "r2, r1"
+        lines.append(f"    one_row {row}, {registers}, {following[2 * len(order.pairs) + n]}")
+    return lines

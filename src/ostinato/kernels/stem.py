@@ -1,6 +1,9 @@
-"""`QStem` bound to `ost_stem_s8`: taps by slot and alignment, tables in tiles, sums proven."""
+"""`QStem` bound to the stem kernel: taps by slot and alignment, sums proven, code generated for the table's rows."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -8,16 +11,15 @@ from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
 from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, to_channel_order
-from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, INT16_MAX, INT32_MAX, IntArray
+from ostinato.kernels.stem_sum import has_generated_form, name_of, sources_of, tile_orders
+from ostinato.quant.arithmetic import INT16_MAX, INT32_MAX, IntArray
 from ostinato.quant.stem_ops import QStem
 
-MOST_CHANNELS, LONGEST_KERNEL, MOST_HASHES, MOST_ROWS = 4, 16, 8, 16
-_SLACK = 4
-"""Bytes behind ids that may be read."""
+MOST_CHANNELS, LONGEST_KERNEL, MOST_HASHES, MOST_ROWS, MOST_OUTPUTS = 4, 16, 8, 16, 2032
 SOURCES = tuple(
-    f"stem/ost_stem_{name}"
-    for name in ("s8.c", "rotate.c", "columns.c", "columns.S", "map.c", "map_rows.S", "sum.S", "sum_plain.c")
+    f"stem/ost_stem_{name}" for name in ("s8.c", "rotate.c", "columns.c", "columns.S", "map.c", "map_rows.S", "sum.c")
 )
+_GENERATED_SOURCES = (*SOURCES, "stem/ost_stem_sum_asm.h", "reuse/ost_reuse_add_rows_asm.h")
 
 PHASES: dict[str, Phase] = {
     "ost_stem_rotate_row": "transformation",
@@ -26,13 +28,19 @@ PHASES: dict[str, Phase] = {
     "ost_stem_map_each": "clustering",
     **{f"ost_stem_columns_{height}": "transformation" for height in (3, 5)},
     **{f"ost_stem_map_{form}_{words}": "clustering" for form in ("set", "add") for words in (2, 3)},
-    "ost_stem_sum_rows": "recovering",
-    "ost_stem_sum_pairs": "recovering",
+    "ost_stem_sum_row": "recovering",
 }
 
+StemForm = Literal["library", "generated"]
+"""Whose sums: those of the library, in C, for any layer, or generated code, which is several times faster."""
 
-def bind_stem(op: QStem) -> Binding:
+
+def bind_stem(op: QStem, form: StemForm | None = None) -> Binding:
     """A transform-coded stem.
+
+    Args:
+        op: the layer.
+        form: None: generated, unless a row of outputs is too wide for its offsets.
 
     Raises:
         UnsupportedError: sizes that the kernel does not have.
@@ -41,6 +49,24 @@ def bind_stem(op: QStem) -> Binding:
     _check_sizes(op)
     _check_sums(op)
     _check_ids(op)
+    form = form or ("generated" if has_generated_form(op) else "library")
+    library = _bind(op)
+    if form == "library":
+        return library
+    name = name_of(op)
+    pairs, rows = sum(len(order.pairs) for order in tile_orders(op)), op.rows * len(tile_orders(op))
+    return replace(
+        library,
+        kernel=f"stem_s8_{name}",
+        sources=_GENERATED_SOURCES,
+        phases={**PHASES, f"ost_stem_sum_{name}": "recovering"},
+        generated=sources_of(op),
+        note=f"sums of generated code, {pairs} of {rows // 2} pairs of rows in its tiles together",
+    )
+
+
+def _bind(op: QStem) -> Binding:
+    """On the library's code."""
     return Binding(
         kernel="stem_s8",
         params_type="ost_stem_s8_params",
@@ -61,7 +87,6 @@ def bind_stem(op: QStem) -> Binding:
             "rows": op.rows,
             "table": ArrayRef("table"),
             "offset": ArrayRef("offset"),
-            "paired": ArrayRef("paired"),
             "fraction_bits": int(op.fraction_bits),
         },
         arrays={
@@ -74,9 +99,8 @@ def bind_stem(op: QStem) -> Binding:
             "centre": op.centre.astype(np.int32),
             "maps": op.maps.astype(np.uint8),
             "groups": _pack_groups(op),
-            "table": np.ascontiguousarray(_tiles(op)).astype(np.int8),
+            "table": np.pad(op.table, ((0, 0), (0, 0), (0, -op.table.shape[2] % TILE))),
             "offset": to_channel_order(op.offset, TILE).astype(np.int16),
-            "paired": _paired(op),
         },
         scratch_bytes=_scratch_bytes(op),
         sources=SOURCES,
@@ -98,6 +122,10 @@ def _check_sizes(op: QStem) -> None:
         )
     if op.rows > MOST_ROWS:
         raise UnsupportedError(f"Layer {op.name}: the stem kernel adds up to {MOST_ROWS} rows, not {op.rows}.")
+    if d.output[2] > MOST_OUTPUTS:
+        raise UnsupportedError(
+            f"Layer {op.name}: the stem kernel has up to {MOST_OUTPUTS} output channels, not {d.output[2]}."
+        )
     if not 0 <= op.fraction_bits <= 7:
         raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the stem kernel takes 0 to 7.")
     for axis in (0, 1):
@@ -170,26 +198,8 @@ def _pack_groups(op: QStem) -> IntArray:
     return packed
 
 
-def _tiles(op: QStem) -> IntArray:
-    """(tiles, G, 2^H, 16), zeros for channels beyond M."""
-    rows, ids, channels = op.table.shape
-    full = np.pad(op.table, ((0, 0), (0, 0), (0, -channels % TILE)))
-    tiles: IntArray = full.reshape(rows, ids, -1, TILE).transpose(2, 0, 1, 3)
-    return tiles
-
-
-def _paired(op: QStem) -> IntArray:
-    """(tiles,): 1 where rows 2r and 2r + 1 of all channels add up within int8, whatever their ids."""
-    tiles = _tiles(op).astype(np.int64)
-    even, odd = tiles[:, 0 : op.rows - 1 : 2], tiles[:, 1 : op.rows : 2]
-    highest, lowest = even.max(axis=2) + odd.max(axis=2), even.min(axis=2) + odd.min(axis=2)
-    safe = (highest <= INT8_MAX) & (lowest >= INT8_MIN)
-    paired: IntArray = safe.reshape(len(tiles), -1).all(axis=1).astype(np.uint8)
-    return paired
-
-
 def _scratch_bytes(op: QStem) -> int:
     """The parts of `stem_scratch` in ost_stem_s8.c."""
     pairs = (op.dims.input[1] + 2 * op.dims.padding[1] + 1) // 2
     ring = op.dims.input[2] * pairs * op.dims.kernel[0] * 4
-    return scratch_size(ring, (pairs + 2) * 4, op.dims.output[1] * op.rows * 2 + _SLACK)
+    return scratch_size(ring, (pairs + 2) * 4, op.dims.output[1] * op.rows * 4)

@@ -11,6 +11,7 @@ from ostinato.errors import ModelError
 from ostinato.nn.capture import capture_input, capture_output, removed
 from ostinato.nn.conv import ReuseConv2d, geometry_of, refusal
 from ostinato.nn.convert import reuse_layers, revert, stem_layers
+from ostinato.nn.linear import ReuseLinear
 from ostinato.nn.stem import TransformStem
 from ostinato.nn.stem_calibrate import calibrate_stem
 from ostinato.reuse import (
@@ -26,6 +27,9 @@ from ostinato.reuse import (
 
 _SAMPLED_VECTORS = 20_000  # per hash group, to fit its hyperplanes
 _SAMPLED_NUMBERS = 1 << 25  # and in all groups together
+_ROWS_PER_COLUMN = 4
+"""Below so many rows of X for each of its columns, a refit of a linear layer fits noise: 500 images for CifarNet's fc1,
+of 1,600 columns, cost two points."""
 _DENSE_ORDER = "c.kh.kw"  # of a conventional refit's columns: any will do
 
 
@@ -50,7 +54,8 @@ def calibrate(
     Args:
         model: with reuse layers; left in the mode that it was in.
         images: (N, C, H, W) floating point, preprocessed as in training.
-        refit: whether to refit the weights of reuse layers.
+        refit: whether to refit the weights of reuse layers. Linear layers, with one row for each image, keep theirs
+            unless there are four times as many images as inputs.
         refit_dense: whether to refit the conventional convolutions behind a reuse layer too, in their turn, so that
             they undo what they can of the errors before them (DESIGN §5.12). Linear layers stay: they have more
             columns than a few hundred images have rows.
@@ -96,7 +101,7 @@ def calibrate(
 def _calibrate_layer(
     model: nn.Module, teacher: nn.Module, name: str, layer: ReuseConv2d, batches: tuple[Tensor, ...], refit: bool
 ) -> None:
-    inputs = [capture_input(model, layer, batch) for batch in batches]
+    inputs = [layer.as_image(capture_input(model, layer, batch)) for batch in batches]
     if layer.pattern.init != "random":
         sample = _sample_vectors(inputs, layer)
         vectors, thresholds = initial_hash(layer.geometry, layer.pattern, sample, name, layer.weight)
@@ -104,7 +109,8 @@ def _calibrate_layer(
         layer.thresholds.copy_(thresholds)
     if layer.pattern.scope == "compiled":
         _accumulate_centroids(layer, inputs)
-    if refit:
+    few = isinstance(layer, ReuseLinear) and sum(map(len, batches)) < _ROWS_PER_COLUMN * layer.geometry.K
+    if refit and not few:
         _refit(layer, _module(teacher, name), teacher, inputs, batches)
 
 
@@ -171,7 +177,8 @@ def _refit(
     for x, images in zip(inputs, batches, strict=True):
         target = capture_output(teacher, conventional, images)
         columns = quantised_columns(x, layer.hash_vectors, layer.thresholds, g, pattern, layer.centroids)
-        problem.add(columns.flatten(0, 1), target.flatten(2).transpose(1, 2).flatten(0, 1))
+        outputs = target.reshape(*target.shape[:2], -1)  # those of a linear layer are one pixel's
+        problem.add(columns.flatten(0, 1), outputs.transpose(1, 2).flatten(0, 1))
     weights, bias = problem.solve(weight_matrix(layer.weight, pattern.order))
     layer.weight.copy_(weight_from_matrix(weights, g, pattern.order))
     if layer.bias is not None and bias is not None:

@@ -69,6 +69,21 @@ def channel_paths(model: nn.Module, layers: Iterable[str], example: Tensor) -> d
     return {name: graph.path(name) for name in layers}
 
 
+def flattened_maps(model: nn.Module, layers: Iterable[str], example: Tensor) -> dict[str, tuple[int, int, int]]:
+    """(C, H, W) of the maps whose flattenings the named linear layers read; without those that read other vectors.
+
+    Args:
+        model: in any mode; not changed.
+        layers: qualified names of linear layers.
+        example: (1, C, H, W), one input.
+
+    Raises:
+        ModelError: the model cannot be exported.
+    """
+    graph = _Graph(model, example)
+    return {name: shape for name in layers if (shape := graph.flattened(name)) is not None}
+
+
 class _Graph:
     """An exported graph, and which module each of its operators belongs to."""
 
@@ -109,6 +124,19 @@ class _Graph:
         if self._grouped(producer):
             return f"its input comes from the grouped convolution '{self.module(producer)}'"
         return self._forward(producer)
+
+    def flattened(self, layer: str) -> tuple[int, int, int] | None:
+        """Shape of the map that a linear layer reads flattened, if it does so once."""
+        readers = self.of_module.get(self.names[self.model.get_submodule(layer)], [])
+        source = _source(readers[0]) if len(readers) == 1 else None
+        while source is not None and _operator(source) in _CHANNELWISE:
+            source = _source(source)
+        if source is None or _operator(source) not in ("flatten", "view", "reshape") or not _flattens(source):
+            return None
+        before = _source(source)
+        assert before is not None
+        channels, height, width = before.meta["val"].shape[1:]
+        return int(channels), int(height), int(width)
 
     def _forward(self, producer: fx.Node) -> ChannelPath | str:
         norms, readers = [], []

@@ -122,36 +122,52 @@ class ReuseConv2d(nn.Module):
         reason = refusal(conv)
         if reason is not None:
             raise ConversionError(f"layer '{name}' has {reason}")
-        for parameter, value in conv.named_parameters():
+        layer = cls(geometry_of(conv), pattern, bias=conv.bias is not None, name=name)
+        layer.take_weights(conv)
+        return layer
+
+    def take_weights(self, conventional: nn.Conv2d | nn.Linear) -> None:
+        """Copies of a conventional layer's weights, its device, precision and mode.
+
+        Raises:
+            ModelError: if they are not finite.
+        """
+        for parameter, value in conventional.named_parameters():
             if not bool(torch.isfinite(value).all()):
                 raise ModelError(
-                    f"layer '{name}': its {parameter} has NaN or infinite numbers; train it again or load a "
+                    f"layer '{self.layer_name}': its {parameter} has NaN or infinite numbers; train it again or load a "
                     "sound checkpoint"
                 )
-        layer = cls(geometry_of(conv), pattern, bias=conv.bias is not None, name=name)
-        layer.to(device=conv.weight.device, dtype=conv.weight.dtype)
+        self.to(device=conventional.weight.device, dtype=conventional.weight.dtype)
         with torch.no_grad():
-            layer.weight.copy_(conv.weight)
-            if conv.bias is not None and layer.bias is not None:
-                layer.bias.copy_(conv.bias)
-        layer.weight.requires_grad_(conv.weight.requires_grad)
-        if conv.bias is not None and layer.bias is not None:
-            layer.bias.requires_grad_(conv.bias.requires_grad)
-        return layer.train(conv.training)
+            self.weight.copy_(conventional.weight.view_as(self.weight))
+            if conventional.bias is not None and self.bias is not None:
+                self.bias.copy_(conventional.bias)
+        self.weight.requires_grad_(conventional.weight.requires_grad)
+        if conventional.bias is not None and self.bias is not None:
+            self.bias.requires_grad_(conventional.bias.requires_grad)
+        self.train(conventional.training)
 
-    def to_conv(self) -> nn.Conv2d:
-        """The conventional convolution with copies of this layer's weights."""
+    def _give_weights(self, conventional: nn.Conv2d | nn.Linear) -> nn.Module:
+        with torch.no_grad():
+            conventional.weight.copy_(self.weight.view_as(conventional.weight))
+            if conventional.bias is not None and self.bias is not None:
+                conventional.bias.copy_(self.bias)
+        conventional.weight.requires_grad_(self.weight.requires_grad)
+        return conventional.train(self.training)
+
+    def as_image(self, x: Tensor) -> Tensor:
+        """The layer's input as (B, C, H, W), which it is."""
+        return x
+
+    def to_conv(self) -> nn.Module:
+        """The conventional layer, an `nn.Conv2d`, with copies of this layer's weights."""
         g = self.geometry
         conv = nn.Conv2d(
             g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.dilation,
             bias=self.bias is not None, device=self.weight.device, dtype=self.weight.dtype,
         )  # fmt: skip
-        with torch.no_grad():
-            conv.weight.copy_(self.weight)
-            if conv.bias is not None and self.bias is not None:
-                conv.bias.copy_(self.bias)
-        conv.weight.requires_grad_(self.weight.requires_grad)
-        return conv.train(self.training)
+        return self._give_weights(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, M, OH, OW).

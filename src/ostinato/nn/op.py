@@ -1,5 +1,7 @@
 """`torch.ops.ostinato.reuse_conv2d`: evaluation of a reuse layer as one operator, so that export sees one node.
 
+`torch.ops.ostinato.reuse_linear` is the same of a fully connected layer: x is (N, K), the result (N, M).
+
 Arguments, in order: x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern (its `to_dict` as
 JSON), stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation needs, and the node's
 `nn_module_stack` names the module. In scope `across_batches` the operator begins each call without a cache.
@@ -76,4 +78,49 @@ def reuse_conv2d_op(
         x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern,
         list(geometry.stride), list(geometry.padding), list(geometry.dilation), layer_name,
     )  # fmt: skip
+    return y
+
+
+@torch.library.custom_op("ostinato::reuse_linear", mutates_args=())
+def _linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    hash_vectors: Tensor,
+    thresholds: Tensor,
+    centroids: Tensor | None,
+    centroid_counts: Tensor | None,
+    pattern: str,
+    layer_name: str,
+) -> Tensor:
+    y = reuse_conv2d(
+        x.reshape(len(x), *weight.shape[1:]), weight, bias, hash_vectors, thresholds, _read(pattern),
+        centroids=centroids, counts=centroid_counts, layer_name=layer_name,
+    )  # fmt: skip
+    return y.flatten(1).contiguous()
+
+
+@_linear.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    hash_vectors: Tensor,
+    thresholds: Tensor,
+    centroids: Tensor | None,
+    centroid_counts: Tensor | None,
+    pattern: str,
+    layer_name: str,
+) -> Tensor:
+    return x.new_empty(x.shape[0], weight.shape[0])
+
+
+def reuse_linear_op(
+    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+    centroids: Tensor | None, centroid_counts: Tensor | None, pattern: str, layer_name: str,
+) -> Tensor:  # fmt: skip
+    """A fully connected reuse layer in evaluation through the operator; as `reuse_conv2d_op`."""
+    y: Tensor = torch.ops.ostinato.reuse_linear(
+        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern, layer_name
+    )
     return y

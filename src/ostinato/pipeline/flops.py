@@ -41,8 +41,9 @@ def _convolutions(model: nn.Module, image: Tensor) -> list[tuple[str, ReuseConv2
 
     def watch(name: str) -> Any:
         def after(layer: Any, args: tuple[Tensor, ...], output: Tensor) -> None:
-            height, width = args[0].shape[2:]
-            seen.append((name, layer, (height, width), output.shape[2] * output.shape[3]))
+            x = layer.as_image(args[0]) if isinstance(layer, ReuseConv2d) else args[0]
+            height, width = x.shape[2:]
+            seen.append((name, layer, (height, width), output[0, 0].numel()))
 
         return after
 

@@ -51,7 +51,9 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     network = models.create(meta["model"], **meta["kwargs"])
     if meta["patterns"]:
         patterns = {name: read_pattern(fields) for name, fields in meta["patterns"].items()}
-        network = convert(network, patterns, inplace=True)
+        size = meta["kwargs"].get("image_size")  # linear layers are converted by the map that they flatten
+        example = None if size is None else torch.zeros(1, 3, size, size)
+        network = convert(network, patterns, inplace=True, example_input=example)
     load_model_state(path, network)
     return network.eval(), meta
 

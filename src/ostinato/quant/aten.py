@@ -194,6 +194,7 @@ CONVERTERS: dict[str, Callable[[Call], FloatOp | None]] = {
     "aten.conv2d.default": _conv2d,
     "aten.conv2d.padding": _conv2d,
     "ostinato.reuse_conv2d.default": convert_reuse,
+    "ostinato.reuse_linear.default": convert_reuse,
     "ostinato.transform_stem.default": convert_stem,
     "aten.linear.default": _linear,
     "aten.batch_norm.default": _batch_norm,

@@ -119,6 +119,8 @@ class FloatConv(WeightedOp):
 class FloatReuse(WeightedOp):
     """A reuse convolution; weight (M, C, KH, KW) in torch's layout, whatever the pattern's order.
 
+    A fully connected layer is one too: its kernel is the map that it flattens, or 1×1, and its shape is (M,).
+
     hash_vectors (G, L, H), thresholds (G, H); slice s is hashed by group s mod G. `centroids` (groups, 2^H, L) with
     every id filled, in compiled scope only.
     """
@@ -128,6 +130,10 @@ class FloatReuse(WeightedOp):
     hash_vectors: Tensor
     thresholds: Tensor
     centroids: Tensor | None
+
+    def as_image(self, x: Tensor) -> Tensor:
+        """The input (B, C, H, W); of a fully connected layer also as a vector (B, K)."""
+        return x if x.ndim == 4 else x.reshape(len(x), *self.weight.shape[1:])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,8 +174,8 @@ def _check_saturation(op: WeightedOp, target: QTensor) -> None:
 
 
 def _dims(source: QTensor, target: QTensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> ConvDims:
-    height, width, channels = source.shape
-    oh, ow, out = target.shape
+    height, width, channels = source.shape if len(source.shape) == 3 else (1, 1, *source.shape)  # a vector
+    oh, ow, out = target.shape if len(target.shape) == 3 else (1, 1, *target.shape)
     return ConvDims((height, width, channels), (oh, ow, out), kernel, stride, padding, dilation)
 
 

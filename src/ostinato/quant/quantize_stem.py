@@ -9,7 +9,6 @@ import numpy as np
 from ostinato.errors import QuantizationError
 from ostinato.quant.graph import FloatStem
 from ostinato.quant.ops import ConvDims, QTensor
-from ostinato.quant.quantize_dense import FloatArray
 from ostinato.quant.quantize_table import quantize_table
 from ostinato.quant.stem_layer import StemStatistics
 from ostinato.quant.stem_ops import QStem
@@ -37,7 +36,7 @@ def quantize_stem(op: FloatStem, dims: ConvDims, source: QTensor, target: QTenso
     planes = sorted({pairs[k] for k in order})
     groups = t.groups.numpy()[order]
     real = op.weight.permute(1, 2, 0).numpy() / target.scale
-    used = _paired_order(real, sorted(set(groups.tolist())))
+    used = sorted(set(groups.tolist()))
     constant = np.delete(real, used, axis=0)[:, 0].sum(axis=0)  # rows of groups without coefficients: id 0
     made = quantize_table(
         op.name, real[used], op.bias.numpy() / target.scale + constant, target.zero_point,
@@ -55,12 +54,3 @@ def quantize_stem(op: FloatStem, dims: ConvDims, source: QTensor, target: QTenso
         groups=np.array([used.index(g) for g in groups.tolist()], np.int32),
         table=made.table, offset=made.offset, fraction_bits=made.bits,
     )  # fmt: skip
-
-
-def _paired_order(real: FloatArray, groups: list[int]) -> list[int]:
-    """Rows with large entries next to rows with small ones: then more pairs add up within int8."""
-    spread = real.max(axis=1) - real.min(axis=1)
-    rising = sorted(groups, key=lambda g: float(np.median(spread[g])))
-    half = len(rising) // 2
-    pairs = [row for pair in zip(rising[:half], rising[::-1], strict=False) for row in pair]
-    return [*pairs, *rising[half : len(rising) - half]]

@@ -145,6 +145,7 @@ def reuse_image(op: QReuseImage, x: Int8Array) -> Int8Array:
 
 def compiled_ids(op: QReuseCompiled, x: Int8Array) -> Int64Array:
     """The id of every table row at every output position: (N, R)."""
+    x = x.reshape(op.dims.input)  # a fully connected layer's may be a vector
     if op.pixel_aligned:
         padded = pad(x, op.dims, op.input.zero_point)
         height, width, channels = padded.shape
@@ -161,7 +162,7 @@ def reuse_compiled(op: QReuseCompiled, x: Int8Array) -> Int8Array:
     ids = compiled_ids(op, x)
     rows = op.table[np.arange(op.rows)[None], ids].astype(np.int64)  # (N, R, M)
     total = rows.sum(axis=1) + op.offset
-    return saturate(total >> op.fraction_bits, INT8_MIN, INT8_MAX).astype(np.int8).reshape(op.dims.output)
+    return saturate(total >> op.fraction_bits, INT8_MIN, INT8_MAX).astype(np.int8).reshape(op.output.shape)
 
 
 _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {

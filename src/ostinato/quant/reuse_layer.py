@@ -42,7 +42,6 @@ def _refuse_unsupported(call: Call, pattern: Pattern) -> None:
     supported = {
         "direction": ("vertical",),
         "block_rows": (1,),
-        "order": ("kh.kw.c", "c.kh.kw"),
         "scope": ("image", "compiled"),
         "clustering": ("lsh", "tree"),
         "similarity": ("euclidean",),

@@ -27,6 +27,7 @@ class ReuseStatistics:
 
     def see(self, x: Tensor) -> None:
         """Take one batch of the layer's inputs (B, C, H, W) into account."""
+        x = self.op.as_image(x)
         if self.op.pattern.scope == "image":
             self._see_sums(x)
         elif self._kept < _POSITIONS:

@@ -37,7 +37,8 @@ def compile_tables(
     Args:
         model: conventional, trained; it is not changed.
         data: a data set, of whose training split some images are drawn, or images (N, C, H, W) as the model takes them.
-        patterns: by qualified layer name, all in compiled scope; the first layer may be a transform-coded stem.
+        patterns: by qualified layer name, all in compiled scope, also of linear layers; the first layer may be a
+            transform-coded stem.
         images: how many are drawn of a data set.
         group, refit, refit_dense: whether to do steps 1, 3b and 3c.
         seed: of the drawing.
@@ -55,9 +56,9 @@ def compile_tables(
                 f"{pattern.scope!r}; use convert and calibrate for other scopes"
             )
     shown = data if isinstance(data, Tensor) else to_input(data.train.subset(min(images, len(data.train)), seed).images)
-    convert(model, patterns)  # refuses what it must before anything long begins
+    convert(model, patterns, example_input=shown[:1])  # refuses what it must before anything long begins
     if group:
         blocks = {name: pattern for name, pattern in patterns.items() if isinstance(pattern, Pattern)}
         model, _ = group_channels(model, blocks, shown)
-    network = convert(model, patterns)
+    network = convert(model, patterns, example_input=shown[:1])
     return calibrate(network, shown, refit=refit, refit_dense=refit_dense, progress=progress)

@@ -19,10 +19,13 @@
 extern "C" {
 #endif
 
+#define OST_HASH_THRESHOLDS 2
+
 /* Hyperplanes of all groups; a group is what one vector is hashed by. */
 typedef struct {
     int32_t hashes;         /* H, bits of an id */
-    int32_t tree;           /* 1: the 2^H - 1 planes of a tree, of which H are asked; 0: H planes, one for each bit */
+    int32_t tree;           /* 0: H planes, one for each bit; 1: the 2^H - 1 planes of a tree, of which H are asked; 2: the
+                             * planes of the tree have one entry each (src/reuse/ost_reuse_thresholds.h) */
     int32_t words;          /* ceil(L / 4) */
     const int32_t *offsets; /* packed, negated: a bit is the sign of offset - v.x */
     const int16_t *vectors; /* packed, negated */
@@ -54,15 +57,26 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
                               int8_t *out);
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params);
 
+/* Which vectors have ids that kernel positions share: the channel blocks of every input pixel; or, where slices are parts
+ * of kernel rows, those that the windows of one input row have, for every row. A kernel row then is a pixel of the map,
+ * the map has a column for each column of outputs, and its kernel is KH x 1. */
+typedef struct {
+    ost_window window;  /* over the map; the channels of its pixels are whole slices */
+    int32_t pixel_step; /* from one pixel of the map to the next one, in elements of the layer's input */
+    int32_t row_step;
+    int32_t padded; /* 1: of the layer's input with its padding written out, and the map has none */
+} ost_reuse_map;
+
 /* Compiled scope. Ids are kept times 16, the bytes of a table entry's tile: uint8 up to H = 4, uint16 up to 12. */
 typedef struct {
     ost_window window;
     int32_t input_zero_point;
-    int32_t pixel_aligned;       /* 1: ids once per padded input pixel and channel block; 0: per output and slice */
-    int32_t length;              /* L; pixel-aligned: divides C */
-    ost_reuse_hash hash;         /* C / L groups (pixel-aligned) or S groups, H from 1 to 12 */
-    ost_reuse_slices slices;     /* not pixel-aligned only */
-    const uint16_t *padding_ids; /* pixel-aligned only: C / L ids, times 16, of a pixel that is padding */
+    int32_t mapped;              /* 1: ids are found once, for a map; 0: for every output and slice */
+    int32_t length;              /* L */
+    ost_reuse_hash hash;         /* a group for each slice of the map's pixels, or for all S slices; H from 1 to 12 */
+    ost_reuse_map map;           /* mapped only */
+    ost_reuse_slices slices;     /* not mapped only */
+    const uint16_t *padding_ids; /* mapped only: the ids, times 16, of a pixel that is padding */
     int32_t rows;                /* R, table rows added per output */
     const int8_t *table;         /* packed: ceil(M/16) tiles x R x 2^H x 16 */
     const int16_t *offset;       /* ceil(M/16) x 16, channels in the order 0 2 1 3 of every 4 */
@@ -74,16 +88,18 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
                                  const int8_t *in, int8_t *out);
 int32_t ost_reuse_compiled_s8_scratch_bytes(const ost_reuse_compiled_s8_params *params);
 
-/* Compiled scope, pixel-aligned, table rows by their addresses: a map of 4 bytes for each pixel and channel block, and
+/* Compiled scope, table rows by their addresses: a map of 4 bytes for each of its pixels and slices, and
  * generated code, which is faster. The functions of a layer,
  *     ost_status ost_reuse_pointers_s8_<sizes>(const ost_reuse_pointers_s8_params *, const ost_scratch *, in, out)
  * and its ..._scratch_bytes, are written by the Python package's kernels/reuse_pointers.py, for these sizes alone. */
 typedef struct {
-    ost_window window;           /* output channels in whole tiles of 16, input at least 2 pixels wide */
-    int32_t length;              /* L, a multiple of 4 that divides C */
-    ost_reuse_hash hash;         /* C / L groups, H from 1 to 12 */
-    const uint16_t *padding_ids; /* C / L ids of a pixel that is padding */
-    const int8_t *table;         /* packed: M/16 tiles x C / L x 2^H x KH x KW x 16 */
+    ost_window window;
+    int32_t input_zero_point;
+    ost_reuse_map map;           /* output channels in whole tiles of 16; at least 2 pixels wide */
+    int32_t length;              /* L */
+    ost_reuse_hash hash;         /* a group for each slice of the map's pixels, H from 1 to 12 */
+    const uint16_t *padding_ids; /* the ids of a pixel that is padding */
+    const int8_t *table;         /* packed: M/16 tiles x slices of a pixel x 2^H x the map's KH x KW x 16 */
     const int16_t *offset;       /* M, channels in the order 0 2 1 3 of every 4 */
     int32_t fraction_bits;       /* F, 1 to 7 */
 } ost_reuse_pointers_s8_params;

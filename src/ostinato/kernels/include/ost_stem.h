@@ -28,12 +28,13 @@ typedef struct {
     const int32_t *groups;     /* n: 2 g, and 1 more for the first coefficient of group g */
     int32_t hashes;            /* H, 1 to 8 */
     int32_t rows;              /* G, each with a coefficient at least */
-    const int8_t *table;       /* packed: ceil(M/16) tiles x G x 2^H x 16 */
+    const int8_t *table;       /* G x 2^H x ceil(M/16)*16, zero beyond M */
     const int16_t *offset;     /* ceil(M/16) x 16, channels in the order 0 2 1 3 of every 4 */
-    const uint8_t *paired;     /* ceil(M/16): 1 where rows 2r and 2r + 1 add up within int8 whatever their ids */
     int32_t fraction_bits;     /* 0 to 7 */
 } ost_stem_s8_params;
 
+/* Any layer, with sums in C. The Python package's kernels/stem_sum.py generates functions of this shape for one layer's
+ * sizes and table, ost_stem_s8_<sizes>, whose sums are faster. */
 ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
 int32_t ost_stem_s8_scratch_bytes(const ost_stem_s8_params *params);
 

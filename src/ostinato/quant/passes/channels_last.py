@@ -40,7 +40,7 @@ def _permute_readers(graph: FloatGraph, flatten: FloatFlatten, shape: tuple[int,
         found = ", ".join(f"'{reader.name}'" for reader in readers) or "nothing"
         raise UnsupportedError(
             f"layer '{flatten.name}': a flattened {shape[1]}×{shape[2]} map is read by {found}; supported is one "
-            "linear layer"
+            "linear layer, which convert has seen with example_input=... if it is reused"
         )
     reader = readers[0]
     return graph.with_op(replace(reader, weight=reader.weight[:, order]))

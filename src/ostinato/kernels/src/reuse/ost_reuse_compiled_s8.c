@@ -1,7 +1,7 @@
 /* Reuse convolution in compiled scope: hash, look up, add. No centroids, no multiplication by weights.
  *
- * Pixel-aligned (order kh.kw.c, L divides C, one hash for all kernel positions): ids exist once per pixel of the padded
- * input, and a window of them is an output's list of table rows. Otherwise every output position has ids of its own. */
+ * Where kernel positions share their hashes, there is a map of ids (ost_reuse_map), and a window of it is an output's list
+ * of table rows. Otherwise every output position has ids of its own. */
 #include "ost_reuse.h"
 #include "../support/ost_window.h"
 #include "ost_reuse_ids.h"
@@ -10,10 +10,10 @@
 
 /* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
 typedef struct {
-    uint8_t *map;   /* pixel-aligned: PH x PW x C / L ids; otherwise the ids of one run of outputs; and slack */
-    uint8_t *ids;   /* pixel-aligned: the ids of one window, and slack */
-    int8_t *tail;   /* pixel-aligned, L not a multiple of 4: the last vector */
-    int8_t *padded; /* otherwise: the input with its padding, if it has any */
+    uint8_t *map;   /* mapped: the padded map's ids; otherwise the ids of one run of outputs; and slack */
+    uint8_t *ids;   /* mapped: the ids of one window, and slack */
+    int8_t *tail;   /* mapped, L not a multiple of 4: the last vector */
+    int8_t *padded; /* the input with its padding, if it has any; mapped: if pixels are read from it */
     int8_t *gather; /* otherwise: one run of gathered vectors, if any slice is gathered */
     int32_t bytes;
 } compiled_scratch;
@@ -30,12 +30,14 @@ OST_INLINE compiled_scratch lay_out(const ost_reuse_compiled_s8_params *p, void 
     const ost_window *w = &p->window;
     const int32_t id_bytes = ost_lookup_id_bytes(p->hash.hashes), one = p->rows * id_bytes + OST_LOOKUP_SLACK;
     compiled_scratch s = {NULL, NULL, NULL, NULL, NULL, 0};
-    if (p->pixel_aligned) {
+    if (p->mapped) {
+        const ost_window *m = &p->map.window;
         const int32_t pixels =
-            (w->input.height + 2 * w->padding.height) * (w->input.width + 2 * w->padding.width);
-        s.map = (uint8_t *)take(base, &s.bytes, pixels * (w->input.channels / p->length) * id_bytes + OST_LOOKUP_SLACK);
+            (m->input.height + 2 * m->padding.height) * (m->input.width + 2 * m->padding.width);
+        s.map = (uint8_t *)take(base, &s.bytes, pixels * (m->input.channels / p->length) * id_bytes + OST_LOOKUP_SLACK);
         s.ids = (uint8_t *)take(base, &s.bytes, one);
         s.tail = (int8_t *)take(base, &s.bytes, p->length % 4 != 0 ? p->hash.words * 4 : 0);
+        s.padded = (int8_t *)take(base, &s.bytes, p->map.padded ? ost_reuse_padded_bytes(w) : 0);
     } else {
         s.map = (uint8_t *)take(base, &s.bytes, (ost_reuse_run_length(w) - 1) * p->rows * id_bytes + one);
         s.padded = (int8_t *)take(base, &s.bytes, ost_reuse_padded_bytes(w));
@@ -51,9 +53,10 @@ OST_INLINE int arguments_are_valid(const ost_reuse_compiled_s8_params *p, const 
           p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7 && p->length >= 1)) {
         return 0;
     }
-    if (p->pixel_aligned) {
-        return p->padding_ids && p->window.input.channels % p->length == 0 && p->hash.words == (p->length + 3) / 4 &&
-               p->rows == ost_window_columns(&p->window) / p->length;
+    if (p->mapped) {
+        return p->padding_ids && ost_reuse_map_is_valid(&p->map, &p->window) &&
+               p->map.window.input.channels % p->length == 0 && p->hash.words == (p->length + 3) / 4 &&
+               p->rows == ost_window_columns(&p->map.window) / p->length;
     }
     return p->slices.starts && p->rows == p->slices.count;
 }
@@ -112,15 +115,15 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
                          channels,       p->table, p->offset,
                          p->paired,      p->fraction_bits, 0};
     lookup.alike = ost_lookup_alike(&lookup, 0);
-    if (p->pixel_aligned) {
-        ost_reuse_map_ids(p, in, m.tail, m.map);
-        ost_reuse_recover_windows(p, &lookup, &m, out);
-        return OST_OK;
-    }
     const int8_t *x = in;
-    if (ost_reuse_is_padded(&p->window)) {
+    if (p->mapped ? p->map.padded : ost_reuse_is_padded(&p->window)) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
+    }
+    if (p->mapped) {
+        ost_reuse_map_ids(p, x, m.tail, m.map);
+        ost_reuse_recover_windows(p, &lookup, &m, out);
+        return OST_OK;
     }
     ost_reuse_recover_runs(p, &lookup, &m, x, out);
     return OST_OK;

@@ -2,6 +2,7 @@
 #include "ost_reuse_hash.h"
 
 #include "ost_reuse_hash_pairs.h"
+#include "ost_reuse_thresholds.h"
 #include "ost_reuse_tree.h"
 
 /* How many hashes the next part has when `left` hashes are to be split into `parts`. */
@@ -83,6 +84,10 @@ OST_INLINE void hash_all(const ost_hash_run *run, const int32_t *offsets, const 
 
 OST_PHASE_FUNCTION void ost_reuse_hash_run(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run)
 {
+    if (hash->tree == OST_HASH_THRESHOLDS) {
+        ost_reuse_threshold_run(hash, group, run);
+        return;
+    }
     if (hash->tree) {
         ost_reuse_tree_run(hash, group, run);
         return;

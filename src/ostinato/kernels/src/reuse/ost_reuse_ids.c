@@ -10,7 +10,7 @@
 
 OST_INLINE int32_t blocks_of(const ost_reuse_compiled_s8_params *p)
 {
-    return p->window.input.channels / p->length;
+    return p->map.window.input.channels / p->length;
 }
 
 /* `pixels` pixels that are padding. */
@@ -31,7 +31,7 @@ OST_INLINE uint8_t *write_padding(const ost_reuse_compiled_s8_params *p, uint8_t
 
 OST_PHASE_FUNCTION static void ost_reuse_pad_ids(const ost_reuse_compiled_s8_params *p, uint8_t *map)
 {
-    const ost_window *w = &p->window;
+    const ost_window *w = &p->map.window;
     const int32_t inside = w->input.width * blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
     const int32_t edge = w->padding.height * (w->input.width + 2 * w->padding.width);
     map = write_padding(p, map, edge);
@@ -54,7 +54,7 @@ OST_INLINE void hash_pixels(const ost_reuse_compiled_s8_params *p, int32_t block
 {
     const int32_t id_bytes = ost_lookup_id_bytes(p->hash.hashes);
     const ost_hash_run run = {vectors,
-                              p->window.input.channels,
+                              p->map.pixel_step,
                               count,
                               map + block * id_bytes,
                               blocks_of(p) * id_bytes,
@@ -67,32 +67,34 @@ OST_INLINE void hash_pixels(const ost_reuse_compiled_s8_params *p, int32_t block
 OST_INLINE int32_t whole_pixels(const ost_reuse_compiled_s8_params *p, int32_t block, int32_t left, int32_t count)
 {
     const int32_t room = left - block * p->length - p->hash.words * 4;
-    const int32_t whole = room < 0 ? 0 : room / p->window.input.channels + 1;
+    const int32_t whole = room < 0 ? 0 : room / p->map.pixel_step + 1;
     return whole < count ? whole : count;
 }
 
 OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p, const int8_t *in, int8_t *tail,
                                           uint8_t *map)
 {
-    const ost_window *w = &p->window;
-    const int32_t channels = w->input.channels, blocks = blocks_of(p);
-    const int32_t pixel_bytes = blocks * ost_lookup_id_bytes(p->hash.hashes);
+    const ost_window *w = &p->map.window;
+    const int32_t step = p->map.pixel_step, pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
     const int32_t padded_width = w->input.width + 2 * w->padding.width;
-    /* Without padding at the sides, all rows are one. */
-    const int32_t height = w->padding.width > 0 ? w->input.height : 1;
-    const int32_t width = w->padding.width > 0 ? w->input.width : w->input.height * w->input.width;
+    const int32_t end = p->map.padded ? ost_reuse_padded_bytes(&p->window)
+                                      : p->window.input.height * p->window.input.width * p->window.input.channels;
+    /* Where pixels of neighbouring rows follow each other in input and map, all rows are one. */
+    const int one_row = w->padding.width == 0 && p->map.row_step == w->input.width * step;
+    const int32_t height = one_row ? 1 : w->input.height;
+    const int32_t width = one_row ? w->input.height * w->input.width : w->input.width;
     uint8_t *first = map + (w->padding.height * padded_width + w->padding.width) * pixel_bytes;
     if (ost_reuse_is_padded(w)) {
         ost_reuse_pad_ids(p, map);
     }
-    for (int32_t b = 0; b < blocks; b++) {
+    for (int32_t b = 0; b < blocks_of(p); b++) {
         for (int32_t y = 0; y < height; y++) {
-            const int8_t *row = in + y * width * channels + b * p->length;
+            const int8_t *row = in + y * p->map.row_step + b * p->length;
             uint8_t *to = first + y * padded_width * pixel_bytes;
-            const int32_t whole = whole_pixels(p, b, (height - y) * width * channels, width);
+            const int32_t whole = whole_pixels(p, b, end - y * p->map.row_step, width);
             hash_pixels(p, b, row, whole, to);
             for (int32_t x = whole; x < width; x++) {
-                ost_reuse_copy_tail(row + x * channels, p->length, p->hash.words * 4, tail);
+                ost_reuse_copy_tail(row + x * step, p->length, p->hash.words * 4, tail);
                 hash_pixels(p, b, tail, 1, to + x * pixel_bytes);
             }
         }
@@ -101,7 +103,7 @@ OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p,
 
 ost_id_window ost_reuse_id_window(const ost_reuse_compiled_s8_params *p)
 {
-    const ost_window *w = &p->window;
+    const ost_window *w = &p->map.window;
     const int32_t pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
     const int32_t row = (w->input.width + 2 * w->padding.width) * pixel_bytes;
     const int32_t together = w->dilation.width == 1 ? w->kernel.width : 1; /* taps that lie side by side */

@@ -1,12 +1,12 @@
-/* Ids of compiled scope: the map of a pixel-aligned layer, or the ids of one row of outputs. */
+/* Ids of compiled scope: the map, or the ids of one row of outputs. */
 #ifndef OST_REUSE_IDS_H
 #define OST_REUSE_IDS_H
 
 #include "ost_reuse.h"
 #include "../support/ost_simd.h"
 
-/* Pixel-aligned: ids of every pixel of the padded input and channel block, (PH x PW x C / L). `tail` holds words * 4
- * bytes: the last few vectors are hashed from there where whole words would reach beyond the input. */
+/* Mapped: ids of every pixel of the padded map and slice; `in` is padded if the map says so. `tail` holds words * 4 bytes:
+ * the last few vectors are hashed from there where whole words would reach beyond the input. */
 void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *params, const int8_t *in, int8_t *tail, uint8_t *map);
 
 /* A window of the id map, in bytes: rows of the kernel, of which each is one part (dilation 1) or a part for each tap.
@@ -23,7 +23,7 @@ typedef struct {
 
 ost_id_window ost_reuse_id_window(const ost_reuse_compiled_s8_params *params);
 
-/* Pixel-aligned: the ids of the window at `corner`, one behind the other; OST_LOOKUP_SLACK bytes behind both `ids` and
+/* Mapped: the ids of the window at `corner`, one behind the other; OST_LOOKUP_SLACK bytes behind both `ids` and
  * the map may be touched. */
 void ost_reuse_window_ids(const ost_id_window *window, const uint8_t *corner, uint8_t *ids);
 

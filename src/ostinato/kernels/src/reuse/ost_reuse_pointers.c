@@ -4,12 +4,13 @@
 #include "../support/ost_window.h"
 #include "ost_reuse_fixed.h"
 #include "ost_reuse_hash.h"
+#include "ost_reuse_slices.h"
 
 #define TILE 16
 
 OST_INLINE int32_t blocks_of(const ost_reuse_pointers_s8_params *p)
 {
-    return p->window.input.channels / p->length;
+    return p->map.window.input.channels / p->length;
 }
 
 OST_INLINE int32_t padded_width(const ost_window *w)
@@ -20,14 +21,14 @@ OST_INLINE int32_t padded_width(const ost_window *w)
 /* Entries of the map, rounded up to what is moved at a time. */
 OST_INLINE int32_t map_entries(const ost_reuse_pointers_s8_params *p)
 {
-    const ost_window *w = &p->window;
+    const ost_window *w = &p->map.window;
     return ost_round_up((w->input.height + 2 * w->padding.height) * padded_width(w) * blocks_of(p), 8);
 }
 
 /* From the table rows of one block to the next one's. */
 OST_INLINE int32_t block_bytes(const ost_reuse_pointers_s8_params *p)
 {
-    return ost_pointer_id_bytes(&p->window) << p->hash.hashes;
+    return ost_pointer_id_bytes(&p->map.window) << p->hash.hashes;
 }
 
 OST_INLINE uint32_t first_address(const ost_reuse_pointers_s8_params *p)
@@ -43,7 +44,7 @@ OST_INLINE uint32_t first_address(const ost_reuse_pointers_s8_params *p)
 /* `pixels` pixels that are padding. */
 OST_INLINE uint32_t *write_padding(const ost_reuse_pointers_s8_params *p, uint32_t *to, int32_t pixels)
 {
-    const int32_t blocks = blocks_of(p), step = block_bytes(p), each = ost_pointer_id_bytes(&p->window);
+    const int32_t blocks = blocks_of(p), step = block_bytes(p), each = ost_pointer_id_bytes(&p->map.window);
     for (; pixels > 0; pixels--) {
         uint32_t table = first_address(p);
         for (int32_t b = 0; b < blocks; b++, table += (uint32_t)step) {
@@ -55,7 +56,7 @@ OST_INLINE uint32_t *write_padding(const ost_reuse_pointers_s8_params *p, uint32
 
 OST_PHASE_FUNCTION static void ost_reuse_pad_pointers(const ost_reuse_pointers_s8_params *p, uint32_t *map)
 {
-    const ost_window *w = &p->window;
+    const ost_window *w = &p->map.window;
     const int32_t inside = w->input.width * blocks_of(p), edge = w->padding.height * padded_width(w);
     map = write_padding(p, map, edge);
     for (int32_t y = 0; y < w->input.height; y++) {
@@ -65,26 +66,66 @@ OST_PHASE_FUNCTION static void ost_reuse_pad_pointers(const ost_reuse_pointers_s
     write_padding(p, map, edge);
 }
 
+/* Bytes that mapping a pixel may read: whole words of its last slice. */
+OST_INLINE int32_t pixel_bytes(const ost_reuse_pointers_s8_params *p)
+{
+    return p->map.window.input.channels - p->length + p->hash.words * 4;
+}
+
+/* Pixels in a row: one call maps `each` of them at least, and reads whole words of their slices. */
+typedef struct {
+    const ost_pointer_functions *functions;
+    int32_t each;
+    const int8_t *end; /* of the input, which is never read beyond */
+    int8_t *tail;
+} row_mapping;
+
 #if OST_HAS_DSP
 
-/* `width` neighbouring pixels; an odd last one is hashed together with the one before it, once more. */
-OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const ost_pointer_functions *functions,
-                        const int8_t *pixels, int32_t width, uint32_t *map)
+OST_INLINE void map_pixels(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
+                           int32_t calls, uint32_t *map)
 {
-    ost_pointer_map row = {pixels, p->hash.offsets, p->hash.vectors, map, p->table, p->hash.tree ? width : width / 2};
-    functions->map(&row);
-    if (!p->hash.tree && width % 2 != 0) {
-        row.pixels = pixels + (width - 2) * p->window.input.channels;
-        row.map = map + (width - 2) * blocks_of(p);
-        row.count = 1;
-        functions->map(&row);
+    const ost_pointer_map row = {pixels, p->hash.offsets, p->hash.vectors, map, p->table, calls};
+    m->functions->map(&row);
+}
+
+/* Of `width` pixels, those whose whole words end before the input does. */
+OST_INLINE int32_t whole_pixels(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
+                                int32_t width)
+{
+    if (p->length % 4 == 0 || p->hash.tree == OST_HASH_THRESHOLDS) {
+        return width;
+    }
+    const int32_t room = (int32_t)(m->end - pixels) - pixel_bytes(p);
+    const int32_t whole = room < 0 ? 0 : room / p->map.pixel_step + 1;
+    return whole < width ? whole : width;
+}
+
+/* `width` neighbouring pixels. What is left of a pair is mapped together with the pixel before, once more; pixels at the
+ * input's end are mapped from a copy. */
+OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
+                        int32_t width, uint32_t *map)
+{
+    const int32_t step = p->map.pixel_step, blocks = blocks_of(p), whole = whole_pixels(p, m, pixels, width);
+    if (whole >= m->each) {
+        map_pixels(p, m, pixels, whole / m->each, map);
+    }
+    if (whole % m->each != 0 && whole > 1) {
+        map_pixels(p, m, pixels + (whole - 2) * step, 1, map + (whole - 2) * blocks);
+    }
+    for (int32_t x = width; x > whole; x -= m->each) {
+        const int32_t first = x > m->each ? x - m->each : 0;
+        const int8_t *from = pixels + first * step;
+        const int32_t bytes = pixel_bytes(p) + (m->each - 1) * step, left = (int32_t)(m->end - from);
+        ost_copy_bytes(m->tail, from, left < bytes ? left : bytes);
+        map_pixels(p, m, m->tail, 1, map + first * blocks);
     }
 }
 
 OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_params *p,
                                                    const ost_pointer_functions *functions, uint32_t *map, int8_t *out)
 {
-    const int32_t tiles = p->window.output.channels / TILE;
+    const int32_t tiles = p->map.window.output.channels / TILE;
     for (int32_t tile = 0; tile < tiles; tile++) {
         const ost_pointer_sum sum = {map, p->offset + tile * TILE, out + tile * TILE};
         if (tile > 0) {
@@ -96,18 +137,18 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
 
 #else
 
-OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const ost_pointer_functions *functions,
-                        const int8_t *pixels, int32_t width, uint32_t *map)
+OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
+                        int32_t width, uint32_t *map)
 {
     const int32_t blocks = blocks_of(p), id_bytes = (int32_t)sizeof(uint32_t);
-    (void)functions;
+    (void)m;
     for (int32_t b = 0; b < blocks; b++) {
-        const ost_hash_run run = {pixels + b * p->length,  p->window.input.channels, width,
+        const ost_hash_run run = {pixels + b * p->length,  p->map.pixel_step, width,
                                   (uint8_t *)(map + b),    blocks * id_bytes,        2, 0};
         ost_reuse_hash_run(&p->hash, b, &run);
         for (int32_t x = 0; x < width; x++) {
             const uint32_t id = *(uint16_t *)(void *)(map + x * blocks + b);
-            map[x * blocks + b] = (uint32_t)(b * block_bytes(p)) + id * (uint32_t)ost_pointer_id_bytes(&p->window);
+            map[x * blocks + b] = (uint32_t)(b * block_bytes(p)) + id * (uint32_t)ost_pointer_id_bytes(&p->map.window);
         }
     }
 }
@@ -116,7 +157,7 @@ OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const ost_pointer
 OST_INLINE void sum_rows(const ost_reuse_pointers_s8_params *p, const uint32_t *corner, const int8_t *table,
                          int16_t *sums)
 {
-    const ost_window *w = &p->window;
+    const ost_window *w = &p->map.window;
     const int32_t blocks = blocks_of(p);
     for (int32_t kh = 0; kh < w->kernel.height; kh++) {
         for (int32_t kw = 0; kw < w->kernel.width; kw++, table += TILE) {
@@ -135,7 +176,7 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
                                                    const ost_pointer_functions *functions, const uint32_t *map,
                                                    int8_t *out)
 {
-    const ost_window *w = &p->window;
+    const ost_window *w = &p->map.window;
     const int32_t channels = w->output.channels, step = w->stride.width * blocks_of(p);
     (void)functions;
     for (int32_t m = 0; m < channels; m += TILE) {
@@ -164,17 +205,17 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
 #endif
 
 OST_PHASE_FUNCTION static void ost_reuse_map_pointers(const ost_reuse_pointers_s8_params *p,
-                                                      const ost_pointer_functions *functions, const int8_t *in,
-                                                      uint32_t *map)
+                                                      const row_mapping *m, const int8_t *in, uint32_t *map)
 {
-    const ost_window *w = &p->window;
-    /* Without padding at the sides, all rows are one. */
-    const int32_t rows = w->padding.width > 0 ? w->input.height : 1;
+    const ost_window *w = &p->map.window;
+    /* Where pixels of neighbouring rows follow each other in input and map, all rows are one. */
+    const int one_row = w->padding.width == 0 && p->map.row_step == w->input.width * p->map.pixel_step;
+    const int32_t rows = one_row ? 1 : w->input.height;
     const int32_t width = w->input.height * w->input.width / rows;
     map += (w->padding.height * padded_width(w) + w->padding.width) * blocks_of(p);
     for (int32_t y = 0; y < rows; y++) {
-        map_row(p, functions, in, width, map);
-        in += width * w->input.channels;
+        map_row(p, m, in, width, map);
+        in += p->map.row_step;
         map += padded_width(w) * blocks_of(p);
     }
 }
@@ -182,15 +223,29 @@ OST_PHASE_FUNCTION static void ost_reuse_map_pointers(const ost_reuse_pointers_s
 OST_INLINE int arguments_are_valid(const ost_reuse_pointers_s8_params *p, const int8_t *in, const int8_t *out)
 {
     return p && in && out && p->table && p->offset && p->padding_ids && p->hash.offsets && p->hash.vectors &&
-           ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->length >= 4 &&
-           p->length % 4 == 0 && p->window.input.channels % p->length == 0 && p->hash.words == p->length / 4 &&
-           p->window.output.channels % TILE == 0 && p->window.input.width >= 2 && p->fraction_bits >= 1 &&
+           ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->length >= 1 &&
+           ost_reuse_map_is_valid(&p->map, &p->window) && p->map.window.input.channels % p->length == 0 &&
+           p->hash.words == (p->length + 3) / 4 && p->map.window.output.channels % TILE == 0 &&
+           p->map.window.input.width >= 2 && p->fraction_bits >= 1 &&
            p->fraction_bits <= 7;
+}
+
+/* Of the input's copy, behind the map. */
+OST_INLINE int32_t padded_bytes(const ost_reuse_pointers_s8_params *p)
+{
+    return p->map.padded ? ost_round_up(ost_reuse_padded_bytes(&p->window), 8) : 0;
+}
+
+/* Of a copy of two pixels, behind that. */
+OST_INLINE int32_t tail_bytes(const ost_reuse_pointers_s8_params *p)
+{
+    const int whole = p->length % 4 == 0 || p->hash.tree == OST_HASH_THRESHOLDS;
+    return whole ? 0 : ost_round_up(p->map.pixel_step + pixel_bytes(p), 8);
 }
 
 int32_t ost_reuse_pointers_scratch_bytes(const ost_reuse_pointers_s8_params *params)
 {
-    return map_entries(params) * (int32_t)sizeof(uint32_t);
+    return map_entries(params) * (int32_t)sizeof(uint32_t) + padded_bytes(params) + tail_bytes(params);
 }
 
 ost_status ost_reuse_pointers_run(const ost_reuse_pointers_s8_params *params, const ost_pointer_functions *functions,
@@ -203,10 +258,19 @@ ost_status ost_reuse_pointers_run(const ost_reuse_pointers_s8_params *params, co
         return OST_NO_SCRATCH;
     }
     uint32_t *map = (uint32_t *)scratch->data;
-    if (params->window.padding.height > 0 || params->window.padding.width > 0) {
+    int8_t *padded = (int8_t *)(map + map_entries(params));
+    const ost_shape *size = &params->window.input;
+    row_mapping mapping = {functions, params->hash.tree == 1 ? 1 : 2, in + size->height * size->width * size->channels,
+                           padded + padded_bytes(params)};
+    if (params->map.padded) {
+        ost_reuse_pad_input(&params->window, params->input_zero_point, in, padded);
+        in = padded;
+        mapping.end = padded + ost_reuse_padded_bytes(&params->window);
+    }
+    if (ost_reuse_is_padded(&params->map.window)) {
         ost_reuse_pad_pointers(params, map);
     }
-    ost_reuse_map_pointers(params, functions, in, map);
+    ost_reuse_map_pointers(params, &mapping, in, map);
     ost_reuse_sum_tiles(params, functions, map, out);
     return OST_OK;
 }

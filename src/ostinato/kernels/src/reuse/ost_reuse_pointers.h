@@ -24,7 +24,7 @@ typedef struct {
     const int16_t *vectors;
     uint32_t *map;
     const int8_t *table; /* of the first block */
-    int32_t count;       /* at least 1: pairs of pixels for hyperplanes, pixels for a tree */
+    int32_t count;       /* at least 1: pixels for a tree of hyperplanes, pairs of pixels otherwise */
 } ost_pointer_map;
 
 /* Addresses to 16 channels of all outputs. */

@@ -7,6 +7,7 @@
 #ifndef OST_REUSE_POINTERS_MAP_ASM_H
 #define OST_REUSE_POINTERS_MAP_ASM_H
 
+#include "ost_reuse_pointers_step_asm.h"
 #include "ost_reuse_products_asm.h"
 
 /* The stack frame. */
@@ -77,7 +78,7 @@
     .endif
     .set    word, 0
     .rept   WORDS
-    products_\g word, 4, r0, PIXEL_CHANNELS
+    products_\g word, 4, r0, PIXEL_STEP
     .set    word, word + 1
     .endr
     addw    r1, r1, #(8 * \g * WORDS)
@@ -141,13 +142,13 @@
     add     r3, r3, r5, lsl #HASHES
     str     r2, [sp, #M_MAP]
     str     r3, [sp, #M_TABLE]
-    adds    r0, r0, #(4 * WORDS)
+    adds    r0, r0, #LENGTH
     subs    r4, r4, #1
     str     r4, [sp, #M_BLOCKS]
     bne.w   2b
     add     r2, r2, #(4 * BLOCKS)       /* the second pixel is done too */
     ldr     r3, [sp, #M_COUNT]
-    addw    r0, r0, #PIXEL_CHANNELS
+    next_pixel 2
     str     r2, [sp, #M_MAP]
     subs    r3, r3, #1
     str     r3, [sp, #M_COUNT]
@@ -288,12 +289,13 @@
     str     r3, [r4]
     adds    r4, r4, #4
     str     r4, [sp, #M_MAP]
-    adds    r0, r0, #(4 * WORDS)
+    adds    r0, r0, #LENGTH
     addw    r2, r2, #(4 * ((1 << HASHES) - 1))
     addw    r1, r1, #(8 * WORDS * ((1 << HASHES) - 1))
     subs    r6, r6, #1
     str     r6, [sp, #M_BLOCKS]
     bne.w   2b
+    next_pixel 1
     ldr     r3, [sp, #M_COUNT]
     subs    r3, r3, #1
     str     r3, [sp, #M_COUNT]

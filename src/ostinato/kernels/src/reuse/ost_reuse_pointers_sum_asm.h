@@ -13,6 +13,7 @@
     .syntax unified
     .thumb
 
+#include "ost_reuse_add_rows_asm.h"
 #include "ost_reuse_pack_asm.h"
 
 /* The stack frame: the 8 words that sums start from, then */
@@ -27,60 +28,6 @@
     .set    tap, (\row) / BLOCKS
     .set    at_map, (tap / KERNEL_WIDTH) * TAP_ROW_BYTES + (tap % KERNEL_WIDTH) * TAP_BYTES + ((\row) % BLOCKS) * 4
     .set    at_table, tap * 16
-    .endm
-
-    .macro  add_table_word even, odd, word
-    sxtab16 \even, \even, \word
-    sxtab16 \odd, \odd, \word, ror #8
-    .endm
-
-/* The address of row \next to \at; none if it is negative. */
-    .macro  load_next at, next
-    .if \next >= 0
-    locate  \next
-    ldr.w   \at, [r0, #at_map]
-    .endif
-    .endm
-
-/* Rows \even, whose address is in r1, and \odd; then r1 is the address of row \next. */
-    .macro  two_rows even, odd, next
-    locate  \even
-    .set    first, at_table
-    locate  \odd
-    .set    second, at_table
-    ldr.w   r2, [r0, #at_map]
-    ldr.w   r3, [r1, #first]
-    ldr.w   lr, [r1, #(first + 4)]
-    ldr.w   r12, [r2, #second]
-    sadd8   r3, r3, r12
-    add_table_word r4, r5, r3
-    ldr.w   r3, [r2, #(second + 4)]
-    ldr.w   r12, [r1, #(first + 8)]
-    sadd8   lr, lr, r3
-    add_table_word r6, r7, lr
-    ldr.w   r3, [r2, #(second + 8)]
-    ldr.w   lr, [r1, #(first + 12)]
-    ldr.w   r2, [r2, #(second + 12)]
-    load_next r1, \next
-    sadd8   r12, r12, r3
-    add_table_word r8, r9, r12
-    sadd8   lr, lr, r2
-    add_table_word r10, r11, lr
-    .endm
-
-/* Row \row, whose address is in \at; then \other is the address of row \next. */
-    .macro  one_row row, at, other, next
-    locate  \row
-    .set    first, at_table
-    ldr.w   r3, [\at, #first]
-    ldr.w   r12, [\at, #(first + 4)]
-    ldr.w   lr, [\at, #(first + 8)]
-    load_next \other, \next
-    ldr.w   \at, [\at, #(first + 12)]
-    add_table_word r4, r5, r3
-    add_table_word r6, r7, r12
-    add_table_word r8, r9, lr
-    add_table_word r10, r11, \at
     .endm
 
     .macro  sum_begin name, row

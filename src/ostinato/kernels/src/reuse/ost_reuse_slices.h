@@ -9,6 +9,7 @@
 
 #include "ost_reuse.h"
 #include "../support/ost_simd.h"
+#include "../support/ost_window.h"
 
 /* Output positions of one row that are handled together. */
 #define OST_REUSE_RUN 128
@@ -27,6 +28,18 @@ OST_INLINE int ost_reuse_is_padded(const ost_window *w)
 OST_INLINE int32_t ost_reuse_run_length(const ost_window *w)
 {
     return w->output.width < OST_REUSE_RUN ? w->output.width : OST_REUSE_RUN;
+}
+
+/* A map's window is valid, has the layer's outputs, and reads nothing beyond its input. */
+OST_INLINE int ost_reuse_map_is_valid(const ost_reuse_map *map, const ost_window *w)
+{
+    const ost_window *m = &map->window;
+    const int32_t height = w->input.height + (map->padded ? 2 * w->padding.height : 0);
+    const int32_t width = w->input.width + (map->padded ? 2 * w->padding.width : 0);
+    return ost_window_is_valid(m) && m->output.height == w->output.height && m->output.width == w->output.width &&
+           m->output.channels == w->output.channels && map->pixel_step >= 1 && map->row_step >= 1 &&
+           (m->input.height - 1) * map->row_step + (m->input.width - 1) * map->pixel_step + m->input.channels <=
+               height * width * w->input.channels;
 }
 
 /* Bytes of the padded copy (0 without padding) and of the buffer for gathered runs (0 if no slice is gathered). */

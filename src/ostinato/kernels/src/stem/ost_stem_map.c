@@ -1,11 +1,10 @@
-/* Coefficients of a row of windows and their bits of ids (ost_stem_rows.h). */
+/* Coefficients of a row of windows and what their codes are worth (ost_stem_rows.h). */
 #include "ost_stem_map_rows.h"
 
 #include "../reuse/ost_reuse_fixed.h"
 #include "ost_stem_dsp.h"
 #include "ost_stem_rows.h"
-
-#define ID_SHIFT 4 /* ids are kept times 16 */
+#include "ost_stem_sum.h"
 
 /* The coefficient of the window at column `x`, by its `words` words of taps. */
 OST_INLINE int32_t coefficient(const ost_stem_map *m, int32_t words, int32_t x)
@@ -26,14 +25,14 @@ OST_INLINE int32_t coefficient(const ost_stem_map *m, int32_t words, int32_t x)
 #endif
 }
 
-/* Outputs from `first` to `count` - 1, one after the other. */
+/* Outputs from `first` on, one after the other. */
 OST_PHASE_FUNCTION static void ost_stem_map_each(const ost_stem_map *m, const ost_window *w, int32_t first, int begins)
 {
     const int32_t words = w->kernel.width / 2 + 1;
-    uint16_t *id = m->ids + first * (m->step / 2);
-    for (int32_t n = first; n < w->output.width; n++, id += m->step / 2) {
-        const int32_t code = m->map[coefficient(m, words, n * w->stride.width)] << ID_SHIFT;
-        *id = (uint16_t)((begins ? m->start : *id) + code);
+    const uint32_t pitch = m->loop & 0xffff;
+    for (int32_t n = first; n < w->output.width; n++) {
+        const uint32_t code = m->codes[coefficient(m, words, n * w->stride.width)];
+        m->map[n] = (begins ? m->start : m->map[n]) + code * pitch;
     }
 }
 
@@ -53,28 +52,36 @@ OST_INLINE map_function choose(int32_t words, int32_t stride, int begins)
 }
 #endif
 
-OST_PHASE_FUNCTION void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, int32_t end, const int16_t *columns,
-                                         uint16_t *ids)
+OST_PHASE_FUNCTION void ost_stem_map_row(const ost_stem_s8_params *p, int32_t first, const int16_t *ring,
+                                         int16_t *columns, uint32_t *map)
 {
-    const int32_t words = p->window.kernel.width / 2 + 1, count = p->window.output.width, shift = p->hashes + ID_SHIFT;
-    const int32_t *groups = p->groups + k, *centre = p->centre + k;
-    ost_stem_map m = {columns, p->maps + k * 256 + 128, ids, p->rows * 2, p->horizontal + k * words * 4, 0, 0, 0};
+    const ost_window *w = &p->window;
+    const int32_t words = w->kernel.width / 2 + 1, count = w->output.width;
+    const uint32_t pitch = (uint32_t)ost_stem_pitch(p), group_bytes = pitch << p->hashes;
+    const uint32_t table = ost_stem_first_address(p);
+    const int32_t *groups = p->groups, *centre = p->centre, *end = p->ends, *const last = end + p->planes;
+    ost_stem_map m = {columns, p->maps + 128, map, pitch, p->horizontal, 0, 0};
+    int32_t fours = 0;
 #if OST_HAS_DSP
-    const map_function set = choose(words, p->window.stride.width, 1), add = choose(words, p->window.stride.width, 0);
-    m.count = set ? count & ~3 : 0;
+    const map_function set = choose(words, w->stride.width, 1), add = choose(words, w->stride.width, 0);
+    fours = set ? count / 4 : 0;
+    m.loop += fours ? (uint32_t)(fours - 1) << 16 : 0;
 #endif
-    for (; k < end; k++, m.map += 256, m.taps += words * 4) {
-        const int32_t group = *groups >> 1, begins = *groups++ & 1;
-        m.ids = ids + group;
-        m.centre = *centre++;
-        m.start = group << shift;
+    for (int32_t f = 0, k = 0; end < last; f++, end++) {
+        ost_stem_column_row(p, f, first, ring, columns);
+        for (const int32_t stop = *end; k < stop; k++, m.codes += 256, m.taps += words * 4) {
+            const int32_t group = *groups >> 1, begins = *groups++ & 1;
+            m.map = map + group * count;
+            m.centre = *centre++;
+            m.start = table + (uint32_t)group * group_bytes;
 #if OST_HAS_DSP
-        if (m.count) {
-            (begins ? set : add)(&m);
-        }
+            if (fours) {
+                (begins ? set : add)(&m);
+            }
 #endif
-        if (m.count < count) {
-            ost_stem_map_each(&m, &p->window, m.count, begins);
+            if (4 * fours < count) {
+                ost_stem_map_each(&m, w, 4 * fours, begins);
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
  * Taps at an even column are E0 = (t0, t1), E1 = (t2, t3), ...; at an odd one O0 = (0, t0), O1 = (t1, t2), O2 = (t3, t4).
  * O0 is E0's lower half and the last E the last O's upper half, so E0, E1, O1 and O2 are all that is kept.
  *
- * r0 columns, r1 map, r2 ids, r3 step, r4-r7 taps, r8 centre, r9 start or the old id, r10-r12 columns and sums, lr. */
+ * r0 columns, r1 codes, r2 map, r3 loop, r4-r7 taps, r8 centre, r9 start or an old address, r10-r12 columns and sums,
+ * lr. 10.5 cycles to write an address, 12 to add to it. */
 
 #if defined(__ARM_FEATURE_DSP) && (__ARM_FEATURE_DSP == 1) && !defined(OST_PLAIN_C)
 
@@ -31,28 +32,24 @@
     ssat    \a, #8, \a, asr #16
     .endm
 
-    .macro  ids_set second
+    .macro  rows_set second
     ldrb.w  lr, [r1, lr]
     ldrb.w  \second, [r1, \second]
-    add.w   lr, r9, lr, lsl #4
-    add.w   \second, r9, \second, lsl #4
-    strh.w  lr, [r2]
-    add     r2, r2, r3
-    strh.w  \second, [r2]
-    add     r2, r2, r3
+    smlabb  lr, lr, r3, r9
+    smlabb  \second, \second, r3, r9
+    str.w   lr, [r2], #8
+    str     \second, [r2, #-4]
     .endm
 
-    .macro  ids_add second
+    .macro  rows_add second
     ldrb.w  lr, [r1, lr]
     ldrb.w  \second, [r1, \second]
-    ldrh.w  r9, [r2]
-    add.w   lr, r9, lr, lsl #4
-    strh.w  lr, [r2]
-    add     r2, r2, r3
-    ldrh.w  r9, [r2]
-    add.w   \second, r9, \second, lsl #4
-    strh.w  \second, [r2]
-    add     r2, r2, r3
+    ldr.w   r9, [r2]
+    smlabb  lr, lr, r3, r9
+    ldr.w   r9, [r2, #4]
+    smlabb  \second, \second, r3, r9
+    str.w   lr, [r2], #8
+    str     \second, [r2, #-4]
     .endm
 
     .macro  begin name
@@ -63,22 +60,17 @@
     .p2align 3
 \name:
     push    {r4-r11, lr}
-    sub     sp, sp, #4
-    ldmia   r0, {r0-r4, r8-r10}         /* columns, map, ids, step, taps, centre, start, count */
-    mla     r10, r10, r3, r2
-    str.w   r10, [sp]                   /* where the ids end */
+    ldmia   r0, {r0-r4, r8, r9}         /* columns, codes, map, loop, taps, centre, start */
     .endm
 
     .macro  end name
-    ldr.w   lr, [sp]
-    cmp     r2, lr
-    bne     1b
-    add     sp, sp, #4
+    subs    r3, r3, #0x10000
+    bcs     1b
     pop     {r4-r11, pc}
     .size   \name, . - \name
     .endm
 
-    .macro  map_3 name, ids
+    .macro  map_3 name, rows
     begin   \name
     ldr     r7, [r4, #20]               /* O2 */
     ldr     r6, [r4, #16]               /* O1 */
@@ -89,14 +81,14 @@
     ldr     r11, [r0, #-4]
     ldr.w   r12, [r0]
     codes_3 r10, r11, r12
-    \ids    r10
+    \rows   r10
     ldr.w   r10, [r0, #4]
     codes_3 r11, r12, r10
-    \ids    r11
+    \rows   r11
     end     \name
     .endm
 
-    .macro  map_2 name, ids
+    .macro  map_2 name, rows
     begin   \name
     ldr     r5, [r4, #12]               /* O1 */
     ldr     r4, [r4]
@@ -105,16 +97,16 @@
     ldr     r11, [r0, #-4]
     ldr.w   r12, [r0]
     codes_2 r10, r11
-    \ids    r10
+    \rows   r10
     codes_2 r11, r12
-    \ids    r11
+    \rows   r11
     end     \name
     .endm
 
-    map_2   ost_stem_map_set_2, ids_set
-    map_2   ost_stem_map_add_2, ids_add
-    map_3   ost_stem_map_set_3, ids_set
-    map_3   ost_stem_map_add_3, ids_add
+    map_2   ost_stem_map_set_2, rows_set
+    map_2   ost_stem_map_add_2, rows_add
+    map_3   ost_stem_map_set_3, rows_set
+    map_3   ost_stem_map_add_3, rows_add
 
 #endif
 

@@ -7,17 +7,16 @@
 /* The assembly knows the order of the fields. */
 typedef struct {
     const int16_t *columns;
-    const uint8_t *map; /* of coefficient 0 */
-    uint16_t *ids;
-    int32_t step;        /* bytes from an output's id to the next one's */
+    const uint8_t *codes; /* of coefficient 0 */
+    uint32_t *map;
+    uint32_t loop; /* a code is worth this many bytes; above 16 bits: fours of outputs, less one */
     const int16_t *taps; /* at an even column; those at an odd one follow */
     int32_t centre;
-    int32_t start; /* what the ids begin with, for the first coefficient of a group */
-    int32_t count; /* outputs */
+    uint32_t start; /* what addresses begin with, for the first coefficient of a group */
 } ost_stem_map;
 
 #if OST_HAS_DSP
-/* Kernels of 2 and 3, and of 4 and 5 columns, stride 1, outputs in fours: `set` writes ids, `add` adds to them. */
+/* Kernels of 2 and 3, and of 4 and 5 columns, stride 1, outputs in fours: `set` writes addresses, `add` adds to them. */
 void ost_stem_map_set_2(const ost_stem_map *map);
 void ost_stem_map_add_2(const ost_stem_map *map);
 void ost_stem_map_set_3(const ost_stem_map *map);

@@ -4,7 +4,7 @@
  * word, and the words of one place in all KH rows lie one behind the other: C x pairs x KH words. Row y is in slot
  * y mod KH; the taps come in KH versions, one for each slot that a window can begin in, so that no row is ever moved.
  * columns: one plane of v for one row of outputs, int16, with OST_STEM_SLACK words behind it that only zero taps read.
- * ids: of one row of outputs (ost_stem_sum.h). */
+ * map: of one row of outputs (ost_stem_sum.h). */
 #ifndef OST_STEM_ROWS_H
 #define OST_STEM_ROWS_H
 
@@ -25,8 +25,8 @@ void ost_stem_rotate_row(const ost_stem_s8_params *p, const int8_t *in, int32_t 
 /* Plane f at every pixel column, for windows whose first row is in slot `first`. */
 void ost_stem_column_row(const ost_stem_s8_params *p, int32_t f, int32_t first, const int16_t *ring, int16_t *columns);
 
-/* Adds the parts of coefficients k to end - 1, all of one plane, to the ids of a row of outputs; the first coefficient
- * of a group writes its ids. */
-void ost_stem_map_row(const ost_stem_s8_params *p, int32_t k, int32_t end, const int16_t *columns, uint16_t *ids);
+/* Where all table rows of a row of outputs lie; the windows' first row is in slot `first`. Plane by plane, and in a plane
+ * coefficient by coefficient: the first one of a group begins with the address of its id 0, the others add to it. */
+void ost_stem_map_row(const ost_stem_s8_params *p, int32_t first, const int16_t *ring, int16_t *columns, uint32_t *map);
 
 #endif /* OST_STEM_ROWS_H */

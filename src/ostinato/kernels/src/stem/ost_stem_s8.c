@@ -5,13 +5,11 @@
 #include "ost_stem_rows.h"
 #include "ost_stem_sum.h"
 
-#define IDS_SLACK 4 /* bytes behind the ids that may be read */
-
 /* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
 typedef struct {
     int16_t *ring;
     int16_t *columns;
-    uint16_t *ids;
+    uint32_t *map;
     int32_t bytes;
 } stem_scratch;
 
@@ -29,50 +27,17 @@ OST_INLINE stem_scratch lay_out(const ost_stem_s8_params *p, void *base)
     stem_scratch s = {NULL, NULL, NULL, 0};
     s.ring = (int16_t *)take(base, &s.bytes, w->input.channels * pairs * w->kernel.height * 4);
     s.columns = (int16_t *)take(base, &s.bytes, (pairs + OST_STEM_SLACK) * 4);
-    s.ids = (uint16_t *)take(base, &s.bytes, w->output.width * p->rows * 2 + IDS_SLACK);
+    s.map = (uint32_t *)take(base, &s.bytes, w->output.width * p->rows * 4);
     return s;
 }
 
 OST_INLINE int arguments_are_valid(const ost_stem_s8_params *p, const int8_t *in, const int8_t *out)
 {
     return p && in && out && p->rotation && p->padding && p->channels && p->vertical && p->ends && p->horizontal &&
-           p->centre && p->maps && p->groups && p->table && p->offset && p->paired && ost_window_is_valid(&p->window) &&
-           p->window.input.channels <= 4 && p->window.kernel.height <= 16 && p->window.kernel.width <= 16 &&
+           p->centre && p->maps && p->groups && p->table && p->offset && ost_window_is_valid(&p->window) &&
+           p->window.input.channels <= 4 && p->window.output.channels <= OST_STEM_MOST_OUTPUTS && p->window.kernel.height <= 16 && p->window.kernel.width <= 16 &&
            p->window.dilation.height == 1 && p->window.dilation.width == 1 && p->planes >= 1 && p->hashes >= 1 &&
            p->hashes <= 8 && p->rows >= 1 && p->rows <= OST_STEM_MOST_ROWS && p->fraction_bits >= 0 && p->fraction_bits <= 7;
-}
-
-/* All ids of a row of outputs; the window's first row is row `top` of the padded input. */
-OST_INLINE void row_ids(const ost_stem_s8_params *p, int32_t top, const stem_scratch *m)
-{
-    const int32_t first = top % p->window.kernel.height;
-    for (int32_t f = 0, k = 0; f < p->planes; f++) {
-        ost_stem_column_row(p, f, first, m->ring, m->columns);
-        ost_stem_map_row(p, k, p->ends[f], m->columns, m->ids);
-        k = p->ends[f];
-    }
-}
-
-/* A row of outputs from its ids. A last tile of less than 16 channels is added output by output into a buffer. */
-OST_INLINE void row_outputs(const ost_stem_s8_params *p, const uint16_t *ids, int8_t *out)
-{
-    const int32_t channels = p->window.output.channels, width = p->window.output.width;
-    const int32_t tile_bytes = p->rows * (OST_STEM_TILE << p->hashes), full = channels / OST_STEM_TILE;
-    ost_stem_sum sum = {ids, p->table, p->offset, out, channels, ids + width * p->rows, p->rows, p->fraction_bits};
-    for (int32_t tile = 0; tile < full; tile++) {
-        p->paired[tile] ? ost_stem_sum_pairs(&sum) : ost_stem_sum_rows(&sum);
-        sum.table += tile_bytes;
-        sum.offset += OST_STEM_TILE;
-        sum.out += OST_STEM_TILE;
-    }
-    int8_t buffer[OST_STEM_TILE];
-    int8_t *to = sum.out;
-    sum.out = buffer;
-    for (int32_t n = 0; n < width && channels % OST_STEM_TILE; n++, sum.ids += p->rows, to += channels) {
-        sum.end = sum.ids + p->rows;
-        ost_stem_sum_rows(&sum);
-        ost_copy_bytes(to, buffer, channels % OST_STEM_TILE);
-    }
 }
 
 int32_t ost_stem_s8_scratch_bytes(const ost_stem_s8_params *params)
@@ -80,7 +45,8 @@ int32_t ost_stem_s8_scratch_bytes(const ost_stem_s8_params *params)
     return lay_out(params, NULL).bytes;
 }
 
-ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out)
+ost_status ost_stem_run(const ost_stem_s8_params *params, ost_stem_sum_function sum, const ost_scratch *scratch,
+                        const int8_t *in, int8_t *out)
 {
     const ost_stem_s8_params *p = params;
     if (!arguments_are_valid(p, in, out)) {
@@ -98,8 +64,14 @@ ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scra
         for (rotated = rotated < top ? top : rotated; rotated < top + w->kernel.height; rotated++) {
             ost_stem_rotate_row(p, in, rotated, m.ring);
         }
-        row_ids(p, top, &m);
-        row_outputs(p, m.ids, out);
+        ost_stem_map_row(p, top % w->kernel.height, m.ring, m.columns, m.map);
+        const ost_stem_sum row = {m.map, p->offset, out, w->output.width};
+        sum ? sum(&row) : ost_stem_sum_row(p, &row);
     }
     return OST_OK;
+}
+
+ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out)
+{
+    return ost_stem_run(params, NULL, scratch, in, out);
 }
