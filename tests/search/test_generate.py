@@ -15,6 +15,7 @@ from ostinato.search.layers import Layer
 from ostinato.targets.boards import get_board
 
 LAYER = Layer("conv", ConvGeometry(8, 16, 3), 10, 10, False)
+ORDERS = 'order = ["kh.kw.c", "c.kh.kw"]'
 IMAGE = Layer("first", ConvGeometry(3, 16, 3), 10, 10, True)
 
 
@@ -35,7 +36,7 @@ def test_equal_patterns_are_one_candidate() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('[[patterns]]\nlength = 4\nhashes = 2\nsharing = "block"\norder = ["kh.kw.c", "c.kh.kw"]', g.NO_PATTERN),
+        ('[[patterns]]\nlength = 4\nhashes = 2\nsharing = ["slice", "block"]\n' + ORDERS, g.NO_PATTERN),
         ("[[patterns]]\nlength = [4, 500]\nhashes = 2", g.NOT_FOR_LAYER),
         ("[[patterns]]\nlength = 4\nhashes = [2, 16]", g.NEVER_PAYS),
         ('[[patterns]]\nlength = 4\nhashes = [2, 13]\nscope = "compiled"', g.BEYOND_FLASH),
