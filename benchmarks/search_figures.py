@@ -101,11 +101,20 @@ def _front(board: Mapping[str, Any]) -> str:
     rows = [
         [str(len(e["patterns"])) if e["patterns"] else "none: conventional", percent(e["valid_top1"]), f"{e['ms']:.2f}",
          f"{base['cmsis_cycles'] / e['cycles']:.2f}", f"{base['cycles'] / e['cycles']:.2f}",
-         f"{e['flash_bytes'] / 1024:.0f}", f"{e['sram_bytes'] / 1024:.0f}"]
+         f"{e['flash_bytes'] / 1024:.0f}", f"{e['sram_bytes'] / 1024:.0f}", *_predicted(e)]
         for e in board["search"]["front"]
     ]  # fmt: skip
-    heads = ["reused layers", "top-1 %", "ms", "× over CMSIS-NN style", "× over best dense", "flash KiB", "SRAM KiB"]
+    heads = ["reused layers", "top-1 %", "ms", "× over CMSIS-NN style", "× over best dense", "flash KiB", "SRAM KiB",
+             "predicted ms", "divergence, nats", "predicted"]  # fmt: skip
     return table(heads, rows)
+
+
+def _predicted(entry: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Before the network was made: its latency from layers simulated alone, its divergence from their divergences."""
+    guess = entry.get("predicted")
+    if guess is None:
+        return "", "", ""
+    return f"{guess['ms']:.2f}", f"{entry['kl']:.4f}", f"{guess['kl']:.4f}"
 
 
 def _dominance(board: Mapping[str, Any]) -> str:

@@ -61,13 +61,15 @@ def _of_layer(
     space: SearchSpace, layer: Layer, flash_bytes: int, refusal: Refusal, drops: list[Drop]
 ) -> tuple[AnyPattern, ...]:
     found: dict[AnyPattern, None] = {}
+    seen: set[AnyPattern] = set()
     for family in space.families:
         if not family.is_for(layer.name) or (family.kind == "stems" and not layer.reads_image):
             continue
         for fields in family.combinations():
             pattern = _pattern(family, fields, layer, drops)
-            if pattern is None or pattern in found:
+            if pattern is None or pattern in seen:
                 continue
+            seen.add(pattern)
             reason = _reason(pattern, layer, flash_bytes, refusal)
             if reason is None:
                 found[pattern] = None
