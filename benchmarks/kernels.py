@@ -1,8 +1,11 @@
-"""Modelled cost of every kernel on a few layers, Cortex-M4 and M7: `python benchmarks/kernels.py [--json FILE]`.
+"""Modelled cost of every kernel on a few layers, Cortex-M4 and M7.
+
+    python benchmarks/kernels.py [--json FILE] [--data-dir CIFAR10]
 
 Writes docs/results/kernels.md. Each row is checked against the integer reference before it is printed. Cycles are
-modelled, with memory that has no wait states; instructions are exact. Flash counts constant data only, SRAM input,
-output and scratch.
+modelled, with memory that has no wait states; instructions are exact. Image scope runs on real activations (of the
+embedded digits, or of CIFAR-10 from a folder), because its cycles depend on them. Flash counts constant data only, SRAM
+input, output and scratch.
 
 To add kernels, write a function that yields `Case`s and name it in `CASES`.
 """
@@ -22,14 +25,18 @@ import reuse_cases as reuse
 from kernel_runner import KernelRunner
 from kernel_table import CORES, Row, as_json, markdown, terminal
 from ostinato.files import write_atomically
+from ostinato.firmware.select import bind
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
-from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.kernels.stem import bind_stem
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import ConvDims, QConv2d, QLinear, QMaxPool2d, QOp, QReuseCompiled, QReuseImage, QTensor
 from ostinato.quant.reference import execute_op
+from ostinato.reuse import Pattern
 from provenance import RESULTS, provenance
+from real_activations import RealActivations
 
 LAYERS = {
     "CifarNet conv1": ConvDims((32, 32, 3), (28, 28, 64), (5, 5)),
@@ -48,6 +55,8 @@ class Case:
     binding: Binding
     scope: Literal["conventional", "image", "compiled"] = "conventional"
     variant: str = ""
+    x: Int8Array | None = None
+    """What it reads; None: a random input."""
 
 
 def conventional_cases() -> Iterator[Case]:
@@ -67,15 +76,31 @@ def conventional_cases() -> Iterator[Case]:
     yield Case("CifarNet pool1", pool, bind_max_pool(pool))
 
 
-def image_cases() -> Iterator[Case]:
-    """Image scope on CifarNet's convolutions; the second with a hash of its own for each slice, and for each block."""
-    for name, length, hashes, shared in (
-        ("CifarNet conv1", 15, 4, False),
-        ("CifarNet conv2", 32, 3, False),
-        ("CifarNet conv2", 32, 3, True),
-    ):
-        op = reuse.image_layer(LAYERS[name], length, hashes, shared=shared)
-        yield Case(name, op, bind_reuse_image(op), "image", "hash by block" if shared else "hash by slice")
+IMAGE_PATTERNS: tuple[tuple[str, str, Pattern], ...] = (
+    ("conv1", "", Pattern(15, 4, init="pca")),
+    ("conv1", "c:3.kh.kw", Pattern(15, 4, order="c:3.kh.kw", init="pca")),
+    ("conv1", "c.kh.kw", Pattern(15, 4, order="c.kh.kw", init="pca")),
+    ("conv1", "", Pattern(15, 8, init="pca")),
+    ("conv1", "b=2", Pattern(15, 4, block_rows=2, init="pca")),
+    ("conv2", "", Pattern(32, 3, init="pca")),
+    ("conv2", "hash by block", Pattern(32, 3, sharing="block", init="pca")),
+    ("conv2", "c:16.kh.kw", Pattern(32, 3, order="c:16.kh.kw", init="pca")),
+    ("conv2", "", Pattern(32, 6, init="pca")),
+    ("conv2", "", Pattern(32, 12, init="pca")),
+    ("conv2", "b=2, rows b.oh.ow:2", Pattern(32, 3, block_rows=2, row_order="b.oh.ow:2", init="pca")),
+    ("conv2", "horizontal, l=20", Pattern(1, 6, direction="horizontal", sharing="layer", block_rows=20, init="pca")),
+    ("conv2", "horizontal, l=50", Pattern(1, 6, direction="horizontal", sharing="layer", block_rows=50, init="pca")),
+)
+
+
+def image_cases(data_dir: Path | None = None) -> Iterator[Case]:
+    """Image scope on CifarNet's convolutions, on real activations: a hash for each slice, unless it is said."""
+    real = RealActivations(data_dir)
+    for name, variant, pattern in IMAGE_PATTERNS:
+        layer = real.layer(name, pattern)
+        binding = bind(layer.op)
+        slots = f"{binding.params['slots']} slots" if binding.counts else ""
+        yield Case(f"CifarNet {name}", layer.op, binding, "image", ", ".join(filter(None, (variant, slots))), layer.x)
 
 
 def compiled_cases() -> Iterator[Case]:
@@ -120,7 +145,6 @@ def stem_cases() -> Iterator[Case]:
 
 CASES: tuple[Callable[[], Iterator[Case]], ...] = (
     conventional_cases,
-    image_cases,
     compiled_cases,
     kernel_row_cases,
     linear_cases,
@@ -166,16 +190,23 @@ def _tensor(shape: tuple[int, ...]) -> QTensor:
     return QTensor("tensor", shape, scale=0.05, zero_point=-3)
 
 
+def input_of(case: Case) -> Int8Array:
+    """What the case reads: its own input, a smooth one for compiled scope, or a random one."""
+    if case.x is not None:
+        return case.x
+    shape = case.op.inputs[0].shape
+    if isinstance(case.op, QReuseCompiled):
+        return reuse.smooth_input(case.op.dims.input)
+    return np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+
+
 def measure(core: str, cases: list[Case]) -> list[Row]:
     """Run all cases on a core, check their bits, and count."""
     runner = KernelRunner([case.binding for case in cases], core)
     rows = []
     for case in cases:
-        reused = case.op if isinstance(case.op, (QReuseCompiled, QReuseImage)) else None
-        if reused:
-            x = reuse.smooth_input(reused.dims.input)
-        else:
-            x = np.random.default_rng(1).integers(-128, 128, case.op.inputs[0].shape).astype(np.int8)
+        reused = case.op if isinstance(case.op, (QReuseCompiled, QReuseImage, QReuseHorizontal)) else None
+        x = input_of(case)
         output, profile = runner.run(case.binding, x, case.op.output.size)
         np.testing.assert_array_equal(output, execute_op(case.op, x).ravel())
         phases: dict[str, int] = {}
@@ -217,30 +248,37 @@ def with_ratios(rows: list[Row]) -> list[Row]:
     ]
 
 
-def page(rows: list[Row]) -> str:
+def page(rows: list[Row], data_dir: Path | None) -> str:
     """docs/results/kernels.md."""
+    data = "the digits" if data_dir is None else "CIFAR-10"
+    command = "python benchmarks/kernels.py" + ("" if data_dir is None else " --data-dir DIR")
     return f"""# Kernels
 
 Modelled cycles, no wait states, random weights and smooth random inputs; each row's bits are checked against the
 integer reference first. The Cortex-M7's model is not calibrated. Each layer's cycles are beside both conventional
-kernels of the same run. *7 bits* are tables whose entries a pair of rows can add within int8; *hash by block* is one
-hash for all kernel positions, *hash by slice* one for each. `reuse_pointers_s8` is code generated for the layer's
-sizes, and so are the sums of `stem_s8`, which is random here (20 coefficients of 9 planes). SRAM is input, output
-and scratch.
+kernels of the same run. SRAM is input, output and scratch. `reuse_pointers_s8` is code generated for the layer's sizes;
+so are the sums of `stem_s8`, which is random here (20 coefficients of 9 planes). *7 bits* are tables whose entries a
+pair of rows can add within int8.
+
+Image scope reads real activations: one held-out image of {data}, through a CifarNet with weights drawn by a seed and
+batch norm fitted to the images; hashes are principal axes of calibration images. *Hash by block* is one hash for all
+kernel positions, otherwise each slice has its own. *b* is rows of a block, *l* rows of a horizontal panel; *slots* are
+told where they may be too few, and blocks that find none are computed by themselves.
 
 {markdown(rows)}
 
-{provenance("python benchmarks/kernels.py", "fixed in the program")}"""
+{provenance(command, "fixed in the program")}"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="CIFAR-10; by default the embedded digits")
     arguments = parser.parse_args()
-    cases = [case for source in CASES for case in source()]
+    cases = [*(case for source in CASES for case in source()), *image_cases(arguments.data_dir)]
     rows = [row for core in CORES for row in measure(core, cases)]
     Console(width=220).print(terminal(rows))
-    write_atomically(RESULTS / "kernels.md", page(rows).encode())
+    write_atomically(RESULTS / "kernels.md", page(rows, arguments.data_dir).encode())
     if arguments.json:
         write_atomically(arguments.json, as_json(rows))
 

@@ -18,9 +18,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import reuse_cases as reuse
 from flash_runner import FlashRunner
-from kernels import Case, compiled_cases, conventional_cases, image_cases
+from kernels import Case, compiled_cases, conventional_cases, image_cases, input_of
 from ostinato.files import write_atomically
 from ostinato.quant.reference import execute_op
 from ostinato.targets import MemorySystem, Profile, get_board, hot_functions, memory_of
@@ -88,9 +87,7 @@ def measure(board_name: str, case: Case, cold: FlashRunner) -> Row:
 
 def run(runner: FlashRunner, case: Case, memory: MemorySystem | None) -> Profile:
     """One call; its bits must be the reference's."""
-    reused = case.scope != "conventional"
-    shape = case.op.inputs[0].shape
-    x = reuse.smooth_input(shape) if reused else np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+    x = input_of(case)
     output, profile = runner.run(case.binding, x, case.op.output.size, memory)
     np.testing.assert_array_equal(output, execute_op(case.op, x).ravel())
     return profile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray
-from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
+from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QTensor
 from ostinato.quant.stem_ops import QStem
 
 ZERO_POINT = -128  # activations behind a ReLU
@@ -27,23 +27,6 @@ def smooth_input(shape: tuple[int, int, int]) -> Int8Array:
 def columns_of(dims: ConvDims) -> Int32Array:
     """(K, 3): (c, kh, kw) in the order kh.kw.c."""
     return np.indices((*dims.kernel, dims.input[2])).reshape(3, -1).T[:, [2, 0, 1]].astype(np.int32)
-
-
-def image_layer(dims: ConvDims, length: int, hashes: int, *, shared: bool = False) -> QReuseImage:
-    """Random weights whose outputs fill int8; `shared`: all kernel positions have one channel block's hashes."""
-    rng = np.random.default_rng(2)
-    channels, slices, bits = dims.output[2], -(-dims.columns // length), 4
-    unit = 60 * 2**bits / (128 * 60 * 73 * np.sqrt(dims.columns))
-    return QReuseImage(
-        **_tensors(dims),
-        length=length,
-        columns=columns_of(dims),
-        hash=_hash(rng, slices, hashes, length, tree=False, of=dims.input[2] // length if shared else slices),
-        weight=rng.integers(-127, 128, (channels, dims.columns)).astype(np.int8),
-        multiplier=np.full(channels, round(unit * 2**32), np.int32),
-        offset=np.full(channels, 1 << (bits - 1), np.int32),
-        fraction_bits=bits,
-    )
 
 
 def compiled_layer(

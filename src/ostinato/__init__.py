@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ostinato.pipeline import RunConfig, run
     from ostinato.reuse import Pattern, StemPattern
     from ostinato.search.run import search
-    from ostinato.training import compile_tables, evaluate, fit
+    from ostinato.training import compile_tables, evaluate, fit, prune_channels
 
 # Imported when first used, so that `ostinato --help` does not wait for PyTorch.
 _HOMES = {
@@ -52,6 +52,7 @@ _HOMES = {
     "group_channels": "nn",
     "measure_reuse": "nn",
     "plan": "firmware",
+    "prune_channels": "training",
     "revert": "nn",
     "run": "pipeline",
 }
@@ -75,6 +76,7 @@ __all__ = [
     "models",
     "nn",
     "plan",
+    "prune_channels",
     "revert",
     "run",
     "search",

@@ -120,7 +120,7 @@ def test_checkpoint_of_another_model(refused: Run, tmp_path: Path) -> None:
 def test_nan_weights(refused: Run, network: Path, tmp_path: Path) -> None:
     content = torch.load(network / "model.pt", weights_only=True)
     content["state"]["conv2.weight"][0, 0, 0, 0] = float("nan")
-    from ostinato.training.files import save_tensors
+    from ostinato.checkpoints.tensors import save_tensors
 
     content.pop("digest")
     save_tensors(tmp_path / "model.pt", content)

@@ -67,7 +67,7 @@ def test_boards(command: Command) -> None:
     assert {board["name"] for board in command("boards")["boards"]} >= {"stm32f469i", "stm32f767zi"}
 
 
-@pytest.mark.parametrize("name", ["run", "train", "convert", "deploy", "simulate", "report", "boards"])
+@pytest.mark.parametrize("name", ["run", "train", "prune", "convert", "deploy", "simulate", "report", "boards", "zoo"])
 def test_every_command_explains_itself(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

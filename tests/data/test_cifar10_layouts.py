@@ -264,7 +264,7 @@ def test_batch_with_other_content(batches, change):
 
 def test_batch_that_is_not_a_dict(batches):
     (batches / "test_batch").write_bytes(pickle.dumps([1, 2], 2))
-    refused(batches, "test_batch", "not a CIFAR-10 batch")
+    refused(batches, "test_batch", "not a CIFAR batch")
 
 
 class Exploit:

@@ -30,6 +30,7 @@ class Call:
     output: Int8Array
     scratch_bytes: int  # what the C twin says
     profile: Profile | None = None
+    reported: int = 0  # the first word of the scratch: image scope's blocks without a slot
 
 
 class HostKernels:
@@ -70,4 +71,5 @@ class HostKernels:
         assert bytes(memory)[base - ctypes.addressof(memory) :][:size] == placed.data, (
             "the kernel wrote to its constants"
         )
-        return Call(status, out[:outputs], needed)
+        reported = int(block[start:].view(np.uint8)[:4].view(np.int32)[0]) if given >= 4 else 0
+        return Call(status, out[:outputs], needed, reported=reported)

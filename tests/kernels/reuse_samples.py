@@ -13,18 +13,27 @@ from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray, truncating_divide
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
+from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.order import ROW_AXES, parse_order, permutation
+from ostinato.reuse.views import column_indices
 
-Order = Literal["c.kh.kw", "kh.kw.c"]
+ORDERS = ("c.kh.kw", "kh.kw.c", "kw.kh.c", "kw.c.kh", "c:3.kh.kw", "kh:2.c:4.kw", "c:2.kw:2.kh")
+ROW_ORDERS = ("b.oh.ow", "b.ow.oh", "b.oh:2.ow:2", "b.ow:3.oh", "b.oh:2.ow")
 Tree = Literal["cut"] | bool | None
 """`cut`: a tree of thresholds, each node's plane with one entry; None: any."""
 
 
-def column_order(dims: ConvDims, order: Order) -> Int32Array:
+def column_order(dims: ConvDims, order: str) -> Int32Array:
     """(K, 3): (c, kh, kw) of every im2col column."""
-    kh, kw = dims.kernel
-    shape = (dims.input[2], kh, kw) if order == "c.kh.kw" else (kh, kw, dims.input[2])
-    index = np.indices(shape).reshape(3, -1).T
-    return (index if order == "c.kh.kw" else index[:, [2, 0, 1]]).astype(np.int32)
+    geometry = ConvGeometry(dims.input[2], dims.output[2], dims.kernel)
+    return column_indices(geometry, order).astype(np.int32)
+
+
+def row_positions(dims: ConvDims, order: str) -> Int32Array | None:
+    """(N,) the output position of each row of X, None if it is its own."""
+    if order == "b.oh.ow":
+        return None
+    return permutation(parse_order(order, ROW_AXES), ROW_AXES, (1, *dims.output[:2])).astype(np.int32)
 
 
 def tensor(name: str, shape: tuple[int, ...], zero_point: int) -> QTensor:
@@ -111,11 +120,14 @@ def make_image(
     dims: ConvDims,
     length: int,
     hashes: int,
-    order: Order,
+    order: str,
     *,
     gain: float = 1.0,
     tree: Tree = None,
     groups: int | None = None,
+    slots: int = 1 << 16,
+    block_rows: int = 1,
+    row_order: str = "b.oh.ow",
 ) -> QReuseImage:
     """Outputs spread over int8 at gain 1; a large gain saturates the int16 tables and sums.
 
@@ -129,7 +141,7 @@ def make_image(
     offset = rng.integers(-30 << bits, 30 << bits, channels) + (1 << (bits - 1))
     if gain > 1:
         offset = rng.integers(-(1 << 15), 1 << 15, channels)
-    hashing = random_hash(rng, groups or slices, hashes, length, zero, tree)
+    hashing = random_hash(rng, groups or slices, hashes, length * block_rows, zero, tree)
     index = np.arange(slices) % (groups or slices)
     return QReuseImage(
         name="features.conv",
@@ -143,22 +155,34 @@ def make_image(
         multiplier=np.clip(multiplier, 1, (1 << 31) - 1).astype(np.int32),
         offset=offset.astype(np.int32),
         fraction_bits=bits,
+        slots=slots,
+        block_rows=block_rows,
+        rows=row_positions(dims, row_order),
     )
 
 
 def random_image(rng: np.random.Generator) -> QReuseImage:
+    """Any order, up to 16 hashes with few slots or enough, blocks of up to five rows."""
     channels, outputs = int(rng.integers(1, 34)), int(rng.integers(1, 50))
     dims = random_window(rng, channels, outputs)
-    order: Order = "c.kh.kw" if rng.random() < 0.5 else "kh.kw.c"
+    order = str(rng.choice(ORDERS[:2] if rng.random() < 0.5 else ORDERS))
+    block_rows = int(rng.integers(1, min(5, dims.positions) + 1)) if rng.random() < 0.4 else 1
+    row_order = str(rng.choice(ROW_ORDERS)) if block_rows > 1 else "b.oh.ow"
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
     groups = None
-    if order == "kh.kw.c" and rng.random() < 0.5:
+    if order in ("kh.kw.c", "kw.kh.c") and rng.random() < 0.5:
         length = int(rng.choice(divisors))
         groups = channels // length if rng.random() < 0.5 else None
     else:
         length = int(rng.integers(1, min(dims.columns, 70) + 1))
     gain = float(rng.choice([1.0, 1.0, 40.0, 4000.0]))
-    return make_image(rng, dims, length, int(rng.integers(1, 9)), order, gain=gain, groups=groups)
+    hashes = int(rng.integers(1, 17)) if rng.random() < 0.5 else int(rng.integers(1, 9))
+    slots = int(rng.integers(1, 40)) if rng.random() < 0.3 else 255
+    tree = None if hashes <= 8 else False
+    return make_image(
+        rng, dims, length, hashes, order, gain=gain, groups=groups, tree=tree, slots=slots, block_rows=block_rows,
+        row_order=row_order,
+    )  # fmt: skip
 
 
 def safe_table(rng: np.random.Generator, rows: int, ids: int, channels: int, largest: int) -> tuple[IntArray, IntArray]:
@@ -177,7 +201,7 @@ def make_compiled(
     dims: ConvDims,
     length: int,
     hashes: int,
-    order: Order,
+    order: str,
     *,
     pixel_aligned: bool,
     largest: int = 127,
@@ -221,7 +245,7 @@ def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
     bits = int(rng.integers(1, 8))
     if rng.random() < 0.5:
         length = int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0]))
-        order: Order = "kh.kw.c"
+        order = "kh.kw.c"
         aligned = True
     else:
         length = int(rng.integers(1, min(dims.columns, 70) + 1))
@@ -236,9 +260,16 @@ def random_compiled(rng: np.random.Generator) -> QReuseCompiled:
         repeat = int(rng.choice([1, whole // length]))
     if dims.columns // length << hashes > 20000:  # keep the table small
         hashes = 4
-    return make_compiled(
+    op = make_compiled(
         rng, dims, length, hashes, order, pixel_aligned=aligned, largest=largest, bits=bits, repeat=repeat
     )
+    return beyond_int16(rng, op) if rng.random() < 0.1 else op
+
+
+def beyond_int16(rng: np.random.Generator, op: QReuseCompiled) -> QReuseCompiled:
+    """Offsets around both ends of int16 or far from them: wrapped int16 sums would give other outputs."""
+    far = rng.choice([32767, -32768, 100_000, -3_000_000], op.dims.output[2])
+    return replace(op, offset=np.where(rng.random(len(far)) < 0.5, op.offset, far).astype(np.int32))
 
 
 SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ostinato.kernels.stem import SOURCES, bind_stem
@@ -78,7 +80,10 @@ def _maps(rng: np.random.Generator, group: np.ndarray, groups: int, hashes: int)
 
 def random_stem(rng: np.random.Generator) -> QStem:
     hashes, groups = int(rng.integers(1, 9)), int(rng.integers(1, 12))
-    return make_stem(rng, random_window(rng), groups, hashes, groups + int(rng.integers(0, 12)))
+    op = make_stem(rng, random_window(rng), groups, hashes, groups + int(rng.integers(0, 12)))
+    if rng.random() < 0.1:  # beyond int16
+        op = replace(op, offset=rng.choice([32767, -32768, 100_000], len(op.offset)).astype(np.int32))
+    return op
 
 
 def random_input(rng: np.random.Generator, op: QStem) -> np.ndarray:

@@ -6,22 +6,34 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reuse_samples import bind, column_order, make_compiled, make_image, random_window
+from reuse_samples import ORDERS, bind, column_order, make_compiled, make_image, random_window
 
 from ostinato.errors import QuantizationError, UnsupportedError
-from ostinato.kernels.reuse_image import has_pixel_ids
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
+from ostinato.kernels.reuse_image import has_pixel_ids, kernel_slots
 from ostinato.kernels.reuse_layout import locate_slices, paired_tiles, words
 from ostinato.kernels.reuse_map import map_of
 from ostinato.kernels.sources import source_path
 from ostinato.quant.ops import ConvDims
 
 CONV = ConvDims((7, 7, 8), (5, 5, 20), (3, 3))
+CONV2 = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
+
+
+def unmarked(offsets):
+    """Gathered offsets without the marks of spans, every one of which is checked."""
+    words = offsets.reshape(-1, 4).copy()
+    spans = np.maximum(-words[:, 1], 0)
+    words[spans > 0] = words[spans > 0, :1] + np.arange(4)
+    for w, span in enumerate(spans):
+        assert np.all(np.diff(words[w : w + span].reshape(-1)) == 1)
+    return words.reshape(-1)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whole_words_never_leave_the_padded_input(seed):
     rng = np.random.default_rng(seed)
-    for order in ("c.kh.kw", "kh.kw.c"):
+    for order in ORDERS:
         dims = random_window(rng, int(rng.integers(1, 20)), 4)
         length = int(rng.integers(1, dims.columns + 1))
         columns = column_order(dims, order)
@@ -40,7 +52,7 @@ def test_whole_words_never_leave_the_padded_input(seed):
                 read = list(range(start, start + lanes))
                 assert last + read[-1] < total
             else:
-                read = slices.gather[-1 - start].tolist()
+                read = unmarked(slices.gather[-1 - start]).tolist()
             front = slices.leading[s]
             assert read[front : front + len(part)] == part
             assert max(read) + last < total
@@ -80,8 +92,10 @@ def test_sources_exist_and_arrays_are_flash(scope):
 
 def test_a_layer_that_does_not_fit_the_kernel_is_refused():
     rng = np.random.default_rng(0)
-    with pytest.raises(UnsupportedError, match=r"features\.conv: 9 hashes \(512 table entries.*takes 1 to 8 \(256"):
-        bind(make_image(rng, CONV, 9, 9, "kh.kw.c", tree=False))
+    with pytest.raises(UnsupportedError, match=r"features\.conv: 17 hashes \(131072 ids\).*takes 1 to 16 \(65536"):
+        bind(make_image(rng, CONV, 9, 17, "kh.kw.c", tree=False))
+    with pytest.raises(UnsupportedError, match=r"300 clusters a slice \(for 9 hashes and 400 blocks\).*at most 255"):
+        bind(make_image(rng, ConvDims((1, 400, 2), (1, 400, 2), (1, 1)), 2, 9, "kh.kw.c", tree=False, slots=300))
     with pytest.raises(UnsupportedError, match=r"features\.conv: 13 hashes .*takes 1 to 12"):
         bind(make_compiled(rng, ConvDims((2, 2, 1), (1, 1, 1), (2, 2)), 2, 13, "kh.kw.c", pixel_aligned=False))
     image = make_image(rng, CONV, 8, 3, "kh.kw.c")
@@ -95,8 +109,8 @@ def test_a_layer_that_does_not_fit_the_kernel_is_refused():
 def test_sums_that_could_overflow_are_refused():
     rng = np.random.default_rng(0)
     compiled = make_compiled(rng, CONV, 4, 3, "kh.kw.c", pixel_aligned=True)
-    with pytest.raises(QuantizationError, match="beyond int16"):
-        bind(replace(compiled, offset=np.full(20, 32767, np.int32)))
+    with pytest.raises(QuantizationError, match="beyond int32"):
+        bind(replace(compiled, offset=np.full(20, 2**31 - 1, np.int32)))
     with pytest.raises(QuantizationError, match="fraction bits"):
         bind(replace(compiled, fraction_bits=0))
     long = ConvDims((1, 1, 600), (1, 1, 4), (1, 1))
@@ -105,12 +119,41 @@ def test_sums_that_could_overflow_are_refused():
         bind(replace(image, weight=np.full_like(image.weight, 127)))
 
 
+def test_a_table_has_a_place_for_each_id_or_for_each_cluster():
+    rng = np.random.default_rng(0)
+
+    def slots(hashes, **fields):
+        return kernel_slots(make_image(rng, CONV, 9, hashes, "kh.kw.c", tree=False, **fields))
+
+    assert [slots(hashes) for hashes in (1, 4, 5, 8, 16)] == [2, 16, 25, 25, 25]  # 25 blocks in a slice
+    assert slots(4, block_rows=2) == 16
+    assert slots(5, block_rows=2) == 12
+    assert slots(3, slots=5) == 5
+    assert slots(16, slots=7) == 7
+    few = bind(make_image(rng, CONV, 9, 16, "c.kh.kw", tree=False, slots=7))
+    assert "7 clusters a slice for 65,536 ids" in few.note
+    assert few.counts == "blocks that found no slot"
+    assert bind(make_image(rng, CONV, 9, 16, "c.kh.kw", tree=False, slots=25)).counts == ""
+
+
+def test_a_layer_says_where_it_needs_much_sram():
+    rng = np.random.default_rng(0)
+    dims = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
+    assert bind(make_image(rng, dims, 32, 3, "kh.kw.c", tree=False)).note == ""
+    wide = bind(make_image(rng, dims, 32, 8, "kh.kw.c", tree=False))
+    sram = (14 * 14 * 64 + 10 * 10 * 64 + wide.scratch_bytes) / (14 * 14 * 64 + 10 * 10 * 64 + 4 * 1600)
+    assert f"{sram:.2f} times the conventional layer's SRAM" in wide.note
+
+
 def test_ids_are_found_once_per_pixel_where_kernel_positions_share_their_hashes():
     rng = np.random.default_rng(0)
     shared = make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False, groups=2)
     assert has_pixel_ids(shared)
     assert bind(shared).arrays["hash_offsets"].size == 2 * 3
     assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False))
+    assert has_pixel_ids(make_image(rng, CONV, 4, 3, "kw.kh.c", tree=False, groups=2))
+    assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "c:4.kh.kw", tree=False, groups=2))  # blocks change last
+    assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "kh.kw.c", tree=False, groups=2, block_rows=2))
     assert not has_pixel_ids(make_image(rng, CONV, 4, 3, "c.kh.kw", tree=False, groups=2))
     assert not has_pixel_ids(make_image(rng, CONV, 2, 3, "kh.kw.c", tree=False, groups=4))
     sparse = ConvDims((7, 7, 8), (2, 2, 20), (2, 2), (4, 4))
@@ -139,3 +182,14 @@ def test_where_ids_are_shared_by_kernel_positions():
     dilated = ConvDims((7, 8, 4), (5, 4, 16), (3, 3), dilation=(1, 2))
     assert of(dilated, 12, 1) is None
     assert of(dilated, 4, 1) is not None
+
+
+def test_sums_beyond_int16_take_the_wide_kernel_and_say_so():
+    rng = np.random.default_rng(0)
+    op = make_compiled(rng, CONV2, 8, 4, "kh.kw.c", pixel_aligned=True, largest=63, tree=False)
+    assert bind_reuse_compiled(op).kernel.startswith("reuse_pointers_s8_")
+    assert bind_reuse_compiled(op, "offsets").arrays["wide_offset"].size == 0
+    wide = bind_reuse_compiled(replace(op, offset=np.full(64, 32767, np.int32)))
+    assert wide.kernel == "reuse_compiled_s8"
+    assert wide.note.startswith("int32 sums, several times slower: a sum of 200 table rows could reach ")
+    assert (wide.arrays["wide_offset"] == 32767).all()

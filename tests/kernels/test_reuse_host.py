@@ -19,9 +19,10 @@ from reuse_samples import (
     safe_table,
 )
 
-from ostinato.quant import reference
+from ostinato.quant import reuse_reference
 from ostinato.quant.ops import ConvDims, QHash
 from ostinato.quant.reference import execute_op
+from ostinato.quant.reuse_reference import image_overflows
 
 OK, BAD_ARGUMENT, NO_SCRATCH = 0, -1, -2
 MAKERS = pytest.mark.parametrize("make", [random_image, random_compiled], ids=["image", "compiled"])
@@ -39,6 +40,7 @@ def check(host, op, x):
     assert call.status == OK
     assert call.scratch_bytes == binding.scratch_bytes
     np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
+    return call
 
 
 @MAKERS
@@ -84,7 +86,7 @@ def test_one_cluster_of_the_largest_sums(host, value, zero_point):
 
 def test_int16_saturation_of_tables_and_sums(host, monkeypatch):
     """Tables, offsets and sums far beyond int16; without saturation there the outputs would be others."""
-    clip = reference.saturate
+    clip = reuse_reference.saturate
     differs = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -93,7 +95,7 @@ def test_int16_saturation_of_tables_and_sums(host, monkeypatch):
         check(host, op, x)
         saturated = execute_op(op, x)
         with monkeypatch.context() as patch:
-            patch.setattr(reference, "saturate", lambda v, low, high: v if low < -128 else clip(v, low, high))
+            patch.setattr(reuse_reference, "saturate", lambda v, low, high: v if low < -128 else clip(v, low, high))
             differs += bool(np.any(execute_op(op, x) != saturated))
     assert differs > 10  # with few fraction bits, int8 hides it now and then
 
@@ -124,6 +126,17 @@ def test_zero_projection_is_not_a_one(host):
         check(host, replace(op, hash=hashing), np.full(CONV.input, 17, np.int8))
 
 
+@pytest.mark.parametrize("slots", [1, 3, 10, 24, 25])
+@pytest.mark.parametrize("block_rows", [1, 3])
+def test_blocks_that_find_no_slot_are_counted_and_computed_by_themselves(host, slots, block_rows):
+    rng = np.random.default_rng(slots)
+    op = make_image(rng, CONV, 9, 12, "c.kh.kw", tree=False, slots=slots, block_rows=block_rows)
+    x = random_input(rng, op.input.shape, op.input.zero_point)
+    call = check(host, op, x)
+    assert call.reported == image_overflows(op, x)
+    assert (call.reported > 0) == (slots < 24 // block_rows)
+
+
 @MAKERS
 def test_too_little_scratch_is_refused(host, make):
     rng = np.random.default_rng(0)
@@ -149,14 +162,14 @@ def test_nonsense_is_refused(host):
             {"window": {**binding.params["window"], "stride": {"height": 0, "width": 1}}},
             {"window": {**binding.params["window"], "output": {"height": 99, "width": 1, "channels": 20}}},
             {"hash": {**binding.params["hash"], "hashes": 0}},
-            {"hash": {**binding.params["hash"], "hashes": 13}},
+            {"hash": {**binding.params["hash"], "hashes": 17}},
             {"fraction_bits": 0},
             {"fraction_bits": 8},
         ]
         if binding.kernel == "reuse_compiled_s8":
             wrong.append({"rows": op.rows - 1})
         else:
-            wrong.append({"slices_per_pass": 0})
+            wrong += [{"slices_per_pass": 0}, {"slots": 0}, {"slots": 9}, {"block_rows": 0}, {"block_rows": 2}]
         for change in wrong:
             broken = replace(binding, params={**binding.params, **change})
             assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == BAD_ARGUMENT, change

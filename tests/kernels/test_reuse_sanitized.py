@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from reuse_samples import SOURCES
+from reuse_samples import SOURCES as VERTICAL
 from stem_samples import SOURCES as STEM_SOURCES
 
+from ostinato.kernels.reuse_horizontal import SOURCES as HORIZONTAL
 from ostinato.kernels.sources import include_dir, source_dir, source_path
 
 HERE = Path(__file__).parent
+SOURCES = tuple(dict.fromkeys((*VERTICAL, *HORIZONTAL)))
 
 CHILD = """
 import sys
@@ -22,6 +24,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from host_runner import HostKernels
+from horizontal_samples import horizontal_corners, random_horizontal
+from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
 from reuse_samples import bind, corner_cases, random_compiled, random_image, random_input
 from stem_samples import bind_stem, random_stem
 
@@ -33,6 +37,9 @@ for make in (random_image, random_compiled):
         assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
 for op in corner_cases()[::7]:
     assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
+for op in [*horizontal_corners(), *(random_horizontal(np.random.default_rng(seed)) for seed in range(60))]:
+    call = host.run(bind_reuse_horizontal(op), random_input(rng, op.input.shape, 0), op.output.size)
+    assert call.status == 0
 for seed in range(60):
     op = random_stem(np.random.default_rng(seed))
     x = rng.integers(-128, 128, op.input.shape).astype(np.int8)

@@ -184,7 +184,7 @@ def test_the_binding_refuses_what_cannot_be_proven():
             "vertical": np.full_like(op.vertical, 32000 * 65536 // (3 * 128 * reach.max())),
             "channels": np.full_like(op.channels, reach.argmax()),
         },
-        "a sum of 3 table rows could reach": {"offset": np.full_like(op.offset, 32767)},
+        "a sum of 3 table rows could reach": {"offset": np.full_like(op.offset, 2**31 - 1)},
         "an id could be": {"maps": np.full_like(op.maps, 31)},
         "no coefficient belongs to group": {"groups": np.zeros_like(op.groups)},
         "8 fraction bits": {"fraction_bits": 8},
@@ -194,6 +194,9 @@ def test_the_binding_refuses_what_cannot_be_proven():
             change = {**change, "maps": np.zeros_like(op.maps)}
         with pytest.raises(QuantizationError, match=message):
             bind_stem(replace(op, **change))
+    wide = bind_stem(replace(op, offset=np.full_like(op.offset, 32767)))
+    assert wide.kernel == "stem_s8"
+    assert wide.note.startswith("int32 sums, several times slower: a sum of 3 table rows could reach ")
     with pytest.raises(UnsupportedError, match=r"features\.conv: no kernel runs a stem of 5 channels"):
         bind_stem(replace(op, dims=replace(dims, input=(7, 7, 5))))
     with pytest.raises(UnsupportedError, match="reaches element 7 of a padded input of 7"):

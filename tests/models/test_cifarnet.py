@@ -1,5 +1,6 @@
 import pytest
 import torch
+from meta_networks import macs, on_meta
 from torch import nn
 
 from ostinato import models
@@ -19,20 +20,9 @@ def test_has_the_layers_of_the_artifact():
 
 
 def test_costs_14_7_million_macs():
-    macs = 0
-
-    def count(module, inputs, output):
-        nonlocal macs
-        per_output = module.weight[0].numel()
-        macs += output[0].numel() * per_output
-
-    model = models.cifarnet().eval()
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(count)
-    model(torch.zeros(1, 3, 32, 32))
-    assert macs == 28 * 28 * 64 * 75 + 100 * 64 * 1600 + 1600 * 384 + 384 * 192 + 192 * 10
-    assert round(macs / 1e6, 1) == 14.7
+    cost = macs(models.cifarnet(), 32)
+    assert cost == 28 * 28 * 64 * 75 + 100 * 64 * 1600 + 1600 * 384 + 384 * 192 + 192 * 10
+    assert round(cost / 1e6, 1) == 14.7
 
 
 @pytest.mark.parametrize(("size", "channels", "classes"), [(32, 3, 10), (16, 1, 2), (33, 3, 7), (64, 3, 200)])
@@ -73,9 +63,9 @@ def test_refuses_impossible_sizes_with_the_numbers(kwargs, words):
 
 
 def test_unknown_name_lists_the_close_ones():
-    with pytest.raises(ModelError, match=r"Unknown model 'cifarnt'.*did you mean 'cifarnet'\?"):
+    with pytest.raises(ModelError, match=r"Unknown model 'cifarnt'.*did you mean 'cifarnet'"):
         models.create("cifarnt")
-    with pytest.raises(ModelError, match=r"known: cifarnet, resnet18, resnet34, squeezenet"):
+    with pytest.raises(ModelError, match=r"known: alexnet, cifarnet, .*squeezenet"):
         models.create("transformer")
 
 
@@ -86,4 +76,4 @@ def test_unknown_argument_lists_the_known_ones():
 
 def test_names_can_all_be_created():
     for name in models.names():
-        assert isinstance(models.create(name), nn.Module)
+        assert isinstance(on_meta(lambda name=name: models.create(name)), nn.Module)

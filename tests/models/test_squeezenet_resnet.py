@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from meta_networks import macs
 from torch import nn
 
 from ostinato import models
 from ostinato.errors import ModelError
-
-
-def macs(model: nn.Module, side: int) -> int:
-    """Multiply-accumulates of one image."""
-    total = 0
-
-    def count(module, inputs, output):
-        nonlocal total
-        total += output[0].numel() * module.weight[0].numel()
-
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(count)
-    model.eval()(torch.zeros(1, 3, side, side))
-    return total
 
 
 @pytest.mark.parametrize("bypass", ["none", "simple"])

@@ -13,8 +13,7 @@ from ostinato.reuse import Pattern
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"direction": "horizontal", "sharing": "layer", "block_rows": 2}, "direction='horizontal'.*'vertical'"),
-        ({"block_rows": 2}, "block_rows=2; supported is 1"),
+        ({"block_rows": 2, "scope": "compiled"}, "block_rows=2 in compiled scope; supported is 1"),
         ({"clustering": "kmeans", "gradient": "frozen"}, "clustering='kmeans'.*'lsh' or 'tree'"),
         ({"clustering": "hypercube", "gradient": "frozen"}, "clustering='hypercube'"),
         ({"similarity": "angular"}, "similarity='angular'"),

@@ -22,7 +22,7 @@ def exact(value: float) -> bool:
     return math.frexp(value)[0] == 0.5
 
 
-@given(st.floats(-1e6, 0), st.floats(0, 1e6))
+@given(st.floats(-1e6, 0, allow_subnormal=False), st.floats(0, 1e6, allow_subnormal=False))
 def test_a_range_becomes_the_least_fixed_point_around_it(low: float, high: float) -> None:
     scale, zero = power_of_two(Range(low, high)).parameters()
     assert exact(scale)
@@ -36,6 +36,10 @@ def test_a_range_becomes_the_least_fixed_point_around_it(low: float, high: float
     assert low < bottom / 2 or high > top / 2  # half the scale would not do
     again = power_of_two(power_of_two(Range(low, high)))
     assert again.parameters() == (scale, zero)
+
+
+def test_a_range_too_small_for_any_step_is_nothing_but_zero() -> None:
+    assert power_of_two(Range(0.0, 5e-324)).parameters() == (1.0, -128)
 
 
 def test_clipping_is_weighed_against_rounding() -> None:

@@ -20,12 +20,12 @@ from ostinato.quant.ops import QReuseCompiled, QReuseImage
 from ostinato.quant.passes import prepare
 from ostinato.quant.quantize import quantize_graph
 from ostinato.quant.quantize_hash import quantize_hash
-from ostinato.quant.reference import compiled_ids, execute, execute_op, hash_ids, im2col
+from ostinato.quant.reference import compiled_ids, execute, execute_op, hash_ids
+from ostinato.quant.reuse_reference import image_ids
 from ostinato.quant.reuse_statistics import row_ids
 from ostinato.reuse import Pattern
-from ostinato.reuse.functional import cluster_ids
+from ostinato.reuse.functional import cluster_ids, hashed_vectors
 from ostinato.reuse.views import im2col as float_im2col
-from ostinato.reuse.views import whole_slices
 
 PATTERNS = {
     "image, per slice, ragged": Pattern(13, 4, init="pca"),
@@ -33,6 +33,11 @@ PATTERNS = {
     "image, shared by block": Pattern(8, 4, sharing="block", init="pca"),
     "image, shared by the layer, ragged": Pattern(10, 4, sharing="layer", init="median"),
     "image, one slice": Pattern(144, 5, init="random"),
+    "image, tiled": Pattern(18, 4, order="c:4.kw.kh", init="pca"),
+    "image, many hashes": Pattern(16, 14, order="kw.kh.c", init="median"),
+    "image, blocks": Pattern(8, 5, block_rows=2, init="pca"),
+    "image, ragged blocks of tiled rows": Pattern(13, 4, block_rows=4, row_order="b.oh:2.ow:2", init="pca"),
+    "image, blocks that leave rows": Pattern(24, 6, block_rows=5, row_order="b.ow.oh", sharing="layer", init="pca"),
     "compiled, pixel-aligned": Pattern(8, 4, scope="compiled", sharing="block", init="pca"),
     "compiled, one block": Pattern(16, 5, scope="compiled", sharing="block", init="itq"),
     "compiled, per slice, ragged": Pattern(13, 4, scope="compiled", init="pca"),
@@ -81,9 +86,7 @@ def test_ids_agree_except_near_thresholds(name: str) -> None:
     if isinstance(op, QReuseCompiled):
         made = np.stack([compiled_ids(op, image) for image in q])
     else:
-        rows = np.stack([im2col(image, op.dims, op.columns, op.input.zero_point) for image in q])
-        parts = [rows[..., s * op.length : (s + 1) * op.length] for s in range(op.slices)]
-        made = np.stack([np.stack([hash_ids(r, op.hash, s) for r in part]) for s, part in enumerate(parts)], axis=-1)
+        made = np.stack([image_ids(op, image) for image in q])
     assert made.shape == expected.shape
     differ = made ^ expected
     # Only a bit whose projection is within the rounding of its int8 hash vector may differ: |Δv·x| ≤ scale/2 · Σ|x|.
@@ -92,9 +95,12 @@ def test_ids_agree_except_near_thresholds(name: str) -> None:
 
 
 def assert_near_thresholds(layer: FloatReuse, real: Tensor, differ: np.ndarray) -> None:
-    length, hashes = layer.pattern.length, layer.pattern.hashes
-    columns = whole_slices(float_im2col(real, layer.geometry, layer.pattern.order), length, 2)
-    vectors = columns.reshape(*columns.shape[:2], -1, length)
+    size, hashes = layer.pattern.block_size, layer.pattern.hashes
+    vectors = hashed_vectors(real, layer.geometry, layer.pattern)
+    if layer.pattern.pixelwise:
+        columns = float_im2col(real, layer.geometry, layer.pattern.order)
+        vectors = columns.reshape(*columns.shape[:2], -1)
+    vectors = vectors.reshape(*vectors.shape[:2], -1, size)
     groups = torch.arange(vectors.shape[2]) % len(layer.hash_vectors)
     v, theta = layer.hash_vectors[groups], layer.thresholds[groups]
     margin = (torch.einsum("bpsl,slh->bpsh", vectors, v) - theta).abs().numpy()
@@ -119,6 +125,8 @@ def test_the_layer_alone_is_close_given_the_same_ids(name: str) -> None:
     graph, integers = graphs(PATTERNS[name])
     op, layer = integers.op("3"), graph.op("3")
     assert isinstance(op, QReuseCompiled | QReuseImage)
+    if isinstance(op, QReuseImage):
+        op = replace(op, slots=1 << 16)  # the float layer has no limit
     q, real = layer_input(integers, images(4, seed=23))
     same = with_integer_hash(layer, op)
     expected = run(prepare_single(same, graph), real)["3"].permute(0, 2, 3, 1).numpy()
@@ -152,7 +160,7 @@ def test_image_scope_is_safe(name: str) -> None:
     assert 32640 * np.max(sums) < 2**31
     assert np.abs(op.offset).max() < 2**15
     assert 1 <= op.fraction_bits <= 7
-    assert op.hash.vectors.shape == (op.slices, PATTERNS[name].hashes, op.length)
+    assert op.hash.vectors.shape == (op.slices, PATTERNS[name].hashes, op.length * op.block_rows)
     assert op.hash.vectors.dtype == op.weight.dtype == np.int8
     assert op.columns.shape == (op.dims.columns, 3)
 
@@ -254,7 +262,7 @@ def test_hashes_of_long_slices_are_proven() -> None:
     layer = layer_under(Pattern(8, 2))
     source = input_of(Pattern(8, 2))
     huge = replace(layer, pattern=Pattern(100_000, 2))
-    with pytest.raises(QuantizationError, match=r"layer '3': hashing slices of length 100000 can overflow int32"):
+    with pytest.raises(QuantizationError, match=r"layer '3': hashing blocks of 100000 values can overflow int32"):
         quantize_hash(huge, source, 1)
 
 
@@ -269,13 +277,22 @@ def test_image_sums_that_int16_cannot_hold_are_refused() -> None:
         quantize(model, images(8))
 
 
-def test_table_sums_that_int16_cannot_hold_are_refused() -> None:
+def test_table_sums_that_int16_cannot_hold_are_int32() -> None:
+    """A huge negative bias under ReLU: that channel is zero, the others are what they were."""
     model = reused(Pattern(8, 3, scope="compiled", init="pca"))
     with torch.no_grad():
         model[3].bias[0] = -1e5
-    with pytest.raises(
-        QuantizationError, match=r"layer '3': the int16 sum of 18 table rows can reach \d+ at 1 fraction"
-    ):
+    integers = quantize(model, images(8))
+    op = integers.op("3")
+    assert isinstance(op, QReuseCompiled)
+    assert np.abs(op.offset).max() > 32767
+    q, _ = layer_input(integers, images(2, seed=5))
+    made = execute_op(op, q[0])
+    assert (made[..., 0] == op.output.zero_point).all()
+    assert len(np.unique(made[..., 1:])) > 20
+    with torch.no_grad():
+        model[3].bias[0] = -1e15
+    with pytest.raises(QuantizationError, match=r"layer '3': the sum of 18 table rows can reach \d+ at 1 fraction"):
         quantize(model, images(8))
 
 

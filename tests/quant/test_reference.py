@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 from fixed_point_c import c_divide, multiply_by_quantized_multiplier
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_loops import bits, clamp, columns_of, outputs, row, tap, taps, tensors, windows
 
 from ostinato.quant import reference
 from ostinato.quant.arithmetic import quantize_multiplier
@@ -23,48 +22,7 @@ from ostinato.quant.ops import (
     QReuseImage,
     QTensor,
 )
-
-
-@st.composite
-def windows(draw: st.DrawFn, channels: int | None = None, out: int | None = None, pool: bool = False) -> ConvDims:
-    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
-    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
-    padding = tuple(draw(st.integers(0, k // 2 if pool else 2)) for k in kernel)
-    sizes = [max(draw(st.integers(3, 6)), d * (k - 1) + 1) for k, d in zip(kernel, dilation, strict=True)]
-    outs = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, p, d, k, s in zip(sizes, padding, dilation, kernel, stride, strict=True)
-    ]
-    c = channels or draw(st.integers(1, 4))
-    m = c if pool else (out or draw(st.integers(1, 4)))
-    return ConvDims((*sizes, c), (*outs, m), kernel, stride, padding, dilation)
-
-
-def tensors(dims: ConvDims, rng: np.random.Generator) -> tuple[QTensor, QTensor, np.ndarray]:
-    source = QTensor("x", dims.input, 0.1, int(rng.integers(-128, 128)))
-    target = QTensor("y", dims.output, 0.1, int(rng.integers(-128, 128)))
-    return source, target, rng.integers(-128, 128, dims.input).astype(np.int8)
-
-
-def tap(x: np.ndarray, dims: ConvDims, i: int, j: int, kh: int, kw: int) -> tuple[int, int] | None:
-    """The input pixel under one tap of one window; None in the padding."""
-    row = i * dims.stride[0] + kh * dims.dilation[0] - dims.padding[0]
-    col = j * dims.stride[1] + kw * dims.dilation[1] - dims.padding[1]
-    inside = 0 <= row < x.shape[0] and 0 <= col < x.shape[1]
-    return (row, col) if inside else None
-
-
-def clamp(value: int, low: int, high: int) -> int:
-    return min(max(value, low), high)
-
-
-def outputs(dims: ConvDims) -> product:
-    return product(range(dims.output[0]), range(dims.output[1]))
-
-
-def taps(dims: ConvDims) -> product:
-    return product(range(dims.kernel[0]), range(dims.kernel[1]))
+from ostinato.quant.reuse_reference import image_overflows
 
 
 @settings(max_examples=40, deadline=None)
@@ -127,29 +85,6 @@ def test_pooling(dims: ConvDims, seed: int) -> None:
             assert mean[i, j, c] == c_divide(total + c_divide(count, 2) * (1 if total >= 0 else -1), count)
 
 
-def columns_of(dims: ConvDims, order: str) -> np.ndarray:
-    channels = range(dims.input[2])
-    if order == "kh.kw.c":
-        found = [(c, kh, kw) for kh, kw in taps(dims) for c in channels]
-    else:
-        found = [(c, kh, kw) for c in channels for kh, kw in taps(dims)]
-    return np.array(found, np.int32)
-
-
-def row(x: np.ndarray, dims: ConvDims, columns: np.ndarray, zero: int, i: int, j: int) -> list[int]:
-    pixels = [(int(c), tap(x, dims, i, j, int(kh), int(kw))) for c, kh, kw in columns]
-    return [int(x[at[0], at[1], c]) if at else zero for c, at in pixels]
-
-
-def bits(vector: list[int], hashing: QHash, group: int) -> int:
-    result = 0
-    for h in range(hashing.hashes):
-        total = int(hashing.offset[group, h])
-        total += sum(int(v) * q for v, q in zip(hashing.vectors[group, h], vector, strict=False))
-        result = 2 * result + (total > 0)
-    return result
-
-
 @given(st.integers(1, 4), st.integers(0, 10**6))
 def test_a_tree_asks_one_plane_a_level(hashes: int, seed: int) -> None:
     """Walking children 2p + 1 (bit 0) and 2p + 2 (bit 1) from the root; leaves are numbered from left to right."""
@@ -175,42 +110,60 @@ def sat16(value: int) -> int:
     return clamp(value, -(2**15), 2**15 - 1)
 
 
-@settings(max_examples=40, deadline=None)
-@given(windows(), st.sampled_from(["kh.kw.c", "c.kh.kw"]), st.integers(0, 10**6))
-def test_reuse_image(dims: ConvDims, order: str, seed: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(
+    windows(), st.sampled_from(["kh.kw.c", "c.kh.kw"]), st.integers(1, 4), st.sampled_from([1, 2, 5, 99]),
+    st.booleans(), st.integers(0, 10**6),
+)  # fmt: skip
+def test_reuse_image(dims: ConvDims, order: str, b: int, slots: int, shuffled: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     source, target, x = tensors(dims, rng)
+    b = min(b, dims.positions)
     length = int(rng.integers(1, dims.columns + 1))
     slices, out, fraction = -(-dims.columns // length), dims.output[2], int(rng.integers(1, 8))
     hashing = QHash(
-        vectors=rng.integers(-127, 128, (slices, 3, length)).astype(np.int8),
+        vectors=rng.integers(-127, 128, (slices, 3, b * length)).astype(np.int8),
         offset=rng.integers(-9000, 9000, (slices, 3)).astype(np.int32),
     )
     op = QReuseImage(
         name="r", input=source, output=target, dims=dims, length=length, columns=columns_of(dims, order), hash=hashing,
         weight=rng.integers(-127, 128, (out, dims.columns)).astype(np.int8),
         multiplier=rng.integers(2**16, 2**24, out).astype(np.int32),
-        offset=rng.integers(-9000, 9000, out).astype(np.int32), fraction_bits=fraction,
+        offset=rng.integers(-9000, 9000, out).astype(np.int32), fraction_bits=fraction, slots=slots, block_rows=b,
+        rows=rng.permutation(dims.positions).astype(np.int32) if shuffled else None,
     )  # fmt: skip
-    made = reference.execute_op(op, x)
-    rows = {(i, j): row(x, dims, op.columns, source.zero_point, i, j) for i, j in outputs(dims)}
-    for (i, j), mine in rows.items():
-        totals = [0] * out
-        for s in range(slices):
-            part = slice(s * length, min((s + 1) * length, dims.columns))
-            own = bits(mine[part], hashing, s)
-            members = [other[part] for other in rows.values() if bits(other[part], hashing, s) == own]
-            centroid = [
-                c_divide(128 * sum(q - source.zero_point for q in column), len(members))
-                for column in zip(*members, strict=True)
-            ]
+    places = list(outputs(dims))
+    if op.rows is not None:
+        places = [places[n] for n in op.rows]
+    rows = [row(x, dims, op.columns, source.zero_point, i, j) for i, j in places]
+    totals = [[0] * out for _ in rows]
+    overflows = 0
+    for s in range(slices):
+        first, last = s * length, min((s + 1) * length, dims.columns)
+        members: dict[int, list[int]] = {}  # id: the first rows of its blocks
+        alone = list(range(len(rows) // b * b, len(rows)))  # rows that are in no block
+        for n in range(0, len(rows) - b + 1, b):
+            block = [value for r in range(b) for value in [*rows[n + r][first:last], *[0] * (length - last + first)]]
+            own = bits(block, hashing, s)
+            if own in members or len(members) < slots:
+                members.setdefault(own, []).append(n)
+            else:
+                alone += range(n, n + b)
+                overflows += 1
+        groups = [[n + r for n in blocks] for blocks in members.values() for r in range(b)] + [[n] for n in alone]
+        for group in groups:
+            columns = zip(*(rows[n][first:last] for n in group), strict=True)
+            centroid = [c_divide(128 * sum(q - source.zero_point for q in column), len(group)) for column in columns]
             for m in range(out):
-                acc = sum(c * int(w) for c, w in zip(centroid, op.weight[m, part], strict=True))
+                acc = sum(c * int(w) for c, w in zip(centroid, op.weight[m, first:last], strict=True))
                 entry = sat16((acc * int(op.multiplier[m]) + 2**31) >> 32)
-                if s == 0:
-                    entry = sat16(entry + int(op.offset[m]))
-                totals[m] = sat16(totals[m] + entry)
-        assert made[i, j].tolist() == [clamp(total >> fraction, -128, 127) for total in totals]
+                entry = sat16(entry + int(op.offset[m])) if s == 0 else entry
+                for n in group:
+                    totals[n][m] = sat16(totals[n][m] + entry)
+    made = reference.execute_op(op, x)
+    for (i, j), total in zip(places, totals, strict=True):
+        assert made[i, j].tolist() == [clamp(value >> fraction, -128, 127) for value in total]
+    assert image_overflows(op, x) == overflows
 
 
 @settings(max_examples=40, deadline=None)

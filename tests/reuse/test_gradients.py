@@ -11,7 +11,7 @@ from ostinato.reuse import hash_gradient as estimators
 from ostinato.reuse.assignment import Reuse, assign
 from ostinato.reuse.autograd import multiply
 from ostinato.reuse.by_slice import BySlice
-from ostinato.reuse.hash_gradient import Clustered, projection_gradient
+from ostinato.reuse.hash_gradient import Clustered, deviations, projection_gradient
 from ostinato.reuse.hash_sample import sample
 from ostinato.reuse.layout import Layout
 from ostinato.reuse.views import whole_slices
@@ -194,7 +194,7 @@ def loss(rows, keys, outer):
 @pytest.mark.parametrize(("seed", "hashes"), [(0, 1), (1, 2), (2, 4)])
 def test_flip_changes_are_the_losses_of_flipped_bits(seed, hashes):
     """Brute force: flip one bit of one vector, cluster anew, compare losses. Includes empty and lone clusters."""
-    pattern = Pattern(3, hashes, scope="batch")
+    pattern = Pattern(3, hashes, scope="batch", gradient_share=1.0)
     state, projections = clustered(seed, pattern)
     rows, outer, keys = state.sample.rows, state.row_gradients, state.keys(state.home())
     found = estimators._flip_changes(state, torch.ones_like(projections), moves_centroids=True)
@@ -210,7 +210,7 @@ def test_flip_changes_are_the_losses_of_flipped_bits(seed, hashes):
 
 
 def test_straight_through_moves_one_vector_and_no_centroid():
-    pattern = Pattern(3, 2, scope="batch")
+    pattern = Pattern(3, 2, scope="batch", gradient_share=1.0)
     state, projections = clustered(3, pattern)
     found = estimators._flip_changes(state, torch.ones_like(projections), moves_centroids=False)
     rows, centroids, keys = state.sample.rows, state.centroids, state.keys(state.home()).tolist()
@@ -234,17 +234,37 @@ def test_flip_kernel_has_unit_area_over_a_bit():
 
 
 @pytest.mark.parametrize("gradient", ["flip", "straight-through"])
-def test_sampling_is_deterministic_and_unbiased_in_scale(gradient):
-    pattern = Pattern(3, 2, scope="batch", gradient=gradient, window=3.0, flip_slope=2.0)
-    few = with_fields(pattern, gradient_rows=2000)
+@pytest.mark.parametrize("few", [{"gradient_rows": 2000}, {"gradient_share": 0.25}])
+def test_sampling_is_deterministic_even_and_unbiased_in_scale(gradient, few):
+    pattern = Pattern(3, 2, scope="batch", gradient=gradient, gradient_share=1.0, window=3.0, flip_slope=2.0)
+    few = with_fields(pattern, **few)
     (state, projections), (part, drawn_projections) = clustered(5, pattern, rows=4000), clustered(5, few, rows=4000)
-    full, found = projection_gradient(state, projections, pattern), projection_gradient(part, drawn_projections, few)
-    numbers, drawn = (v.sample.units * 2 + v.sample.slices for v in (state, part))
-    assert 1000 < len(drawn) <= 2000 < len(numbers)
-    assert torch.equal(drawn.sort().values, sample(8000, few, drawn.device))
-    assert torch.equal(found, projection_gradient(part, drawn_projections, few))
-    row = torch.empty_like(numbers).index_copy_(0, numbers, torch.arange(len(numbers)))[drawn]
-    torch.testing.assert_close(found, full[row] * len(numbers) / len(drawn))
+    deviation = deviations(projections, 2, 2)
+    full = projection_gradient(state, projections, deviation, pattern)
+    found = projection_gradient(part, drawn_projections, deviation, few)
+    assert len(state.sample.units) == 8000
+    for s in range(2):  # one of every four vectors of each slice
+        assert torch.equal(part.sample.units[part.sample.slices == s] // 4, torch.arange(1000))
+    assert torch.equal(found, projection_gradient(clustered(5, few, rows=4000)[0], drawn_projections, deviation, few))
+    row = part.sample.slices * 4000 + part.sample.units
+    torch.testing.assert_close(found, full[row] * 4)
+
+
+def test_every_vector_is_drawn_equally_often_also_where_stretches_are_no_whole_numbers_of_units():
+    counts = torch.zeros(20)
+    for seed in range(2000):
+        slices, units = sample(2, 20, Pattern(3, 2, gradient_rows=32, gradient_share=1.0, seed=seed), counts.device)
+        assert torch.equal(slices, torch.arange(2).repeat_interleave(16))
+        counts += torch.bincount(units, minlength=20)
+    assert (counts / 4000 - 0.8).abs().max() < 0.03  # 5 standard deviations
+
+
+def test_deviations_are_those_of_each_hash_groups_projections():
+    """Slice s uses hash s mod G."""
+    projections = torch.randn(6, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = deviations(projections.view(-1, 3), 2, 6)
+    for group in range(2):
+        torch.testing.assert_close(found[group], projections[group::2].reshape(-1, 3).std(0, correction=0))
 
 
 @pytest.mark.parametrize("gradient", ["flip", "straight-through", "trec"])
@@ -259,8 +279,8 @@ def test_hash_gradients_are_the_projections_gradients_through_the_projection(gra
     captured = {}
     original = estimators.projection_gradient
 
-    def spy(state, projections, pattern):
-        captured["sample"], captured["dp"] = state.sample, original(state, projections, pattern)
+    def spy(state, projections, deviation, pattern):
+        captured["sample"], captured["dp"] = state.sample, original(state, projections, deviation, pattern)
         return captured["dp"]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -337,7 +357,8 @@ def test_trec_with_many_hashes_is_the_dense_relaxation_and_float32_is_close_to_i
 
     reuse = Reuse(pattern)
     dense = gradients(lambda *leaves: dense_trec(*leaves, pattern), torch.float64)
-    exact, rounded = (gradients(lambda *leaves: multiply(*leaves, reuse), d) for d in (torch.float64, torch.float32))
+    sparse = lambda x, w, *hashing: multiply(x, w.t(), *hashing, reuse)  # noqa: E731
+    exact, rounded = gradients(sparse, torch.float64), gradients(sparse, torch.float32)
     assert dense[2][:, :, hashes - 2 :].abs().sum() > 0
     for mine, single, theirs in zip(exact, rounded, dense, strict=True):
         size = float(theirs.abs().max())

@@ -59,6 +59,8 @@ GEOMETRY = ConvGeometry(12, 8, (3, 3))
         ({"momentum": 1.5}, "momentum"),
         ({"momentum": 0.0}, "momentum"),
         ({"gradient_rows": 0}, "gradient_rows"),
+        ({"gradient_share": 0.0}, "gradient_share"),
+        ({"gradient_share": 1.5}, "gradient_share"),
         ({"seed": -1}, "seed"),
         ({"window": "wide"}, "window"),
     ],

@@ -65,7 +65,7 @@ def test_a_blocks_hash_learns_as_a_long_vectors_does(gradient):
     probe = torch.randn(1, 40, 4, generator=generator, dtype=torch.float64)
     gradients = []
     for b, length, matrix in ((2, 3, weights), (1, 6, torch.block_diag(weights, weights))):
-        leaves = blocks.clone(), matrix, hash_vectors.clone(), torch.zeros(1, 2, dtype=torch.float64)
+        leaves = blocks.clone(), matrix.t().contiguous(), hash_vectors.clone(), torch.zeros(1, 2, dtype=torch.float64)
         for leaf in leaves:
             leaf.requires_grad_()
         one = Reuse(with_fields(pattern, block_rows=b, length=length))

@@ -5,10 +5,10 @@ import torch
 
 from ostinato import files as files_module
 from ostinato import models
+from ostinato.checkpoints.tensors import digest
 from ostinato.errors import CheckpointError, ModelError
 from ostinato.files import write_atomically
 from ostinato.training import load_checkpoint, load_model_state, save_model
-from ostinato.training.files import digest
 
 META = {"classes": ["dark", "grey", "light"], "dataset": "tiny", "seed": 3, "patterns": {"conv": {"length": 9}}}
 
@@ -51,7 +51,7 @@ def test_non_finite_weights_are_named_and_nothing_is_written(net, tmp_path, valu
 def test_non_finite_weights_in_a_file_are_named(net, tmp_path, monkeypatch):
     model = net()
     model.fc.bias.data[0] = float("nan")
-    monkeypatch.setattr("ostinato.training.checkpoints.check_finite", lambda state: None)
+    monkeypatch.setattr("ostinato.checkpoints.models.check_finite", lambda state: None)
     save_model(tmp_path / "model.pt", model, meta=META)
     monkeypatch.undo()
     with pytest.raises(ModelError, match=r"'fc.bias'"):

@@ -12,6 +12,8 @@ import ostinato
 from ostinato.cli import run as run_command
 from ostinato.cli import search as search_command
 from ostinato.cli import steps
+from ostinato.cli import train as train_commands
+from ostinato.cli import zoo as zoo_command
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
@@ -24,13 +26,15 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run_command.run)
-app.command("train")(steps.train)
+app.command("train")(train_commands.train)
+app.command("prune")(train_commands.prune)
 app.command("convert")(steps.convert)
 app.command("deploy")(steps.deploy)
 app.command("simulate")(steps.simulate)
 app.command("search")(search_command.search)
 app.command("report")(steps.report)
 app.command("boards")(steps.boards)
+app.command("zoo")(zoo_command.zoo)
 
 
 def _version(asked: bool) -> None:

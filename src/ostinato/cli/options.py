@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 Model = Annotated[str, typer.Option("--model", help="Network, by name.")]
-Data = Annotated[str, typer.Option("--data", help="Data set: digits (embedded) or cifar10.")]
+Data = Annotated[
+    str, typer.Option("--data", help="digits (embedded), cifar10, cifar100, svhn, tinyimagenet; @64 enlarges images.")
+]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Folder of the data set: parquet, python batches or class sub-folders."),
+    typer.Option("--data-dir", help="Folder of the data set, in any of its layouts (docs/data.md)."),
 ]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set from the hub if it is not there.")]
 Board = Annotated[str, typer.Option("--board", help="Board to build for; `ostinato boards` lists them.")]

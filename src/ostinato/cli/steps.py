@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json as json_module
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -13,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ostinato import data as datasets
 from ostinato.cli import options
+from ostinato.cli.common import Network, accuracies, load_trained, print_result
 from ostinato.cli.patterns import read_patterns
 from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset
-from ostinato.errors import CheckpointError, DoesNotFitError
+from ostinato.errors import DoesNotFitError
 from ostinato.firmware import Firmware
 from ostinato.firmware import deploy as deploy_firmware
 from ostinato.firmware import plan as plan_firmware
@@ -27,9 +25,7 @@ from ostinato.pipeline.networks import (
     MODEL_FILE,
     calibration_images,
     fine_tune,
-    load_network,
     pattern_meta,
-    train_conventional,
 )
 from ostinato.quant.ranges import Scales
 from ostinato.report import Report, print_report, write_search_report
@@ -38,39 +34,10 @@ from ostinato.search import SearchResult
 from ostinato.search.display import front_table
 from ostinato.search.result import SEARCH_FILE
 from ostinato.targets.boards import BOARDS
-from ostinato.training import apply_patterns, evaluate, save_model
+from ostinato.training import apply_patterns, save_model
 
 _PLAIN_WIDTH = 120
 """Of tables that go to a file or a pipe."""
-
-Network = Annotated[
-    Path, typer.Argument(help="Folder of a trained network (or its model.pt), as `train` and `convert` write it.")
-]
-
-
-def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the network; a training found there goes on.")],
-    model: options.Model = "cifarnet",
-    data: options.Data = "digits",
-    data_dir: options.DataDir = None,
-    download: options.Download = False,
-    epochs: options.Epochs = None,
-    train_limit: options.TrainLimit = None,
-    precision: options.Precision = "float32",
-    seed: options.Seed = 0,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> None:
-    """Train a conventional network.
-
-    [bold]Example[/]
-
-      ostinato train --model cifarnet --data digits --out runs/net
-    """
-    config = RunConfig(model=model, data=data, epochs=epochs, train_limit=train_limit, precision=precision, seed=seed)
-    dataset = datasets.load(data, data_dir=data_dir, download=download, seed=seed)
-    network = train_conventional(config, dataset, out, progress=not quiet)
-    _print(_accuracies(network, dataset, out), json)
 
 
 def convert(
@@ -99,7 +66,7 @@ def convert(
       ostinato convert runs/net --pattern conv2:L=8,H=4,scope=compiled,sharing=block,init=itq --out runs/reuse
     """
     chosen = read_patterns(patterns, pattern or [])
-    conventional, dataset, meta = _load(network, data_dir)
+    conventional, dataset, meta = load_trained(network, data_dir)
     config = RunConfig(
         model=meta["model"],
         data=meta["dataset"],
@@ -122,7 +89,7 @@ def convert(
     else:
         save_model(out / MODEL_FILE, reuse, meta={**header, "dataset": meta["dataset"], "seed": config.seed})
     layers = [dataclasses.asdict(layer) for layer in conversion_report(reuse)]
-    _print({**_accuracies(reuse.eval(), dataset, out), "layers": layers}, json)
+    print_result({**accuracies(reuse.eval(), dataset, out), "layers": layers}, json)
 
 
 def deploy(
@@ -152,7 +119,7 @@ def deploy(
 
       ostinato deploy runs/reuse --board stm32f469i --out runs/firmware --verify
     """
-    model, dataset, meta = _load(network, data_dir)
+    model, dataset, meta = load_trained(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
     if dry_run:
         _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, json)
@@ -176,7 +143,7 @@ def deploy(
     if checked is not None and not json:
         Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(checked)
     shown = {"verification": checked.to_dict()} if checked is not None and json else {}
-    _print({"firmware": str(out), **sizes, **shown}, json)
+    print_result({"firmware": str(out), **sizes, **shown}, json)
 
 
 def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, json: bool) -> None:
@@ -192,7 +159,7 @@ def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, s
         scales=cast(Scales, scales),  # checked there
     )
     if json:
-        _print(planned.to_dict(), True)
+        print_result(planned.to_dict(), True)
     else:
         Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(dataclasses.replace(planned, problem=None))
     if planned.problem is not None:
@@ -225,7 +192,7 @@ def simulate(
     if json:
         fields = dataclasses.asdict(report)
         fields["logits"] = report.logits.tolist()
-        _print(fields, True)
+        print_result(fields, True)
     else:
         Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(report)
 
@@ -255,7 +222,7 @@ def _report_search(run: Path, json: bool) -> None:
     result = SearchResult.read(run)
     write_search_report(run, result)
     if json:
-        _print(result.to_dict(), True)
+        print_result(result.to_dict(), True)
     else:
         Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(front_table(result.front, result.chosen))
 
@@ -268,7 +235,7 @@ def boards(json: options.Json = False) -> None:
         for b in BOARDS.values()
     ]  # fmt: skip
     if json:
-        _print({"boards": rows}, True)
+        print_result({"boards": rows}, True)
         return
     table = Table()
     for name in rows[0]:
@@ -278,39 +245,5 @@ def boards(json: options.Json = False) -> None:
     Console().print(table)
 
 
-def _load(network: Path, data_dir: Path | None) -> tuple[Any, ImageDataset, dict[str, Any]]:
-    path = network / MODEL_FILE if network.is_dir() else network
-    model, meta = load_network(path)
-    for key in ("dataset", "seed"):
-        if key not in meta:
-            raise CheckpointError(f"{path}: its header has no {key!r}, so its data set is unknown.")
-    return model, datasets.load(meta["dataset"], data_dir=data_dir, seed=int(meta["seed"])), meta
-
-
 def _calibration(dataset: ImageDataset, config: RunConfig) -> Any:
     return calibration_images(dataset, config.calibration_images, config.seed)
-
-
-def _accuracies(network: Any, dataset: ImageDataset, out: Path) -> dict[str, Any]:
-    return {
-        "network": str(out),
-        "valid_top1": evaluate(network, dataset.valid).top1,
-        "test_top1": evaluate(network, dataset.test).top1,
-    }
-
-
-def _print(result: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json_module.dumps(dict(result), indent=2) + "\n")
-        return
-    console = Console(highlight=False)
-    for key, value in result.items():
-        if isinstance(value, list):
-            for item in value:
-                console.print("  " + "  ".join(str(part) for part in item.values()))
-        elif isinstance(value, float):
-            console.print(f"{key:>12}  {value:.2%}")
-        elif isinstance(value, int):
-            console.print(f"{key:>12}  {value:,}")
-        else:
-            console.print(f"{key:>12}  {value}")

@@ -8,7 +8,9 @@ from ostinato.data.dataset import (
     Split,
     to_input,
 )
+from ostinato.data.enlarge import enlarge
 from ostinato.data.loading import load, names
+from ostinato.data.parquet import read_parquet_images
 
 __all__ = [
     "INPUT_SCALE",
@@ -16,7 +18,9 @@ __all__ = [
     "Augmentation",
     "ImageDataset",
     "Split",
+    "enlarge",
     "load",
     "names",
+    "read_parquet_images",
     "to_input",
 ]

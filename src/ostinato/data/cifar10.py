@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from ostinato.data.class_folders import read_class_folders
-from ostinato.data.dataset import Augmentation, ImageDataset, Split, check_labels, stratified_split
-from ostinato.data.hub import download_cifar10
+from ostinato.data.dataset import Augmentation, ImageDataset, Split, stratified_split
+from ostinato.data.hub import download as download_from_hub
+from ostinato.data.layouts import not_found
+from ostinato.data.official import check_balance, check_count
 from ostinato.data.parquet import read_parquet_split
 from ostinato.data.python_batches import read_python_batches
 from ostinato.errors import DataError
@@ -31,8 +31,8 @@ def load_cifar10(
     layout = _layout(data_dir) if data_dir is not None else None
     if layout is None:
         if not download:
-            raise DataError(_not_found(data_dir))
-        splits = download_cifar10(data_dir, SIDE, progress)
+            raise DataError(not_found("cifar10", data_dir, _LAYOUTS))
+        splits = download_from_hub("uoft-cs/cifar10", data_dir, SIDE, progress)
         where, official = "CIFAR-10 from the hub", True
     else:
         kind, folder = layout
@@ -48,20 +48,8 @@ def load_cifar10(
 
 def check_official(split: Split, name: str, where: str) -> None:
     """Raise DataError unless `split` has the official number of images, equally many of each class."""
-    if len(split) != COUNTS[name]:
-        raise DataError(
-            f"{where}: the {name} split has {len(split):,} images, CIFAR-10 has {COUNTS[name]:,}; "
-            "a file is missing or incomplete, get it again."
-        )
-    check_labels(split.labels, len(CLASSES), f"{where} ({name} split)")
-    per_class = torch.bincount(split.labels, minlength=len(CLASSES)).tolist()
-    expected = COUNTS[name] // len(CLASSES)
-    for label, count in enumerate(per_class):
-        if count != expected:
-            raise DataError(
-                f"{where}: the {name} split has {count:,} images of class {CLASSES[label]!r}, CIFAR-10 has "
-                f"{expected:,}; this is not the official data, get it again."
-            )
+    check_count(split, name, where, "CIFAR-10", COUNTS[name])
+    check_balance(split, name, where, "CIFAR-10", CLASSES)
 
 
 def _layout(data_dir: Path) -> tuple[str, Path] | None:
@@ -90,13 +78,3 @@ def _read(kind: str, folder: Path, progress: bool) -> tuple[Split, Split]:
         read_class_folders(folder / "train", CLASSES, SIDE, progress),
         read_class_folders(folder / "test", CLASSES, SIDE, progress),
     )
-
-
-def _not_found(data_dir: Path | None) -> str:
-    if data_dir is None:
-        return f"cifar10 needs data_dir, a folder with {_LAYOUTS}; or download=True."
-    if not data_dir.is_dir():
-        return f"{data_dir} is not a folder; cifar10 is read from a folder with {_LAYOUTS}."
-    found = sorted(path.name for path in data_dir.iterdir())
-    listing = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-    return f"{data_dir} holds no CIFAR-10 (found: {listing or 'nothing'}); expected {_LAYOUTS}."

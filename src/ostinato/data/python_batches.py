@@ -1,4 +1,4 @@
-"""CIFAR-10's original "python version": pickles, read by an unpickler that can build arrays and nothing else."""
+"""CIFAR's original "python version": pickles, read by an unpickler that can build arrays and nothing else."""
 
 from __future__ import annotations
 
@@ -35,23 +35,25 @@ def read_python_batches(folder: Path, rows_per_file: int = ROWS_PER_FILE) -> tup
 
 
 def _read_files(folder: Path, names: tuple[str, ...], rows: int) -> Split:
-    parts = [_read_batch(folder / name, rows) for name in names]
+    parts = [read_python_batch(folder / name, rows, NUM_CLASSES) for name in names]
     return Split(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
 
 
-def _read_batch(file: Path, rows: int) -> Split:
+def read_python_batch(file: Path, rows: int, num_classes: int, label: str = "labels") -> Split:
+    """One file of `rows` images, their labels under the key `label`. Raises DataError as `read_python_batches`."""
     content = _unpickle(file)
-    if not isinstance(content, dict) or not {b"data", b"labels"} <= set(content):
-        raise DataError(f"{file}: not a CIFAR-10 batch (a dict with 'data' and 'labels'); unpack the archive again.")
-    data, labels = content[b"data"], content[b"labels"]
+    key = label.encode()
+    if not isinstance(content, dict) or not {b"data", key} <= set(content):
+        raise DataError(f"{file}: not a CIFAR batch (a dict with 'data' and {label!r}); unpack the archive again.")
+    data, labels = content[b"data"], content[key]
     expected = (rows, 3 * SIDE * SIDE)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != expected:
         found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
         raise DataError(f"{file}: 'data' is {found}, expected uint8 {expected}; unpack the archive again.")
     if not isinstance(labels, list) or len(labels) != rows or not all(type(label) is int for label in labels):
-        raise DataError(f"{file}: 'labels' is not a list of {rows} integers; unpack the archive again.")
+        raise DataError(f"{file}: {label!r} is not a list of {rows} integers; unpack the archive again.")
     label_tensor = torch.tensor(labels, dtype=torch.int64)
-    check_labels(label_tensor, NUM_CLASSES, str(file))
+    check_labels(label_tensor, num_classes, str(file))
     return Split(torch.from_numpy(data.reshape(rows, 3, SIDE, SIDE).copy()), label_tensor)
 
 
@@ -86,5 +88,5 @@ def _unpickle(file: Path) -> Any:
     # A damaged pickle fails in as many ways as there are opcodes; none of them is worth a traceback.
     except Exception as error:
         raise DataError(
-            f"{file}: not a readable CIFAR-10 batch ({error or type(error).__name__}); unpack the archive again."
+            f"{file}: not a readable CIFAR batch ({error or type(error).__name__}); unpack the archive again."
         ) from error

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.errors import QuantizationError
+from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import QConv2d, QGraph, QHash, QLinear, QOp, QReuseCompiled, QReuseImage
 
 _WEIGHTED = {"weight": 8, "bias": 32, "multiplier": 32, "shift": 32}
@@ -15,6 +16,7 @@ _BITS: dict[type[QOp], dict[str, int]] = {
     QConv2d: _WEIGHTED,
     QLinear: _WEIGHTED,
     QReuseImage: {"weight": 8, "multiplier": 32, "offset": 16},
+    QReuseHorizontal: _WEIGHTED,
     QReuseCompiled: {"table": 8, "offset": 16},
 }
 
@@ -29,7 +31,7 @@ def check_export(graph: QGraph) -> None:
     for op in graph.ops:
         for name, bits in _BITS.get(type(op), {}).items():
             _check_type(op, name, getattr(op, name), bits)
-        if isinstance(op, QReuseImage | QReuseCompiled):
+        if isinstance(op, QReuseImage | QReuseHorizontal | QReuseCompiled):
             _check_type(op, "hash vectors", op.hash.vectors, 8)
             _check_type(op, "hash offset", op.hash.offset, 32)
             _check_planes(op, op.hash)

@@ -111,9 +111,9 @@ class Firmware:
         """
         inputs = self.samples[:1] if images is None else to_int8(images, self.graph.input)
         network = self._simulator(plain_c, flash_wait_states=flash_wait_states, guarded=guards)
-        runs = [network.run(image) for image in inputs]
-        profiles = [profile for _, profile in runs]
-        layers = layer_reports(self.graph, self.bindings, profiles)
+        runs = [(*network.run(image), network.scratch_heads) for image in inputs]
+        profiles = [profile for _, profile, _ in runs]
+        layers = layer_reports(self.graph, self.bindings, profiles, [heads for _, _, heads in runs])
         cycles = sum(layer.cycles for layer in layers)
         stack = max(profile.stack_bytes for profile in profiles)
         return SimulationReport(
@@ -130,7 +130,7 @@ class Firmware:
             stack_bytes=stack,
             flash_bytes=network.flash_bytes,
             layers=layers,
-            logits=np.stack([logits for logits, _ in runs]),
+            logits=np.stack([logits for logits, _, _ in runs]),
         )
 
     def predict_int8(self, images: Images, progress: Progress | None = None) -> Int8Array:
@@ -141,6 +141,18 @@ class Firmware:
             ToolchainError: no compiler.
         """
         return self._host.predict_int8(to_int8(images, self.graph.input), progress=progress)
+
+    def layer_counts(self, images: Images) -> Mapping[str, float]:
+        """What layers count by themselves (`LayerReport.counts`), mean of the images, from the C on this computer.
+
+        Raises:
+            DataError: images that are not this network's.
+            ToolchainError: no compiler.
+        """
+        inputs = to_int8(images, self.graph.input)
+        counted = self._host.counts(inputs) / len(inputs)
+        layers = zip(self.graph.ops, self.bindings, counted, strict=True)
+        return {op.name: float(count) for op, binding, count in layers if binding.counts}
 
     def evaluate(
         self, images: Images, labels: Tensor | npt.ArrayLike | None = None, progress: Progress | None = None

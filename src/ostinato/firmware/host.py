@@ -39,6 +39,8 @@ class HostNetwork:
         self._run_batch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]
         self._traced_run = self._library.traced_run
         self._traced_run.argtypes = [ctypes.c_void_p] * 4
+        self._counted_run = self._library.counted_run
+        self._counted_run.argtypes = [ctypes.c_void_p] * 4
 
     def predict_int8(
         self, images: Int8Array, *, threads: int | None = None, progress: Progress | None = None
@@ -64,6 +66,15 @@ class HostNetwork:
         arena = _aligned(self._arena_bytes)
         _check(self._traced_run(image.ctypes.data, output.ctypes.data, arena.ctypes.data, outputs.ctypes.data))
         return output, outputs
+
+    def counts(self, images: Int8Array) -> npt.NDArray[np.int64]:
+        """(layers,) what each layer counts (`Binding.counts`), summed over firmware inputs (N, *input)."""
+        output = np.zeros(self._graph.output.shape, np.int8)
+        counts = np.zeros(len(self._graph.ops), np.int64)
+        arena = _aligned(self._arena_bytes)
+        for image in np.ascontiguousarray(images, np.int8):
+            _check(self._counted_run(image.ctypes.data, output.ctypes.data, arena.ctypes.data, counts.ctypes.data))
+        return counts
 
     def _run(self, inputs: Int8Array, outputs: Int8Array) -> int:
         # ctypes releases the interpreter lock, so that chunks run side by side; each call has an arena of its own.

@@ -38,6 +38,10 @@ class LayerReport:
     cycles: int
     instructions: int
     phases: Mapping[str, int]
+    counted: float | None = None
+    """What the layer counts by itself, mean of the images; None if it does not."""
+    counts: str = ""
+    """What that is: `blocks that found no slot`, which are computed by themselves."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class SimulationReport:
             f"{self.ms:.2f} ms · {self.cycles:,} cycles (modelled: {self.cycle_model})\n"
             f"{self.instructions:,} instructions · SRAM {self.sram_bytes:,} B · flash {self.flash_bytes:,} B"
         )
+        for layer in self.layers:
+            if layer.counted is not None:
+                yield f"{layer.name}: {layer.counted:,.1f} {layer.counts}"
 
     def __str__(self) -> str:
         stream = io.StringIO()

@@ -9,8 +9,10 @@ from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
 from ostinato.kernels.joins import bind_add, bind_concat
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
+from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
 from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.kernels.stem import bind_stem
+from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import (
     QAdd,
     QAvgPool2d,
@@ -66,6 +68,8 @@ def bind(op: QOp, kernel: ConvKernel = "dense") -> Binding:
             return bind_concat(op)
         case QReuseImage():
             return bind_reuse_image(op)
+        case QReuseHorizontal():
+            return bind_reuse_horizontal(op)
         case QReuseCompiled():
             return bind_reuse_compiled(op)
         case QStem():

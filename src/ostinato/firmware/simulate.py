@@ -36,6 +36,9 @@ class SimulatedNetwork:
         self._graph = graph
         self._arena = self.simulator.symbols[_ARENA].address
         self._input = self._arena + plan.offsets[graph.input.name]
+        self._plan = plan
+        self.scratch_heads: list[int] = []
+        """The int32 at the start of each layer's scratch right after the layer, of the last run (`Binding.counts`)."""
 
     @property
     def static_bytes(self) -> int:
@@ -66,12 +69,14 @@ class SimulatedNetwork:
 
     def _call(self, entry: str, image: Int8Array, more: list[str]) -> tuple[Int8Array, Profile]:
         self.simulator.write_memory(self._input, np.ascontiguousarray(image, np.int8).tobytes())
+        self.scratch_heads = []
         profile = self.simulator.run(
             entry,
             [self._input, _OUTPUT, _ARENA, *more],
             marker=HOOK,
             labels=self._labels,
             guards=self._guards,
+            at_marker=self._after_layer,
         )
         if profile.result != 0:
             raise SimulationError(f"{entry} returned the status {profile.result} (ost_types.h explains it)")
@@ -79,8 +84,17 @@ class SimulatedNetwork:
         return output.reshape(self._graph.output.shape), profile
 
 
-def layer_reports(graph: QGraph, bindings: Sequence[Binding], profiles: Sequence[Profile]) -> tuple[LayerReport, ...]:
-    """Mean counts of each layer over the profiles of several images.
+    def _after_layer(self, index: int) -> None:
+        if index > 0:
+            offset, size = self._plan.scratch[index - 1]
+            head = self.simulator.read_memory(self._arena + offset, 4) if size >= 4 else bytes(4)
+            self.scratch_heads.append(int.from_bytes(head, "little", signed=True))
+
+
+def layer_reports(
+    graph: QGraph, bindings: Sequence[Binding], profiles: Sequence[Profile], heads: Sequence[Sequence[int]]
+) -> tuple[LayerReport, ...]:
+    """Mean counts of each layer over the profiles of several images, and over what layers count themselves (`heads`).
 
     What `model_run` does before its first layer counts to that layer, what it does after its last to the last.
     """
@@ -102,6 +116,8 @@ def layer_reports(graph: QGraph, bindings: Sequence[Binding], profiles: Sequence
                 cycles=sum(means.values()),
                 instructions=round(instructions / count),
                 phases=means,
+                counted=sum(counted[i] for counted in heads) / count if binding.counts else None,
+                counts=binding.counts,
             )
         )
     return tuple(reports)

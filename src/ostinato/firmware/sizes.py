@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ostinato.errors import DoesNotFitError
 from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
+from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import QGraph, QReuseCompiled, QReuseImage
 from ostinato.targets.boards import BOARDS, Board
 
@@ -58,6 +59,8 @@ def _sram_sentence(graph: QGraph, plan: Plan, sizes: Sizes, board: Board) -> str
     remedy = "a smaller input, fewer channels or a stride in this layer"
     if scratch > need // 4 and isinstance(op, QReuseImage):
         remedy = "fewer hashes, longer slices or the scope 'compiled' for this layer (less scratch), or " + remedy
+    elif scratch > need // 4 and isinstance(op, QReuseHorizontal):
+        remedy = f"panels of fewer rows than {op.panel_rows} or fewer hashes (less scratch), or " + remedy
     elif scratch > need // 4:
         remedy = "another kernel for this layer (less scratch), or " + remedy
     return (

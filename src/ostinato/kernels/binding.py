@@ -53,6 +53,8 @@ class Binding:
     """Tensors it reads; if more than one, `in` is an array of pointers."""
     note: str = ""
     """Which of several kernels this is and why, in one line for the generated project and reports."""
+    counts: str = ""
+    """What the int32 at the start of the scratch says after a call, which reports show; empty: nothing."""
     generated: Mapping[str, str] = field(default_factory=dict)
     """File name → text of sources written for this layer's sizes, which define the kernel; they include by the same
     paths as the library's sources. Layers of one size have the same files."""

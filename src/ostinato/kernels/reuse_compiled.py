@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ostinato.errors import QuantizationError, UnsupportedError
+from ostinato.errors import UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
 from ostinato.kernels.reuse_estimate import cycles_by_addresses, cycles_by_offsets
@@ -17,6 +17,7 @@ from ostinato.kernels.reuse_layout import (
     TILE,
     Slices,
     check_layer,
+    columns_of_slices,
     in_one_row,
     locate_slices,
     pack_hash,
@@ -34,6 +35,7 @@ from ostinato.kernels.reuse_map import IdMap, existing_map, map_of
 from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_form, pointers_are_small
 from ostinato.kernels.reuse_rows import row_order
 from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
+from ostinato.kernels.table_sums import is_wide, wide_note, wide_offset
 from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -64,6 +66,7 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_recover_runs": "recovering",
     "ost_reuse_lookup": "recovering",
     "ost_reuse_lookup_tile": "recovering",
+    "ost_reuse_lookup_wide": "recovering",
     **{f"ost_reuse_lookup_{form}_{h}": "recovering" for form in ("rows", "pairs") for h in _LOOKUPS},
 }
 
@@ -78,14 +81,14 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
     Args:
         op: the layer.
         form: None: the one with fewer estimated cycles (`reuse_estimate`); by addresses only where there is code for
-            the sizes, and where the map of addresses leaves the layer's SRAM within bounds.
+            the sizes, and where the map of addresses leaves the layer's SRAM within bounds. Sums that int16 is not
+            proven to hold are int32, by offsets.
 
     Raises:
         UnsupportedError: H > 12, a pixel-aligned L that does not divide C, or a window that leaves the padded input.
-        QuantizationError: an int16 or int32 sum could overflow, or the fraction bits are not 1 to 7.
+        QuantizationError: an int32 sum could overflow, or the fraction bits are not 1 to 7.
     """
     check_layer(op, "compiled-scope", MOST_HASHES, "use fewer hashes")
-    _check_sums(op)
     if form is None:
         form, note = choose_form(op)
         return replace(bind_reuse_compiled(op, form), note=note)
@@ -113,7 +116,8 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
             "gather": none if slices is None else slices.gather,
             "padding_ids": none.astype(np.uint16) if ids is None else 16 * padding_ids(op),
             "table": _pack_table(op),
-            "offset": to_channel_order(op.offset, TILE).astype(np.int16),
+            "offset": to_channel_order(np.clip(op.offset, INT16_MIN, INT16_MAX), TILE).astype(np.int16),
+            "wide_offset": wide_offset(op),
             "paired": paired_tiles(op),
         },
         scratch_bytes=_scratch_bytes(op, ids, slices),
@@ -123,8 +127,7 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
 
 
 def _pack_hashes(op: QReuseCompiled, slices: Slices | None) -> dict[str, IntArray]:
-    ends = [*range(op.length, op.dims.columns, op.length), op.dims.columns]
-    columns = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    columns = columns_of_slices(op.dims.columns, op.length)
     groups = len(op.hash.vectors)  # of a map: fewer than slices, all of them whole
     leading = (0,) * groups if slices is None else slices.leading
     if compares_coordinates(op):
@@ -134,6 +137,8 @@ def _pack_hashes(op: QReuseCompiled, slices: Slices | None) -> dict[str, IntArra
 
 def choose_form(op: QReuseCompiled) -> tuple[CompiledForm, str]:
     """The form that `bind_reuse_compiled` takes, and why."""
+    if is_wide(op):
+        return "offsets", wide_note(op)
     if not has_pointer_form(op):
         return "offsets", "table rows by offsets: no code can be generated for these sizes"
     order, mapped = row_order(op.table), existing_map(op).op
@@ -178,19 +183,9 @@ def _params(op: QReuseCompiled, window: dict[str, Any], ids: IdMap | None, slice
         "table": ArrayRef("table"),
         "offset": ArrayRef("offset"),
         "paired": ArrayRef("paired"),
+        "wide_offset": ArrayRef("wide_offset"),
         "fraction_bits": int(op.fraction_bits),
     }
-
-
-def _check_sums(op: QReuseCompiled) -> None:
-    table, offset = op.table.astype(np.int64), op.offset.astype(np.int64)
-    highest = offset + table.max(axis=1).sum(axis=0)
-    lowest = offset + table.min(axis=1).sum(axis=0)
-    if highest.max() > INT16_MAX or lowest.min() < INT16_MIN:
-        raise QuantizationError(
-            f"Layer {op.name}: a sum of {op.rows} table rows could reach {int(max(highest.max(), -lowest.min()))}, "
-            "beyond int16; use fewer fraction bits."
-        )
 
 
 def _pack_table(op: QReuseCompiled) -> IntArray:

@@ -10,7 +10,8 @@ from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import Phase
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, Int32Array, IntArray
 from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage
-from ostinato.quant.reference import hash_ids
+from ostinato.quant.reference_columns import hash_ids
+from ostinato.quant.reuse_slots import SRAM_LIMIT
 
 TILE = 16
 """Output channels that are recovered together."""
@@ -18,7 +19,8 @@ CHANNEL_ORDER = (0, 2, 1, 3)
 """Of every four channels in int16 tables, and of every four columns: what SXTB16 and SXTB16 ROR #8 make of a word."""
 HASH_PART = 4
 """Hyperplanes that one pass over the vectors asks."""
-_LONGEST_RUN = 128
+LONGEST_RUN = 128
+"""Vectors that are handled together."""
 _INT32 = 1 << 31
 
 SHARED_SOURCES = tuple(
@@ -35,6 +37,7 @@ SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_gather_run": "transformation",
     "ost_reuse_gather_word": "transformation",
     "ost_reuse_hash_run": "clustering",
+    "ost_reuse_hash_rows": "clustering",
     "ost_reuse_tree_run": "clustering",
     "ost_reuse_tree_walk_long": "clustering",
     "ost_reuse_threshold_run": "clustering",
@@ -42,6 +45,11 @@ SHARED_PHASES: dict[str, Phase] = {
     **{f"ost_reuse_tree_walk_{n}": "clustering" for n in (1, 2, 4)},
     **{f"ost_reuse_hash_pairs_{n}": "clustering" for n in range(1, HASH_PART + 1)},
 }  # fmt: skip
+
+
+def columns_of_slices(columns: int, length: int) -> list[int]:
+    """Columns of each slice of `length`; the last one may have fewer."""
+    return [min(length, columns - start) for start in range(0, columns, length)]
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -66,12 +74,20 @@ class Slices:
     starts: Int32Array
     """(S,): first element read of a contiguous slice, or −1 − g for the g-th gathered one."""
     gather: Int32Array
-    """(gathered slices, words · 4) element offsets; lanes beyond a slice repeat its last column."""
+    """(gathered slices, words · 4) element offsets as `mark_spans` leaves them; lanes beyond a slice repeat them."""
     leading: tuple[int, ...]
     """Lanes in front of each slice's first column, which must have no weight."""
     padded_bytes: int
     """Of the copy with padding, 0 if the input is read where it is."""
     gather_bytes: int
+
+
+def column_addresses(dims: ConvDims, columns: Int32Array) -> IntArray:
+    """(K,) where each column (c, kh, kw) lies from a window's corner in the padded NHWC input."""
+    width, channels = dims.input[1] + 2 * dims.padding[1], dims.input[2]
+    c, kh, kw = columns.astype(np.int64).T
+    addresses: IntArray = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
+    return addresses
 
 
 def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
@@ -80,8 +96,7 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
     A contiguous slice whose whole words would end beyond the tensor at the last output starts that much earlier.
     """
     height, width, channels = padded_size(dims)
-    c, kh, kw = columns.astype(np.int64).T
-    address = (kh * dims.dilation[0] * width + kw * dims.dilation[1]) * channels + c
+    address = column_addresses(dims, columns)
     corner = ((dims.output[0] - 1) * dims.stride[0] * width + (dims.output[1] - 1) * dims.stride[1]) * channels
     lanes, total = 4 * words(length), height * width * channels
     starts: list[int] = []
@@ -95,7 +110,7 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
             leading.append(beyond)
         else:
             starts.append(-1 - len(gather))
-            gather.append(np.pad(part, (0, lanes - len(part)), mode="edge"))
+            gather.append(mark_spans(np.pad(part, (0, lanes - len(part)), mode="edge")))
             leading.append(0)
     return Slices(
         starts=np.array(starts, np.int32),
@@ -104,6 +119,18 @@ def locate_slices(dims: ConvDims, columns: Int32Array, length: int) -> Slices:
         padded_bytes=total if any(dims.padding) else 0,
         gather_bytes=run_length(dims) * lanes if gather else 0,
     )
+
+
+def mark_spans(offsets: IntArray) -> IntArray:
+    """(words · 4,) offsets; of words that lie side by side, the second becomes minus how many there are from it on."""
+    words = offsets.reshape(-1, 4)
+    marked, following = words.copy(), 0
+    for w in range(len(words) - 1, -1, -1):
+        joined = following if w + 1 < len(words) and words[w + 1, 0] == words[w, 3] + 1 else 0
+        following = joined + 1 if np.all(np.diff(words[w]) == 1) else 0
+        if following:
+            marked[w, 1] = -following
+    return marked.reshape(-1)
 
 
 def padded_size(dims: ConvDims) -> tuple[int, int, int]:
@@ -124,7 +151,7 @@ def in_one_row(dims: ConvDims) -> ConvDims:
 
 def run_length(dims: ConvDims) -> int:
     """Output positions of a row that are handled together."""
-    return min(dims.output[1], _LONGEST_RUN)
+    return min(dims.output[1], LONGEST_RUN)
 
 
 def place_columns(values: IntArray, leading: int, lanes: int) -> IntArray:
@@ -133,7 +160,9 @@ def place_columns(values: IntArray, leading: int, lanes: int) -> IntArray:
     return np.pad(values, [*before, (leading, lanes - leading - values.shape[-1])])
 
 
-def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int, ...]) -> dict[str, IntArray]:
+def pack_hash(
+    name: str, hashing: QHash, columns: list[int], leading: tuple[int, ...], block_rows: int = 1
+) -> dict[str, IntArray]:
     """`hash_offsets` (int32) and `hash_vectors` (int16) as ost_reuse_hash.h and ost_reuse_tree.h lay them out.
 
     Args:
@@ -141,14 +170,17 @@ def pack_hash(name: str, hashing: QHash, columns: list[int], leading: tuple[int,
         hashing: G groups.
         columns: columns of each group's vectors (a ragged last slice has fewer).
         leading: lanes in front of them.
+        block_rows: rows of X in a vector, each of which has its columns and lanes.
 
     Raises:
         QuantizationError: a projection could overflow int32.
     """
-    lanes = 4 * words(hashing.vectors.shape[2])
+    groups, planes, size = hashing.vectors.shape
+    rows = hashing.vectors.astype(np.int64).reshape(groups, planes, block_rows, size // block_rows)
+    lanes = 4 * words(size // block_rows)
     offsets, vectors = [], []
     for group, (count, front) in enumerate(zip(columns, leading, strict=True)):
-        v = -place_columns(hashing.vectors[group, :, :count].astype(np.int64), front, lanes)
+        v = -place_columns(rows[group, ..., :count], front, lanes).reshape(planes, -1)
         reach = 128 * np.abs(v).sum(axis=1)
         if np.any(2 * reach + 1 >= _INT32):
             raise QuantizationError(
@@ -179,27 +211,52 @@ def to_channel_order(values: IntArray, multiple: int) -> IntArray:
     return full.reshape(-1, 4, *full.shape[1:])[:, list(CHANNEL_ORDER)].reshape(full.shape)
 
 
+def sram_note(dims: ConvDims, scratch_bytes: int) -> str:
+    """Says so where the layer needs more than 1.3 times the SRAM of the conventional one (CMSIS-NN's); else empty."""
+    tensors = int(np.prod(dims.input) + np.prod(dims.output))
+    ratio = (tensors + scratch_bytes) / (tensors + 4 * dims.columns)
+    return f"{ratio:.2f} times the conventional layer's SRAM" if ratio > SRAM_LIMIT else ""
+
+
 def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int, remedy: str) -> None:
-    """Refuse what no reuse kernel can compute.
+    """Refuse what no reuse kernel with int16 sums can compute.
 
     Raises:
         UnsupportedError: too many hashes, or a window that leaves the padded input.
         QuantizationError: fraction bits outside 1 to 7.
     """
-    hashes = op.hash.hashes
-    if not 1 <= hashes <= most_hashes:
-        raise UnsupportedError(
-            f"Layer {op.name}: {hashes} hashes ({1 << hashes} table entries a slice) do not fit the {kernel} kernel, "
-            f"which takes 1 to {most_hashes} ({1 << most_hashes} entries); {remedy}."
-        )
+    check_hashes(op.name, op.hash, kernel, most_hashes, remedy)
     if not 1 <= op.fraction_bits <= 7:
         raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")
+    check_window(op.name, op.dims)
+
+
+def check_hashes(name: str, hashing: QHash, kernel: str, most_hashes: int, remedy: str) -> None:
+    """Refuse more hashes than a kernel has.
+
+    Raises:
+        UnsupportedError: with the numbers and the remedy.
+    """
+    hashes = hashing.hashes
+    if not 1 <= hashes <= most_hashes:
+        raise UnsupportedError(
+            f"Layer {name}: {hashes} hashes ({1 << hashes} ids) do not fit the {kernel} kernel, which takes 1 to "
+            f"{most_hashes} ({1 << most_hashes} ids); {remedy}."
+        )
+
+
+def check_window(name: str, dims: ConvDims) -> None:
+    """Refuse a window that leaves the padded input.
+
+    Raises:
+        UnsupportedError: with the numbers.
+    """
     for axis in (0, 1):
-        reach = (op.dims.output[axis] - 1) * op.dims.stride[axis] + (op.dims.kernel[axis] - 1) * op.dims.dilation[axis]
-        if reach >= op.dims.input[axis] + 2 * op.dims.padding[axis]:
+        reach = (dims.output[axis] - 1) * dims.stride[axis] + (dims.kernel[axis] - 1) * dims.dilation[axis]
+        if reach >= dims.input[axis] + 2 * dims.padding[axis]:
             raise UnsupportedError(
-                f"Layer {op.name}: its last window reaches element {reach} of a padded input of "
-                f"{op.dims.input[axis] + 2 * op.dims.padding[axis]}; it needs more padding."
+                f"Layer {name}: its last window reaches element {reach} of a padded input of "
+                f"{dims.input[axis] + 2 * dims.padding[axis]}; it needs more padding."
             )
 
 

@@ -30,6 +30,7 @@ from ostinato.kernels.reuse_layout import (
 from ostinato.kernels.reuse_map import IdMap, existing_map, map_of
 from ostinato.kernels.reuse_rows import RowOrder, row_lines, row_order
 from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
+from ostinato.kernels.table_sums import is_wide
 from ostinato.quant.arithmetic import IntArray
 from ostinato.quant.ops import QReuseCompiled
 
@@ -116,7 +117,7 @@ $rows
 def has_pointer_form(op: QReuseCompiled) -> bool:
     """Whether code can be generated for the layer: a map, whole tiles, offsets within reach."""
     ids = map_of(op)
-    if ids is None:
+    if ids is None or is_wide(op):
         return False
     dims, hashing, cuts = ids.op.dims, op.hash, compares_coordinates(op)
     if dims.output[2] % TILE or dims.input[2] % op.length:

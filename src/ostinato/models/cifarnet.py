@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ostinato.errors import ModelError
+from ostinato.models.sizes import check_dropout, check_sizes
 
 KERNEL = 5
 POOL = 2
@@ -29,7 +29,9 @@ class CifarNet(nn.Module):
         self, num_classes: int = 10, in_channels: int = 3, image_size: int = 32, dropout: float = 0.5
     ) -> None:
         super().__init__()
-        _check(num_classes, in_channels, image_size, dropout)
+        why = "leaves no pixel after two 5x5 convolutions and two poolings"
+        check_sizes("cifarnet", num_classes, in_channels, image_size, SMALLEST_IMAGE, why)
+        check_dropout("cifarnet", dropout)
         self.architecture: dict[str, Any] = {
             "model": "cifarnet",
             "kwargs": {
@@ -73,17 +75,3 @@ def flat_side(image_size: int) -> int:
     for _ in range(2):
         side = (side - (KERNEL - 1)) // POOL
     return side
-
-
-def _check(num_classes: int, in_channels: int, image_size: int, dropout: float) -> None:
-    if num_classes < 2:
-        raise ModelError(f"cifarnet: num_classes={num_classes}; a classifier needs at least 2 classes.")
-    if in_channels < 1:
-        raise ModelError(f"cifarnet: in_channels={in_channels}; images have at least 1 channel.")
-    if image_size < SMALLEST_IMAGE:
-        raise ModelError(
-            f"cifarnet: image_size={image_size} leaves no pixel after two 5x5 convolutions and two poolings; "
-            f"the smallest is {SMALLEST_IMAGE}."
-        )
-    if not 0.0 <= dropout < 1.0:
-        raise ModelError(f"cifarnet: dropout={dropout}; it is a probability, 0 <= dropout < 1.")

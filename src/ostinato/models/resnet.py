@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ostinato.errors import ModelError
+from ostinato.models.sizes import check_sizes
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 CHANNELS = (64, 128, 256, 512)
@@ -50,7 +51,10 @@ class ResNet(nn.Module):
 
     def __init__(self, name: str, num_classes: int, in_channels: int, image_size: int, width: float) -> None:
         super().__init__()
-        _check(name, num_classes, in_channels, image_size, width)
+        why = "leaves no pixel after its strides"
+        check_sizes(name, num_classes, in_channels, image_size, SMALLEST_IMAGE, why)
+        if not 1 / CHANNELS[0] <= width <= 4:
+            raise ModelError(f"{name}: width={width}; it multiplies {CHANNELS[0]} channels and is 1/64 to 4.")
         self.architecture: dict[str, Any] = {
             "model": name,
             "kwargs": {
@@ -88,16 +92,3 @@ def resnet18(num_classes: int = 10, in_channels: int = 3, image_size: int = 64, 
 def resnet34(num_classes: int = 10, in_channels: int = 3, image_size: int = 64, width: float = 1.0) -> ResNet:
     """A freshly initialised ResNet-34. Raises ModelError for sizes that cannot be built."""
     return ResNet("resnet34", num_classes, in_channels, image_size, width)
-
-
-def _check(name: str, num_classes: int, in_channels: int, image_size: int, width: float) -> None:
-    if num_classes < 2:
-        raise ModelError(f"{name}: num_classes={num_classes}; a classifier needs at least 2 classes.")
-    if in_channels < 1:
-        raise ModelError(f"{name}: in_channels={in_channels}; images have at least 1 channel.")
-    if image_size < SMALLEST_IMAGE:
-        raise ModelError(
-            f"{name}: image_size={image_size} is smaller than the {SMALLEST_IMAGE} by which its strides divide it."
-        )
-    if not 1 / CHANNELS[0] <= width <= 4:
-        raise ModelError(f"{name}: width={width}; it multiplies {CHANNELS[0]} channels and is 1/64 to 4.")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ostinato.errors import ModelError
+from ostinato.models.sizes import check_sizes
 
 Bypass = Literal["none", "simple", "complex"]
 
@@ -74,7 +75,10 @@ class SqueezeNet(nn.Module):
         self, num_classes: int = 10, in_channels: int = 3, image_size: int = 32, bypass: Bypass = "simple"
     ) -> None:
         super().__init__()
-        _check(num_classes, in_channels, image_size, bypass)
+        why = "leaves no pixel after three poolings"
+        check_sizes("squeezenet", num_classes, in_channels, image_size, SMALLEST_IMAGE, why)
+        if bypass not in get_args(Bypass):
+            raise ModelError(f"squeezenet: bypass={bypass!r} is not known; known: {', '.join(get_args(Bypass))}.")
         self.architecture: dict[str, Any] = {
             "model": "squeezenet",
             "kwargs": {
@@ -114,17 +118,3 @@ def _bypass(bypass: Bypass, channels: int, out: int) -> Literal["identity", "con
     if channels == out:
         return "identity"
     return "conv" if bypass == "complex" else None
-
-
-def _check(num_classes: int, in_channels: int, image_size: int, bypass: str) -> None:
-    if num_classes < 2:
-        raise ModelError(f"squeezenet: num_classes={num_classes}; a classifier needs at least 2 classes.")
-    if in_channels < 1:
-        raise ModelError(f"squeezenet: in_channels={in_channels}; images have at least 1 channel.")
-    if image_size < SMALLEST_IMAGE:
-        raise ModelError(
-            f"squeezenet: image_size={image_size} leaves no pixel after three poolings; the smallest is "
-            f"{SMALLEST_IMAGE}."
-        )
-    if bypass not in get_args(Bypass):
-        raise ModelError(f"squeezenet: bypass={bypass!r} is not known; known: {', '.join(get_args(Bypass))}.")

@@ -12,6 +12,7 @@ from ostinato.nn.capture import capture_input, capture_output, removed
 from ostinato.nn.conv import ReuseConv2d, geometry_of, refusal
 from ostinato.nn.convert import reuse_layers, revert, stem_layers
 from ostinato.nn.linear import ReuseLinear
+from ostinato.nn.sensitivity import Metric, check_metric, seen_weight
 from ostinato.nn.stem import TransformStem
 from ostinato.nn.stem_calibrate import calibrate_stem
 from ostinato.reuse import (
@@ -40,6 +41,7 @@ def calibrate(
     *,
     refit: bool = True,
     refit_dense: bool = False,
+    metric: Metric = "outputs",
     batch_size: int = 50,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> nn.Module:
@@ -59,6 +61,8 @@ def calibrate(
         refit_dense: whether to refit the conventional convolutions behind a reuse layer too, in their turn, so that
             they undo what they can of the errors before them (DESIGN §5.12). Linear layers stay: they have more
             columns than a few hundred images have rows.
+        metric: what hashes that are fitted to outputs measure errors by: `outputs`, their square, or `loss`, half that
+            and half what they cost the conventional network's loss (its Fisher information; no labels needed).
         batch_size: images at a time; also the batch whose vectors share clusters in batch scope.
         progress: called with (layer name, layers done, layers in all).
 
@@ -66,12 +70,13 @@ def calibrate(
         `model`.
 
     Raises:
-        ModelError: if `images` are none, not finite, or a reuse layer never runs.
+        ModelError: if `images` are none, not finite, a reuse layer never runs, or the metric is unknown.
     """
     if images.dim() != 4 or len(images) == 0 or not images.is_floating_point():
         raise ModelError(
             f"calibration needs floating-point images (N, C, H, W), not {images.dtype} of shape {tuple(images.shape)}"
         )
+    check_metric(metric)
     modes = {module: module.training for module in model.modules()}
     teacher = revert(model).eval()
     for module in model.modules():
@@ -87,7 +92,7 @@ def calibrate(
             if isinstance(layer, TransformStem):
                 calibrate_stem(model, teacher, name, layer, batches)
             elif isinstance(layer, ReuseConv2d):
-                _calibrate_layer(model, teacher, name, layer, batches, refit)
+                _calibrate_layer(model, teacher, name, layer, batches, refit, metric)
             elif isinstance(layer, nn.Conv2d):
                 _refit_dense(model, teacher, name, layer, batches)
             if progress is not None:
@@ -99,12 +104,14 @@ def calibrate(
 
 
 def _calibrate_layer(
-    model: nn.Module, teacher: nn.Module, name: str, layer: ReuseConv2d, batches: tuple[Tensor, ...], refit: bool
-) -> None:
+    model: nn.Module, teacher: nn.Module, name: str, layer: ReuseConv2d, batches: tuple[Tensor, ...], refit: bool,
+    metric: Metric,
+) -> None:  # fmt: skip
     inputs = [layer.as_image(capture_input(model, layer, batch)) for batch in batches]
     if layer.pattern.init != "random":
         sample = _sample_vectors(inputs, layer)
-        vectors, thresholds = initial_hash(layer.geometry, layer.pattern, sample, name, layer.weight)
+        seen = seen_weight(teacher, _module(teacher, name), layer.weight, torch.cat(batches), metric)
+        vectors, thresholds = initial_hash(layer.geometry, layer.pattern, sample, name, seen)
         layer.hash_vectors.copy_(vectors)
         layer.thresholds.copy_(thresholds)
     if layer.pattern.scope == "compiled":

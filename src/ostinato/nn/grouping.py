@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ostinato.errors import ConversionError, ModelError
 from ostinato.nn.capture import capture_input
 from ostinato.nn.channels import ChannelPath, channel_paths
+from ostinato.nn.sensitivity import Metric, seen_weight
 from ostinato.reuse import Pattern, channel_grouping
 from ostinato.reuse.order import COLUMN_AXES, parse_order
 
@@ -29,8 +30,9 @@ class ChannelGrouping:
 
 @torch.no_grad()
 def group_channels(
-    model: nn.Module, patterns: Mapping[str, Pattern], images: Tensor, *, batch_size: int = 50, inplace: bool = False
-) -> tuple[nn.Module, list[ChannelGrouping]]:
+    model: nn.Module, patterns: Mapping[str, Pattern], images: Tensor, *, metric: Metric = "outputs",
+    batch_size: int = 50, inplace: bool = False,
+) -> tuple[nn.Module, list[ChannelGrouping]]:  # fmt: skip
     """The same network with channels permuted so that each pattern's slices hold correlated ones.
 
     The permutation goes into the convolution that makes the channels, its batch normalisation, and every layer that
@@ -41,6 +43,7 @@ def group_channels(
         model: conventional, or with reuse layers that are not calibrated yet.
         patterns: by qualified layer name; those whose slices are blocks of one pixel's channels count.
         images: (N, C, H, W) floating point, preprocessed as in training; labels are not needed.
+        metric: what outputs' errors are measured by, as in `calibrate`; `loss` needs a conventional model.
         batch_size: images at a time.
         inplace: change `model` itself rather than a deep copy.
 
@@ -68,7 +71,8 @@ def group_channels(
             assert isinstance(path, ChannelPath)
             assert isinstance(layer.weight, Tensor)
             pixels = _sampled_pixels(target, layer, images, batch_size, pattern.seed)
-            path.permute(target, channel_grouping(pixels, layer.weight, pattern.length, pattern.hashes))
+            seen = seen_weight(target, layer, layer.weight, images, metric)
+            path.permute(target, channel_grouping(pixels, seen, pattern.length, pattern.hashes))
             done[path.producer] = name
         report.append(ChannelGrouping(name, reason is None, reason or f"folded into '{path.producer}'"))  # type: ignore[union-attr]
     return target, report

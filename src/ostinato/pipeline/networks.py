@@ -12,16 +12,17 @@ from torch import Tensor, nn
 
 from ostinato import models
 from ostinato.data import ImageDataset, to_input
-from ostinato.errors import CheckpointError, OstinatoError
+from ostinato.errors import OstinatoError
+from ostinato.models.stored import load_network as load_network  # also asked for here
+from ostinato.models.zoo import MODEL_FILE as MODEL_FILE
 from ostinato.nn import calibrate, convert
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.methods import Method
-from ostinato.reuse import Pattern, StemPattern, read_pattern
-from ostinato.training import FitResult, fit, load_checkpoint, load_model_state, save_model
+from ostinato.reuse import Pattern, StemPattern
+from ostinato.training import FitResult, fit, load_model_state, save_model
 
 Say = Callable[[str], None]
 
-MODEL_FILE = "model.pt"
 CONVENTIONAL = "conventional"
 
 FINE_TUNE_LR = {"image": 0.01, "batch": 0.01, "compiled": 0.003}
@@ -38,36 +39,22 @@ class InterruptedRunError(OstinatoError):
     exit_code = 130
 
 
-def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network in a checkpoint, with its reuse layers, in evaluation mode; and the checkpoint's meta.
-
-    Raises:
-        CheckpointError: the file is missing, corrupt, or its meta does not describe a network of ours.
-    """
-    meta = load_checkpoint(path).meta
-    for key in ("model", "kwargs", "patterns", "classes"):
-        if key not in meta:
-            raise CheckpointError(f"{path}: its header has no {key!r}, so the network cannot be rebuilt.")
-    network = models.create(meta["model"], **meta["kwargs"])
-    if meta["patterns"]:
-        patterns = {name: read_pattern(fields) for name, fields in meta["patterns"].items()}
-        size = meta["kwargs"].get("image_size")  # linear layers are converted by the map that they flatten
-        example = None if size is None else torch.zeros(1, 3, size, size)
-        network = convert(network, patterns, inplace=True, example_input=example)
-    load_model_state(path, network)
-    return network.eval(), meta
-
-
 def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
     """`count` training images (all, if there are fewer) as model inputs (N, 3, H, W); labels are not used."""
     return to_input(dataset.train.subset(min(count, len(dataset.train)), seed).images)
 
 
-def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True) -> nn.Module:
-    """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped)."""
-    kwargs = {"num_classes": dataset.num_classes, "image_size": dataset.image_size}
+def train_conventional(
+    config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True, start: Path | None = None
+) -> nn.Module:
+    """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped).
+
+    `start`: a checkpoint whose weights it has at the beginning.
+    """
     torch.manual_seed(config.seed)
-    network = models.create(config.model, **kwargs)
+    network = models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
+    if start is not None:
+        load_model_state(start, network)
     result = fit(
         network,
         dataset,
@@ -77,9 +64,8 @@ def train_conventional(config: RunConfig, dataset: ImageDataset, folder: Path, *
         progress=progress,
         train_limit=config.train_limit,
         precision=config.precision,  # type: ignore[arg-type]  # checked by RunConfig
-        meta={"model": config.model, "kwargs": kwargs},
     )
-    return _finished(result, network)
+    return finished(result, network)
 
 
 def reuse_network(
@@ -142,7 +128,7 @@ def fine_tune(
         precision=config.precision,  # type: ignore[arg-type]  # checked by RunConfig
         meta=meta,
     )
-    return _finished(result, network)
+    return finished(result, network)
 
 
 def pattern_meta(patterns: Mapping[str, Pattern | StemPattern]) -> dict[str, dict[str, Any]]:
@@ -157,7 +143,8 @@ def _architecture(config: RunConfig, dataset: ImageDataset) -> dict[str, Any]:
     }
 
 
-def _finished(result: FitResult, network: nn.Module) -> nn.Module:
+def finished(result: FitResult, network: nn.Module) -> nn.Module:
+    """`network` in evaluation mode. Raises InterruptedRunError when its training was stopped."""
     if result.stopped:
         raise InterruptedRunError(
             f"Stopped after {len(result.history)} epochs of this network; the same command goes on from there."

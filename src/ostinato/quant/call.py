@@ -15,8 +15,8 @@ from ostinato.reuse.geometry import Pair
 
 SUPPORTED = (
     "Conv2d (zero padding), ReuseConv2d, TransformStem, Linear, ReuseLinear, BatchNorm, ReLU, ReLU6, Hardtanh, "
-    "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, a mean over height and width, Flatten, the sum of two tensors of one shape, "
-    "concatenation of channels, Dropout and a final Softmax"
+    "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, a mean over height and width, Flatten, the sum of two tensors of one "
+    "shape, concatenation of channels, Dropout and a final Softmax"
 )
 
 

@@ -170,7 +170,7 @@ class QHash:
     level h the plane 2^h − 1 + prefix is asked, its bit is appended to the prefix, and the id is the last prefix.
 
     `offset` folds the input's zero point and the threshold: −(zp_in · Σ_l v_l + θ / (scale_in · scale_v)), rounded.
-    The rows of a ragged last slice are zero-padded to `length`.
+    The rows of a ragged last slice are zero-padded to `length`. Of a block of b rows, L is b times the slice's.
     """
 
     vectors: Int8Array  # (G, P, L)
@@ -186,14 +186,16 @@ class QHash:
 
 @dataclass(frozen=True, kw_only=True)
 class QReuseImage(QUnaryOp):
-    """A convolution that clusters the neuron vectors of this one image (TREC §3.1, vertical direction).
+    """A convolution that clusters the neuron blocks of this one image (TREC §3.1, GR §3.3, vertical direction).
 
-    Per slice s, in order: id of every row by `hash` (group s); for each id that occurs, with n members,
-    centroid c = trunc(128 · Σ (q − zp_in) / n), within ±32640;
-    `T[s, id, m]` = sat16(rounding_high_multiply(Σ_l c_l · weight[m, s·L + l], multiplier[m])), and for s = 0
+    A block is `block_rows` rows of X, in the order `rows`, by L columns. Per slice s, in order: id of every block by
+    `hash` (group s, vectors b·L); the first `slots` different ids have a cluster each, in the order of their blocks,
+    and a block of any other id is a cluster by itself. Of each cluster, with n blocks,
+    centroid c[r] = trunc(128 · Σ (q − zp_in) / n), within ±32640, for each row r of a block;
+    `T[s, cluster, r, m]` = sat16(rounding_high_multiply(Σ_l c[r]_l · weight[m, s·L + l], multiplier[m])), and for s = 0
     T = sat16(T + offset[m]).
-    A[n, m] = the T rows of row n's ids added in slice order with int16 saturation at every addition;
-    out = sat8(A >> fraction_bits).
+    A[n, m] = the T rows of row n's clusters added in slice order with int16 saturation at every addition;
+    out = sat8(A >> fraction_bits). The last N mod b rows are in no block: each is a cluster by itself in every slice.
 
     T is in units of scale_out / 2^fraction_bits: requantisation is paid per cluster, not per pixel. The int32
     accumulator is safe when 32640 · Σ_l |weight| < 2^31 in every slice, which the quantiser proves.
@@ -207,6 +209,9 @@ class QReuseImage(QUnaryOp):
     multiplier: Int32Array  # (M,): round(scale_in · scale_w[m] / (128 · scale_out) · 2^fraction_bits · 2^32)
     offset: Int32Array  # (M,), within int16: round(bias / scale_out · 2^F) + (zp_out << F) + (1 << (F − 1))
     fraction_bits: int  # F, 1..7
+    slots: int = 1 << 16  # clusters that a slice can have; as many as there are ids, or more: all have one
+    block_rows: int = 1  # b
+    rows: Int32Array | None = None  # (N,) the output position of each row of X in the pattern's order; None: its own
 
     @property
     def slices(self) -> int:
@@ -222,7 +227,8 @@ class QReuseCompiled(QUnaryOp):
       * `pixel_aligned`: order kh.kw.c, L divides C, hashes shared by kernel positions. Ids exist once per pixel of the
         padded input and channel block cb (hash group cb; padding pixels hold zp_in). R = KH·KW·CB, row = (kh, kw, cb).
       * otherwise: ids exist per output position and slice (hash group s). R = S.
-    A[n, m] = offset[m] + Σ_r table[r, id_r(n), m], provably within int16;  out = sat8(A >> fraction_bits).
+    A[n, m] = offset[m] + Σ_r table[r, id_r(n), m], provably within int16 if it can be, within int32 otherwise;
+    out = sat8(A >> fraction_bits).
     """
 
     dims: ConvDims
@@ -231,7 +237,7 @@ class QReuseCompiled(QUnaryOp):
     pixel_aligned: bool
     hash: QHash  # CB or S groups
     table: Int8Array  # (R, 2^H, M), units scale_out / 2^fraction_bits
-    offset: Int32Array  # (M,), within int16: bias, zp_out << F and the rounding 1 << (F − 1) together
+    offset: Int32Array  # (M,): bias, zp_out << F and the rounding 1 << (F − 1) together
     fraction_bits: int
 
     @property

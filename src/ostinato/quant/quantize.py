@@ -29,6 +29,7 @@ from ostinato.quant.graph import (
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QGraph, QMaxPool2d, QOp, QTensor
 from ostinato.quant.passes import prepare
 from ostinato.quant.quantize_dense import activation_limits, quantize_conv, quantize_linear
+from ostinato.quant.quantize_horizontal import quantize_horizontal
 from ostinato.quant.quantize_join import quantize_add, quantize_concat
 from ostinato.quant.quantize_reuse_compiled import quantize_reuse_compiled
 from ostinato.quant.quantize_reuse_image import quantize_reuse_image
@@ -156,6 +157,8 @@ def _quantize_op(op: FloatOp, sources: tuple[QTensor, ...], target: QTensor, cal
             assert isinstance(statistics, StemStatistics)
             return quantize_stem(op, dims, source, target, statistics)
         assert isinstance(statistics, ReuseStatistics)
+        if op.pattern.direction == "horizontal":
+            return quantize_horizontal(op, dims, source, target, statistics, calibration.scales)
         if op.pattern.scope == "image":
             return quantize_reuse_image(op, dims, source, target, statistics, calibration.scales)
         return quantize_reuse_compiled(op, dims, source, target, statistics)

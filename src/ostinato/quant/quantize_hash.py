@@ -23,18 +23,18 @@ def quantize_hash(op: FloatReuse, source: QTensor, groups: int) -> QHash:
     Raises:
         QuantizationError: slices so long that int32 could overflow.
     """
-    length = op.pattern.length
+    length, rows = op.pattern.block_size, op.pattern.block_rows
     if INT8_MAX * 128 * length >= _OFFSET_LIMIT:
         raise QuantizationError(
-            f"layer '{op.name}': hashing slices of length {length} can overflow int32; the longest is "
+            f"layer '{op.name}': hashing blocks of {length} values can overflow int32; the most are "
             f"{(_OFFSET_LIMIT - 1) // (INT8_MAX * 128)}"
         )
     real = np.swapaxes(op.hash_vectors.numpy(), 1, 2)  # (G, P, L)
     index = np.arange(groups) % len(real)
     real, thresholds = real[index].copy(), op.thresholds.numpy()[index]
-    ragged = op.geometry.K % length
+    ragged = op.geometry.K % op.pattern.length
     if op.pattern.sharing != "block" and ragged:
-        real[-1, :, ragged:] = 0.0  # beyond the last column
+        real.reshape(*real.shape[:2], rows, -1)[-1, :, :, ragged:] = 0.0  # beyond the last column
     scale = np.maximum(np.abs(real).max(axis=2) / INT8_MAX, _TINY)
     vectors = np.rint(real / scale[..., None]).astype(np.int8)
     threshold = source.zero_point * vectors.astype(np.int64).sum(axis=2) + thresholds / (source.scale * scale)

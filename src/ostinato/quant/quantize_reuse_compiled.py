@@ -23,7 +23,7 @@ def quantize_reuse_compiled(
     """`QReuseCompiled` of a reuse layer with compiled centroids; its table is rounded by `quantize_table`.
 
     Raises:
-        QuantizationError: no fraction bits give int16 sums that are safe.
+        QuantizationError: no fraction bits give sums that int32 holds.
     """
     remedy = f"use a longer slice than L={op.pattern.length} (fewer rows)"
     order = PIXEL_ORDER if op.pattern.pixelwise else op.pattern.order

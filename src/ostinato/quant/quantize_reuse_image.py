@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from ostinato.errors import QuantizationError
-from ostinato.quant.arithmetic import INT16_MAX, INT32_MAX
+from ostinato.quant.arithmetic import INT16_MAX, INT32_MAX, Int32Array
 from ostinato.quant.graph import FloatReuse
 from ostinato.quant.ops import ConvDims, QReuseImage, QTensor
 from ostinato.quant.quantize_dense import FloatArray, symmetric_weights
 from ostinato.quant.quantize_hash import quantize_hash
 from ostinato.quant.ranges import Scales
+from ostinato.quant.reuse_slots import choose_slots
 from ostinato.quant.reuse_statistics import ReuseStatistics
+from ostinato.reuse.order import ROW_AXES, parse_order, permutation
+from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.views import column_indices, weight_matrix
 
 MAX_FRACTION_BITS = 7
@@ -45,7 +48,17 @@ def quantize_reuse_image(
         columns=column_indices(op.geometry, op.pattern.order).astype(np.int32),
         hash=quantize_hash(op, source, op.pattern.slices(op.geometry)),
         weight=weight, multiplier=multiplier.astype(np.int32), offset=offset.astype(np.int32), fraction_bits=bits,
+        slots=choose_slots(op.pattern, dims, statistics.clusters), block_rows=op.pattern.block_rows,
+        rows=row_positions(op.pattern, dims),
     )  # fmt: skip
+
+
+def row_positions(pattern: Pattern, dims: ConvDims) -> Int32Array | None:
+    """(N,) the output position of each row of X in the pattern's order; None if it stays, or does not matter."""
+    axes = parse_order(pattern.row_order, ROW_AXES)
+    if not pattern.blocked or axes == parse_order("b.oh.ow", ROW_AXES):
+        return None
+    return permutation(axes, ROW_AXES, (1, *dims.output[:2])).astype(np.int32)
 
 
 def _prove_accumulator(op: FloatReuse, weight: FloatArray) -> None:

@@ -19,7 +19,7 @@ def quantize_stem(op: FloatStem, dims: ConvDims, source: QTensor, target: QTenso
     """`QStem` with the very integers that the float layer computes its ids by.
 
     Raises:
-        QuantizationError: an input whose int8 values are other pixels than those, or sums that int16 cannot hold.
+        QuantizationError: an input whose int8 values are other pixels than those, or sums that int32 cannot hold.
     """
     if not math.isclose(source.scale, 1 / PIXEL_STEPS, rel_tol=1e-6) or source.zero_point != 0:
         raise QuantizationError(

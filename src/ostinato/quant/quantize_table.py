@@ -1,4 +1,4 @@
-"""Tables of compiled scope as int8, with the proof that int16 sums are enough."""
+"""Tables of compiled scope as int8, with the proof that int16 sums are enough wherever they can be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ostinato.errors import QuantizationError
-from ostinato.quant.arithmetic import INT8_MAX, INT16_MAX, IntArray
+from ostinato.quant.arithmetic import INT8_MAX, INT16_MAX, INT32_MAX, IntArray
 from ostinato.quant.quantize_dense import FloatArray
 
 MAX_FRACTION_BITS = 7
@@ -30,7 +30,8 @@ def quantize_table(
     """Rows are centred (the middle of each row's entries per channel moves into the offset), then rounded.
 
     Of all fraction bits whose int16 sums are proven safe, those with the least error on the calibration images' ids are
-    taken: more round finer, but clip entries beyond ±127.
+    taken: more round finer, but clip entries beyond ±127. If there are none, of those that int32 holds: firmware then
+    takes a slower kernel.
 
     Args:
         name: of the layer.
@@ -38,23 +39,24 @@ def quantize_table(
         bias: (M,) in output steps.
         zero_point: of the output.
         ids: (positions, R) as calibration images have them.
-        remedy: what helps if no sum is safe.
+        remedy: what helps then.
         fewest_bits: that the kernel can have, 1 or 0.
 
     Raises:
-        QuantizationError: no sum is safe.
+        QuantizationError: int32 does not hold any sum.
     """
     centre = (real.max(axis=1) + real.min(axis=1)) / 2.0  # (R, M)
     centred, constant = real - centre[:, None], bias + centre.sum(axis=0)
     exact = _sums(centred, ids) + constant + zero_point
     candidates = [_candidate(bits, centred, ids, exact) for bits in range(fewest_bits, MAX_FRACTION_BITS + 1)]
-    safe = [candidate for candidate in candidates if candidate.reach <= INT16_MAX]
-    if not safe:
-        raise QuantizationError(
-            f"layer '{name}': the int16 sum of {len(real)} table rows can reach {candidates[0].reach} at "
-            f"{fewest_bits} fraction bit, beyond {INT16_MAX}; {remedy}"
-        )
-    return min(safe, key=lambda candidate: candidate.error)
+    for limit in (INT16_MAX, INT32_MAX):
+        safe = [candidate for candidate in candidates if candidate.reach <= limit]
+        if safe:
+            return min(safe, key=lambda candidate: candidate.error)
+    raise QuantizationError(
+        f"layer '{name}': the sum of {len(real)} table rows can reach {candidates[0].reach} at {fewest_bits} fraction "
+        f"bit, beyond {INT32_MAX}; {remedy}"
+    )
 
 
 def _candidate(bits: int, centred: FloatArray, ids: IntArray, exact: FloatArray) -> IntegerTable:
@@ -66,7 +68,8 @@ def _candidate(bits: int, centred: FloatArray, ids: IntArray, exact: FloatArray)
     reach = np.abs(offset) + np.abs(table).max(axis=1).sum(axis=0)
     made = np.clip(np.floor((sums + offset) / unit), -128, 127)
     error = float(np.square(made - np.clip(exact, -128, 127)).mean())
-    return IntegerTable(table.astype(np.int8), offset.astype(np.int32), bits, int(reach.max()), error)
+    held = np.clip(offset, -INT32_MAX, INT32_MAX).astype(np.int32)  # a reach beyond it is never taken
+    return IntegerTable(table.astype(np.int8), held, bits, int(reach.max()), error)
 
 
 def _sums(table: FloatArray, ids: IntArray) -> FloatArray:

@@ -46,10 +46,10 @@ def power_of_two(real: Range) -> Range:
 
     Its zero point is 0, or −128 where nothing is below zero, as after ReLU: then all 8 bits are the number's.
     """
-    if real.high == real.low:
-        return _fixed_point(0, unsigned=True)
     unsigned = real.low == 0.0
     need = real.high / 255.0 if unsigned else max(real.high / 127.0, -real.low / 128.0)
+    if need == 0.0:  # nothing but zero, or so little that its step is none
+        return _fixed_point(0, unsigned=True)
     return _fixed_point(math.ceil(math.log2(need)), unsigned)
 
 

@@ -7,72 +7,36 @@ All functions take and return int8 arrays without a batch axis.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ostinato.quant.arithmetic import (
     INT8_MAX,
     INT8_MIN,
-    INT16_MAX,
-    INT16_MIN,
     Int8Array,
     Int64Array,
     requantize,
-    rounding_high_multiply,
     saturate,
     truncating_divide,
 )
+from ostinato.quant.horizontal_ops import QReuseHorizontal
+from ostinato.quant.horizontal_reference import reuse_horizontal
 from ostinato.quant.ops import (
-    ConvDims,
     QAdd,
     QAvgPool2d,
     QConcat,
     QConv2d,
     QGraph,
-    QHash,
     QLinear,
     QMaxPool2d,
     QOp,
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.reference_columns import hash_ids, im2col, pad, windows
+from ostinato.quant.reuse_reference import reuse_image
 from ostinato.quant.stem_ops import QStem
 from ostinato.quant.stem_reference import stem
-
-
-def pad(x: Int8Array, dims: ConvDims, value: int) -> Int64Array:
-    """(H, W, C) padded on all sides with `value`."""
-    (ph, pw) = dims.padding
-    return np.pad(x.astype(np.int64), ((ph, ph), (pw, pw), (0, 0)), constant_values=value)
-
-
-def windows(padded: Int64Array, dims: ConvDims) -> Int64Array:
-    """All windows: (OH, OW, KH, KW, C)."""
-    (oh, ow, _), (kh, kw), (sh, sw), (dh, dw) = dims.output, dims.kernel, dims.stride, dims.dilation
-    rows = np.arange(oh)[:, None] * sh + np.arange(kh)[None] * dh  # (OH, KH)
-    cols = np.arange(ow)[:, None] * sw + np.arange(kw)[None] * dw  # (OW, KW)
-    tiles: Int64Array = padded[rows[:, None, :, None], cols[None, :, None, :]]
-    return tiles
-
-
-def im2col(x: Int8Array, dims: ConvDims, columns: np.ndarray[Any, Any], pad_value: int) -> Int64Array:
-    """X, N × K, with columns in the order given by `columns` (K, 3) = (c, kh, kw)."""
-    tiles = windows(pad(x, dims, pad_value), dims)
-    c, kh, kw = columns.T
-    matrix: Int64Array = tiles[:, :, kh, kw, c].reshape(dims.positions, -1)
-    return matrix
-
-
-def hash_ids(vectors: Int64Array, hashing: QHash, group: int) -> Int64Array:
-    """Cluster ids of (N, ≤L) integer vectors by hash group `group`."""
-    length = vectors.shape[1]
-    bits = vectors @ hashing.vectors[group, :, :length].astype(np.int64).T + hashing.offset[group] > 0  # (N, P)
-    ids: Int64Array = np.zeros(len(vectors), np.int64)
-    for level in range(hashing.hashes):
-        plane = (1 << level) - 1 + ids if hashing.tree else np.full_like(ids, level)
-        ids = 2 * ids + bits[np.arange(len(ids)), plane]
-    return ids
 
 
 def conv2d(op: QConv2d, x: Int8Array) -> Int8Array:
@@ -124,25 +88,6 @@ def concat(op: QConcat, *parts: Int8Array) -> Int8Array:
     return np.concatenate([part.reshape(pixels, -1) for part in parts], axis=1).reshape(op.output.shape)
 
 
-def reuse_image(op: QReuseImage, x: Int8Array) -> Int8Array:
-    """`QReuseImage`."""
-    matrix = im2col(x, op.dims, op.columns, op.input.zero_point)
-    total = np.zeros((op.dims.positions, op.dims.output[2]), np.int64)
-    for s in range(op.slices):
-        part = slice(s * op.length, min((s + 1) * op.length, op.dims.columns))
-        rows = matrix[:, part]
-        present, inverse, counts = np.unique(hash_ids(rows, op.hash, s), return_inverse=True, return_counts=True)
-        sums = np.zeros((len(present), rows.shape[1]), np.int64)
-        np.add.at(sums, inverse, rows - op.input.zero_point)
-        centroids = truncating_divide(sums * 128, counts[:, None])
-        acc = centroids @ op.weight[:, part].astype(np.int64).T
-        table = saturate(rounding_high_multiply(acc, op.multiplier), INT16_MIN, INT16_MAX)
-        if s == 0:
-            table = saturate(table + op.offset, INT16_MIN, INT16_MAX)
-        total = saturate(total + table[inverse], INT16_MIN, INT16_MAX)
-    return saturate(total >> op.fraction_bits, INT8_MIN, INT8_MAX).astype(np.int8).reshape(op.dims.output)
-
-
 def compiled_ids(op: QReuseCompiled, x: Int8Array) -> Int64Array:
     """The id of every table row at every output position: (N, R)."""
     x = x.reshape(op.dims.input)  # a fully connected layer's may be a vector
@@ -173,6 +118,7 @@ _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QAdd: add,
     QConcat: concat,
     QReuseImage: reuse_image,
+    QReuseHorizontal: reuse_horizontal,
     QReuseCompiled: reuse_compiled,
     QStem: stem,
 }

@@ -38,18 +38,18 @@ def convert_reuse(call: Call) -> FloatReuse:
 
 
 def _refuse_unsupported(call: Call, pattern: Pattern) -> None:
-    """What the float side has and firmware has no kernel for yet."""
-    supported = {
-        "direction": ("vertical",),
-        "block_rows": (1,),
+    """What the float side has and firmware has no kernel for."""
+    supported: dict[str, tuple[object, ...]] = {
         "scope": ("image", "compiled"),
         "clustering": ("lsh", "tree"),
         "similarity": ("euclidean",),
     }
+    if pattern.scope == "compiled":
+        supported["block_rows"] = (1,)
     for field, values in supported.items():
         found = getattr(pattern, field)
         call.refuse_unless(
             found in values,
-            f"firmware has no kernel for {field}={found!r}; supported is {' or '.join(map(repr, values))}: convert the "
-            "layer with that, or leave it conventional",
+            f"firmware has no kernel for {field}={found!r} in {pattern.scope} scope; supported is "
+            f"{' or '.join(map(repr, values))}: convert the layer with that, or leave it conventional",
         )

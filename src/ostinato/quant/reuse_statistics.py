@@ -18,10 +18,11 @@ _POSITIONS = 4096
 
 @dataclass
 class ReuseStatistics:
-    """Extremes of the sums over slices (image scope), or ids as they occur (compiled scope)."""
+    """Extremes of sums and of numbers of clusters (image scope), or ids as they occur (compiled scope)."""
 
     op: FloatReuse
     peak: float = 0.0  # the largest |bias + sum over the first slices| of any output, in real units
+    clusters: int = 0  # the most clusters of any slice, or panel, of any image
     _ids: list[Tensor] = field(default_factory=list)
     _kept: int = 0
 
@@ -29,7 +30,9 @@ class ReuseStatistics:
         """Take one batch of the layer's inputs (B, C, H, W) into account."""
         x = self.op.as_image(x)
         if self.op.pattern.scope == "image":
-            self._see_sums(x)
+            if self.op.pattern.direction == "vertical":
+                self._see_sums(x)
+            self._see_clusters(x)
         elif self._kept < _POSITIONS:
             ids = row_ids(self.op, x).flatten(0, 1)
             step = max(1, len(ids) // (_POSITIONS // 4))
@@ -50,6 +53,13 @@ class ReuseStatistics:
             for start, stop in op.geometry.slices(op.pattern.length):
                 total = total + columns[..., start:stop] @ weights[start:stop]
                 self.peak = max(self.peak, float(total.abs().max()))
+
+
+    def _see_clusters(self, x: Tensor) -> None:
+        op = self.op
+        ids = cluster_ids(x, op.hash_vectors.to(x), op.thresholds.to(x), op.geometry, op.pattern)
+        for panel in ids.transpose(1, 2).flatten(0, 1):
+            self.clusters = max(self.clusters, len(panel.unique()))
 
 
 def row_ids(op: FloatReuse, x: Tensor) -> Tensor:

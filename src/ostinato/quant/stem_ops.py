@@ -16,7 +16,7 @@ class QStem(QUnaryOp):
     v[f] = (Σ_i vertical[f, i] · p[channels[f]] at row i of the window + 2^15) >> 16 at every pixel column;
     z[k] = sat8((Σ_j horizontal[k, j] · v[planes[k]] at column j of the window + centre[k]) >> 16);
     id[g] = Σ_{k: groups[k] = g} maps[k, z[k] + 128], below 2^H whatever z;
-    A[n, m] = offset[m] + Σ_g table[g, id[g], m], provably within int16;  out = sat8(A >> fraction_bits).
+    A[n, m] = offset[m] + Σ_g table[g, id[g], m], within int16 if it can be, or int32;  out = sat8(A >> fraction_bits).
 
     p and v are provably within int16, all sums within int32. F planes, n coefficients sorted by plane.
     """
@@ -31,7 +31,7 @@ class QStem(QUnaryOp):
     maps: IntArray  # (n, 256) uint8
     groups: Int32Array  # (n,)
     table: Int8Array  # (G, 2^H, M), units scale_out / 2^fraction_bits
-    offset: Int32Array  # (M,), within int16
+    offset: Int32Array  # (M,)
     fraction_bits: int  # F, 0..7
 
     @property

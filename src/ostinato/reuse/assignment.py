@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse.clustering import Clusters, Slots, number_slots
-from ostinato.reuse.hash_sample import HashSample, draw
-from ostinato.reuse.hashing import hash_rows, pack_bits, project_table, table_ids, tree_ids, unit_length
+from ostinato.reuse.hash_sample import HashSample, draw, draw_near, near_planes
+from ostinato.reuse.hashing import hash_rows, pack_bits, projection_parts, table_ids, tree_ids, unit_length
 from ostinato.reuse.layout import Layout, small_ints
 from ostinato.reuse.panel_clustering import panel_ids
 from ostinato.reuse.pattern import Pattern
@@ -113,9 +113,8 @@ def assign(
     numbers = small_ints(layout.slices * per_slice)
     first = torch.arange(layout.slices * panels, dtype=numbers, device=table.device) << pattern.id_bits
     keys = torch.add(ids.view(layout.slices, panels, -1).to(numbers), first.view(layout.slices, panels, 1))
-    # With fewer slots than vectors, all can have one; processes can add up their clusters only where slots are keys.
-    most = per_slice if reuse.synchronised else layout.vectors_per_slice
-    clusters = number_slots(keys.view(layout.slices, -1), per_slice, most, not reuse.fixed)
+    # Processes can add up their clusters only where slots are keys.
+    clusters = number_slots(keys.view(layout.slices, -1), per_slice, not reuse.fixed, reuse.synchronised)
     if reuse.fixed:
         centroids = _looked_up(clusters, reuse, table)
     else:
@@ -137,11 +136,13 @@ def _identify(
     if pattern.clustering == "tree":
         ids = tree_ids(rows, hash_vectors, thresholds)
         return layout.spread(ids.view(-1, layout.blocks).t().unsqueeze(1)), None
-    if not learns:
-        return layout.spread(table_ids(rows, hash_vectors, thresholds, layout)), None
-    projections = project_table(rows, hash_vectors, thresholds, layout)
-    ids = layout.spread(pack_bits(projections))
-    return ids, draw(projections, table, len(hash_vectors), pattern, layout)
+    if learns and pattern.gradient == "trec":
+        parts, dim = projection_parts(rows, hash_vectors, thresholds, layout)
+        found = [(pack_bits(part), near_planes(part, pattern)) for part in parts]
+        packed, near = (torch.cat(each, dim) for each in zip(*found, strict=True))
+        return layout.spread(packed), draw_near(near, table, layout)
+    drawn = draw(table, pattern, layout) if learns else None
+    return layout.spread(table_ids(rows, hash_vectors, thresholds, layout)), drawn
 
 
 def _looked_up(clusters: Slots, reuse: Reuse, table: Tensor) -> Tensor:

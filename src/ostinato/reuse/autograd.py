@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ostinato.reuse.assignment import Assignment, Reuse, assign
 from ostinato.reuse.by_slice import BySlice
@@ -16,11 +15,8 @@ from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_gradient import Clustered, hash_gradients
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout
+from ostinato.reuse.products import multiply_centroids, product_gradients, room_for_pulls
 from ostinato.reuse.synchronise import sum_over_processes
-
-_PRODUCT_NUMBERS = 1 << 18  # held at a time (1 MiB of float32), or an eighth of X's if that is more
-
-_DENSE = 4  # above a share of 1/4 of all vectors, their gradients are taken from a product for all
 
 
 def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,50 +33,37 @@ def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
 class ReuseMatmul(torch.autograd.Function):
     """Y = X̂·W with one product per centroid and slice (TREC §3.1), summed by an embedding bag.
 
-    Arguments (T, b·L) table, (S·L, M) weights, hash vectors, thresholds, Reuse, Layout; gives (N·b, M). A centroid has
-    b rows of L, and its product b rows of M.
+    Arguments (T, b·L) table, (M, S·L) weights, (M,) bias or None, hash vectors, thresholds, Reuse, Layout; gives
+    (N·b, M). A centroid has b rows of L, and its product b rows of M.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, layout: Layout
-    ) -> Tensor:
+        ctx: Any, table: Tensor, weights: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+        reuse: Reuse, layout: Layout,
+    ) -> Tensor:  # fmt: skip
         """Cluster, multiply each centroid once, sum the products that each row reuses."""
         ctx.reuse, ctx.layout = reuse, layout
-        assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 2, reuse))
+        assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 3, reuse))
         _save(ctx, assignment, weights, hash_vectors, thresholds)
-        clusters, outputs = assignment.clusters, weights.shape[1]
-        matrices = weights.detach().view(layout.slices, -1, outputs)
-        centroids = assignment.centroids.view(layout.slices, -1, matrices.shape[1])
-        width = reuse.pattern.block_rows * outputs
-        recovered = table.new_zeros(layout.vectors_per_slice, width)
-        for part in _parts(clusters, layout, width, table.shape[1]):
-            products = torch.bmm(centroids[part], matrices[part]).view(-1, width)
-            bags = (clusters.index[part] - part.start * clusters.per_slice).t().contiguous()
-            recovered += F.embedding_bag(bags, products, mode="sum")
-        return recovered.view(-1, outputs)
+        y = multiply_centroids(assignment.clusters, assignment.centroids, weights.detach(), layout)
+        y = y.view(-1, len(weights))
+        return y if bias is None else y.add_(bias)
 
     @staticmethod
     @_without_autocast
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        """Gradients of table, weights and hash; sums over clusters make them as cheap as the forward pass."""
+        """Gradients of table, weights, bias and hash; sums over clusters make them as cheap as the forward pass."""
         assignment, (weights, hash_vectors, thresholds) = _load(ctx)
-        clusters, layout, outputs = assignment.clusters.ordered(), ctx.layout, weights.shape[1]
+        clusters, layout, sample = assignment.clusters.ordered(), ctx.layout, assignment.sample
         outer = gradient.reshape(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
-        matrices = weights.view(layout.slices, -1, outputs)
-        centroids = assignment.centroids.view(layout.slices, -1, matrices.shape[1])
-        weight_gradient, pulls = torch.empty_like(matrices), _room_for_pulls(assignment.centroids)
-        by_slice = pulls[:-1].view_as(centroids)
-        for part in _parts(clusters, layout, outer.shape[1], assignment.centroids.shape[1]):
-            summed = clusters.sums_of_units(outer, part).view(part.stop - part.start, -1, outputs)
-            torch.bmm(summed, matrices[part].transpose(1, 2), out=by_slice[part])
-            torch.bmm(centroids[part].transpose(1, 2), summed, out=weight_gradient[part])
-
-        def own(sample: HashSample, places: BySlice) -> Tensor:
-            return _product_gradients(sample, places, outer, matrices)
-
+        wanted = None if ctx.reuse.pattern.gradient == "trec" else sample
+        weight_gradient, pulls, own = product_gradients(
+            clusters, assignment.centroids, weights, outer, layout, wanted
+        )
+        shift = outer.view(-1, len(weights)).sum(0) if ctx.needs_input_grad[2] else None
         through, vectors, offsets = _table_and_hash(ctx, assignment, pulls, own, hash_vectors, thresholds)
-        return through, weight_gradient.view_as(weights), vectors, offsets, None, None
+        return through, weight_gradient, shift, vectors, offsets, None, None
 
 
 class QuantiseVectors(torch.autograd.Function):
@@ -110,12 +93,11 @@ class QuantiseVectors(torch.autograd.Function):
         layout: Layout = ctx.layout
         outer: Tensor = gradient.contiguous()
         base, offset = layout.base(outer.device), layout.offset(outer.device)
-        pulls = _room_for_pulls(assignment.centroids)
+        pulls, sample = room_for_pulls(assignment.centroids), assignment.sample
         pulls[:-1] = assignment.clusters.sums(outer, base, offset)
-
-        def own(sample: HashSample, _: BySlice) -> Tensor:
-            return outer.index_select(0, base[sample.units] + offset[sample.slices])
-
+        own = None
+        if sample is not None and ctx.reuse.pattern.gradient != "trec":
+            own = outer.index_select(0, base[sample.units] + offset[sample.slices])
         return *_table_and_hash(ctx, assignment, pulls, own, hash_vectors, thresholds), None, None
 
 
@@ -134,35 +116,9 @@ def multiply(columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds:
     layout = Layout(columns.shape[0], columns.shape[1], columns.shape[2] // hash_vectors.shape[1])
     table = columns.reshape(-1, hash_vectors.shape[1])
     y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
-        table, weights, hash_vectors, thresholds, reuse, layout
+        table, weights, None, hash_vectors, thresholds, reuse, layout
     )
-    return y.view(columns.shape[0], -1, weights.shape[1])
-
-
-def _parts(clusters: Slots, layout: Layout, width: int, size: int) -> Iterator[slice]:
-    """Slices at a time, so that their products, `width` numbers for a slot, do not need more memory than X."""
-    limit = max(_PRODUCT_NUMBERS, layout.vectors * size // 8)
-    return _steps(layout.slices, limit, clusters.per_slice * width)
-
-
-def _steps(slices: int, limit: int, each: int) -> Iterator[slice]:
-    """As many slices at a time as have `limit` numbers, if a slice has `each`; at least one."""
-    step = max(1, limit // each)
-    return (slice(start, min(start + step, slices)) for start in range(0, slices, step))
-
-
-def _product_gradients(sample: HashSample, places: BySlice, outer: Tensor, matrices: Tensor) -> Tensor:
-    """(A, b·L) output gradients `outer` (N, b·M) of the sampled units, times their slices of W (S, L, M)."""
-    slices, length, outputs = matrices.shape
-    if _DENSE * len(sample.units) > len(outer) * slices:  # one product for all is cheaper
-        dense = outer.view(-1, outputs) @ matrices.view(-1, outputs).t()
-        return dense.view(len(outer), -1, slices, length)[sample.units, :, sample.slices].flatten(1)
-    units = sample.units[places.vectors].view(slices, -1)
-    found = []
-    for part in _steps(slices, 4 * _PRODUCT_NUMBERS, places.width * outer.shape[1]):
-        taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, outputs)
-        found.append(torch.bmm(taken, matrices[part].transpose(1, 2)))
-    return places.take(torch.cat(found))
+    return y.view(columns.shape[0], -1, len(weights))
 
 
 def _learns(ctx: Any, position: int, reuse: Reuse) -> bool:
@@ -177,23 +133,23 @@ def _learns(ctx: Any, position: int, reuse: Reuse) -> bool:
 
 def _save(ctx: Any, assignment: Assignment, *tensors: Tensor) -> None:
     clusters, sample = assignment.clusters, assignment.sample
-    drawn = (None,) * 4 if sample is None else (sample.slices, sample.units, sample.rows, sample.deviation)
+    drawn = (None,) * 3 if sample is None else (sample.slices, sample.units, sample.rows)
     ctx.weight = None if sample is None else sample.weight
     ctx.save_for_backward(
-        clusters.index, clusters.sizes, clusters.keys, clusters.members, clusters.starts, assignment.centroids,
+        clusters.index, clusters.sizes, clusters.keys, clusters.members, clusters.starts,
+        clusters.table if drawn[0] is not None else None, assignment.centroids,
         *drawn, *tensors,
     )  # fmt: skip
 
 
 def _load(ctx: Any) -> tuple[Assignment, tuple[Tensor, ...]]:
-    index, sizes, keys, members, starts, centroids, *rest = ctx.saved_tensors
-    sample = None if ctx.weight is None else HashSample(rest[0], rest[1], rest[2], rest[3], ctx.weight)
-    return Assignment(Slots(index, sizes, keys, members, starts), centroids, sample), tuple(rest[4:])
+    index, sizes, keys, members, starts, table, centroids, *rest = ctx.saved_tensors
+    sample = None if ctx.weight is None else HashSample(rest[0], rest[1], rest[2], ctx.weight)
+    return Assignment(Slots(index, sizes, keys, members, starts, table), centroids, sample), tuple(rest[3:])
 
 
 def _table_and_hash(
-    ctx: Any, assignment: Assignment, pulls: Tensor, own: Callable[[HashSample, BySlice], Tensor],
-    hash_vectors: Tensor, thresholds: Tensor,
+    ctx: Any, assignment: Assignment, pulls: Tensor, own: Tensor | None, hash_vectors: Tensor, thresholds: Tensor
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
     """Gradients of the table, hash vectors and thresholds.
 
@@ -201,7 +157,7 @@ def _table_and_hash(
         ctx: of the forward pass.
         assignment: its clusters.
         pulls: (C + 1, D), dLoss/dcentroid and a row of zeros; overwritten.
-        own: (A, D), dLoss/d(a vector's value after recovery) of the sampled vectors.
+        own: (A, D), dLoss/d(a vector's value after recovery) of the sampled vectors; None if not wanted.
         hash_vectors: (G, D, H).
         thresholds: (G, H).
     """
@@ -211,8 +167,7 @@ def _table_and_hash(
     vectors, offsets, pulled = None, None, None
     if sample is not None and len(sample.slices):
         places = BySlice.of(sample.slices, layout.slices)
-        trec = ctx.reuse.pattern.gradient == "trec"
-        row_gradients = pulls.new_empty(0) if trec else own(sample, places)
+        row_gradients = pulls.new_empty(0) if own is None else own
         state = Clustered(sample, places, clusters, assignment.centroids, pulls[:-1], row_gradients)
         vectors, offsets, pulled = hash_gradients(state, hash_vectors, thresholds, ctx.reuse.pattern)
     elif sample is not None:  # no vector is near a hyperplane
@@ -222,13 +177,6 @@ def _table_and_hash(
         rows = layout.base(through.device)[sample.units] + layout.offset(through.device)[sample.slices]
         through.index_add_(0, rows, pulled)
     return through, vectors, offsets
-
-
-def _room_for_pulls(centroids: Tensor) -> Tensor:
-    """(C + 1, D) for dLoss/dcentroid; the last row is zero, for places of the table without a vector."""
-    pulls = torch.empty(len(centroids) + 1, centroids.shape[1], dtype=centroids.dtype, device=centroids.device)
-    pulls[-1] = 0
-    return pulls
 
 
 def _table_gradient(reuse: Reuse, clusters: Slots, pulls: Tensor, layout: Layout) -> Tensor:

@@ -34,15 +34,26 @@ class BySlice:
         places = order + first.index_select(0, slice_numbers)
         return cls(places, order.new_zeros(slices * width).index_copy_(0, places, order), slices, width)
 
+    @property
+    def full(self) -> bool:
+        """Whether no place is empty: vectors then stand where they are."""
+        return len(self.places) == self.slices * self.width
+
     def put(self, values: Tensor) -> Tensor:
         """(A, D) to (S, width, D), zeros in empty places."""
+        if self.full:
+            return values.view(self.slices, self.width, -1)
         placed = values.new_zeros(self.slices * self.width, values.shape[1]).index_copy_(0, self.places, values)
         return placed.view(self.slices, self.width, -1)
 
     def repeat(self, values: Tensor) -> Tensor:
         """(A, D) to (S, width, D), any of the values in empty places; A must not be 0."""
+        if self.full:
+            return values.view(self.slices, self.width, -1)
         return values.index_select(0, self.vectors).view(self.slices, self.width, -1)
 
     def take(self, placed: Tensor) -> Tensor:
         """Inverse of `put`."""
+        if self.full:
+            return placed.reshape(self.slices * self.width, -1)
         return placed.reshape(self.slices * self.width, -1).index_select(0, self.places)

@@ -64,14 +64,14 @@ def cached_matmul(
 
     Args:
         blocks: (groups, units, S·b·L).
-        weights: (S·L, M).
+        weights: (M, S·L).
         hash_vectors, thresholds, reuse: of the layer.
         cache: of the layer, made with the same tensors.
 
     Returns:
         (groups, units·b, M).
     """
-    pattern, outputs = reuse.pattern, weights.shape[1]
+    pattern, outputs = reuse.pattern, len(weights)
     size, block, bits = hash_vectors.shape[1], pattern.block_rows, pattern.id_bits
     slices, length = blocks.shape[2] // size, size // block
     rows = blocks.reshape(-1, size)
@@ -85,7 +85,7 @@ def cached_matmul(
     computed = rows.new_empty(len(new), block * outputs)
     bounds = slice_bounds(clusters.keys[new], 1, slices, bits)
     for s, (start, end) in enumerate(pairwise(bounds)):
-        product = representatives[start:end].reshape(-1, length) @ weights[s * length : (s + 1) * length]
+        product = representatives[start:end].reshape(-1, length) @ weights[:, s * length : (s + 1) * length].t()
         computed[start:end] = product.view(end - start, block * outputs)
     results = rows.new_empty(len(clusters), block * outputs)
     results[new] = computed

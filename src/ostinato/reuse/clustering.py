@@ -78,8 +78,8 @@ def cluster_means(rows: Tensor, clusters: Clusters) -> Tensor:
 class Slots:
     """The clusters of the vectors (s, n) of S slices, in slots of which each slice has as many, some of them empty.
 
-    Equal numbers of slots make a slice's products one matrix of a batch. A slot is its key if there are few keys
-    (`keys` is None); else the keys that occur are numbered, ascending.
+    Equal numbers of slots make a slice's products one matrix of a batch. A slot is its key (`keys` is None) if most
+    keys occur somewhere; else the keys that occur are numbered, ascending.
 
     Attributes:
         index: (S, N), each vector's slot.
@@ -88,6 +88,8 @@ class Slots:
             have none; None: its number.
         members: (S, N) the n of all vectors of a slice, slot by slot; None if nothing is summed.
         starts: (S·slots,) where the members of each slot begin, counted through all slices; with `members`.
+        table: (keys of all slices,) the slot of each key, −1 of those that do not occur; if there are `keys`, and not
+            far more than vectors.
     """
 
     index: Tensor
@@ -95,6 +97,7 @@ class Slots:
     keys: Tensor | None = None
     members: Tensor | None = None
     starts: Tensor | None = None
+    table: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -120,26 +123,36 @@ class Slots:
         """Slot of each of `keys` (A,), and how many vectors it has: 0, with some slot, if it is not there."""
         if self.keys is None:
             return keys, self.sizes.index_select(0, keys)
+        if self.table is not None:
+            slot = self.table.index_select(0, keys)
+            found = slot.clamp_min(0)
+            return found, self.sizes.index_select(0, found).masked_fill_(slot < 0, 0)
         there = (self.keys >= 0).nonzero().squeeze(1)
         occurring = self.keys[there]
         position = torch.searchsorted(occurring, keys).clamp(max=len(occurring) - 1)
         slot = there[position]
         return slot, torch.where(occurring[position] == keys, self.sizes[slot], torch.zeros_like(slot))
 
-    def sums(self, rows: Tensor, base: Tensor, offset: Tensor) -> Tensor:
-        """(S·slots, D) sums over each slot of the table `rows` (T, D), where vector (s, n) is base[n] + offset[s]."""
-        assert self.members is not None
-        assert self.starts is not None
-        places = base.index_select(0, self.members.reshape(-1)).view_as(self.members) + offset.unsqueeze(1)
-        return bag_sums(places.reshape(-1), rows, self.starts)
+    def sums(
+        self, rows: Tensor, base: Tensor | None = None, offset: Tensor | None = None, part: slice | None = None
+    ) -> Tensor:
+        """(slots, D) sums over each slot of the table `rows` (T, D).
 
-    def sums_of_units(self, rows: Tensor, part: slice) -> Tensor:
-        """(slots of the slices in `part`, D) sums over each slot of `rows` (N, D), one for a unit."""
+        Args:
+            rows: the values.
+            base, offset: vector (s, n) is row base[n] + offset[s], s counted from the beginning of `part`; or row n.
+            part: slices whose slots are wanted, if not all.
+        """
         assert self.members is not None
         assert self.starts is not None
-        starts = self.starts[part.start * self.per_slice : part.stop * self.per_slice]
-        units = self.members.shape[1]
-        return bag_sums(self.members[part].reshape(-1), rows, starts - part.start * units)
+        members, starts = self.members, self.starts
+        if part is not None:
+            members = members[part]
+            first = part.start * self.per_slice
+            starts = starts[first : part.stop * self.per_slice] - part.start * members.shape[1]
+        if base is not None and offset is not None:
+            members = base.index_select(0, members.reshape(-1)).view_as(members) + offset.unsqueeze(1)
+        return bag_sums(members.reshape(-1), rows, starts)
 
 
 def bag_sums(members: Tensor, rows: Tensor, starts: Tensor) -> Tensor:
@@ -147,19 +160,46 @@ def bag_sums(members: Tensor, rows: Tensor, starts: Tensor) -> Tensor:
     return F.embedding_bag(members, rows.detach(), starts.to(members.dtype), mode="sum")
 
 
-def number_slots(keys: Tensor, per_slice: int, most: int, ordered: bool) -> Slots:
+_SPARSE = 4  # times as many possible keys as vectors are sorted rather than counted
+
+_CROWDED = 2  # a slice's slots are its keys where more than a half of them occur
+
+
+def number_slots(keys: Tensor, per_slice: int, ordered: bool, by_key: bool = False) -> Slots:
     """Slots of vectors with `keys` (S, N), ascending by slice: s·per_slice ≤ key < (s + 1)·per_slice.
 
     Args:
         keys: integers.
         per_slice: how many keys a slice can have.
-        most: slots of a slice above which only keys that occur have one.
         ordered: whether sums over the slots will be wanted.
+        by_key: whether a slot must be its key.
     """
-    slices, units = keys.shape
-    if per_slice <= most:
-        slots = Slots(keys, torch.bincount(keys.reshape(-1), minlength=slices * per_slice))
+    if by_key or per_slice <= _SPARSE * keys.shape[1]:
+        slots = _counted(keys, per_slice, by_key)
         return slots.ordered() if ordered else slots
+    return _sorted(keys, per_slice)
+
+
+def _counted(keys: Tensor, per_slice: int, by_key: bool) -> Slots:
+    slices = len(keys)
+    sizes = torch.bincount(keys.reshape(-1), minlength=slices * per_slice)
+    occurs = (sizes > 0).view(slices, per_slice)
+    rank = torch.cumsum(occurs, 1, dtype=torch.int32)
+    width = per_slice if by_key else int(rank[:, -1].max())
+    if _CROWDED * width > per_slice:
+        return Slots(keys, sizes)
+    first = torch.arange(-1, slices * width - 1, width, dtype=torch.int32, device=keys.device).unsqueeze(1)
+    table = (rank + first).masked_fill_(~occurs, -1).view(-1)
+    occurring = occurs.view(-1).nonzero().squeeze(1)
+    slot = table.index_select(0, occurring).long()
+    known = torch.full((slices * width,), -1, device=keys.device).index_copy_(0, slot, occurring)
+    number = torch.zeros_like(known).index_copy_(0, slot, sizes.index_select(0, occurring))
+    index = table.index_select(0, keys.reshape(-1)).view_as(keys)
+    return Slots(index, number, known, table=table)
+
+
+def _sorted(keys: Tensor, per_slice: int) -> Slots:
+    slices, units = keys.shape
     ascending, order = torch.sort(keys.reshape(-1), stable=True)
     first = torch.ones_like(ascending, dtype=torch.bool)
     first[1:] = ascending[1:] != ascending[:-1]

@@ -45,7 +45,8 @@ def reuse_conv2d(
 ) -> Tensor:
     """Convolution by reuse (TREC §3.1), differentiable as `pattern.gradient` says (TREC §3.2).
 
-    Half-precision input is computed in float32, as sums over clusters need it, and cast back.
+    Half-precision input is computed in float32, as sums over clusters need it, and cast back; where the layer is a
+    conventional convolution of a quantised input, that convolution is in the input's precision.
 
     Args:
         x: (B, C, H, W), finite.
@@ -88,9 +89,11 @@ def reuse_conv2d(
     product = multiply
     if pattern.scope == "across_batches" and not training:
         product = partial(cached_matmul, cache=ResultCache(pattern.cache_entries) if cache is None else cache)
-    form = _quantised_convolution if pattern.pixelwise else partial(_reuse_product, product=product)
-    if pattern.direction == "horizontal":
-        form = _horizontal_product
+    form = partial(_reuse_product, product=product)
+    if pattern.pixelwise:
+        form = partial(_quantised_convolution, precision=x.dtype)
+    elif pattern.direction == "horizontal":
+        form = partial(_horizontal_product)
     with torch.autocast(x.device.type, enabled=False):
         y: Tensor = form(
             x.to(compute), weight.to(compute), None if bias is None else bias.to(compute),
@@ -106,12 +109,12 @@ def _reuse_product(
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
     matrix = weight_matrix(weight, pattern.order)
-    weights = whole_slices(matrix, pattern.length, 0).contiguous()
+    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     if product is multiply and pixel_aligned(geometry, pattern):
         layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
         table = pad_input(x, geometry).permute(0, 2, 3, 1).reshape(-1, pattern.length)
-        y = ReuseMatmul.apply(table, weights, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
-        return _image(y.view(x.shape[0], -1, y.shape[1]), bias, x, geometry)
+        y = ReuseMatmul.apply(table, weights, bias, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
+        return _image(y.view(x.shape[0], -1, y.shape[1]), None, x, geometry)
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
         y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
@@ -154,11 +157,12 @@ def _image(y: Tensor, bias: Tensor | None, x: Tensor, geometry: ConvGeometry) ->
 
 def _quantised_convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    reuse: Reuse, geometry: ConvGeometry,
+    reuse: Reuse, geometry: ConvGeometry, precision: torch.dtype,
 ) -> Tensor:  # fmt: skip
     """Conventional convolution of the input with every pixel's channel blocks replaced by centroids (DESIGN §5.5).
 
-    The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id.
+    The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product
+    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more.
     """
     xp = pad_input(x, geometry)
     batch, channels, height, width = xp.shape
@@ -167,7 +171,10 @@ def _quantised_convolution(
     if reuse.training and reuse.pattern.input_gradient == "straight-through":
         xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
     xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
-    return F.conv2d(xh, weight, bias, geometry.stride, 0, geometry.dilation)
+    if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
+        xh = xh.contiguous()
+    low = None if bias is None else bias.to(precision)
+    return F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
 
 
 def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:

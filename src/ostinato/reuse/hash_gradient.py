@@ -68,7 +68,9 @@ def hash_gradients(
     offsets = thresholds.repeat(places.slices // groups, 1).unsqueeze(1)
     placed = places.repeat(rows)
     projections = places.take(torch.baddbmm(offsets, placed, planes, beta=-1))
-    gradient = places.put(projection_gradient(state, projections, pattern))
+    scale = pattern.gradient != "trec"
+    deviation = deviations(projections, groups, places.slices) if scale else projections.new_empty(0)
+    gradient = places.put(projection_gradient(state, projections, deviation, pattern))
     vectors = torch.bmm(placed.transpose(1, 2), gradient).view(-1, groups, size, hashes).sum(0)
     shifts = -gradient.sum(1).view(-1, groups, hashes).sum(0)
     if pattern.gradient != "trec":
@@ -79,12 +81,27 @@ def hash_gradients(
     return vectors, shifts, pulled
 
 
-def projection_gradient(state: Clustered, projections: Tensor, pattern: Pattern) -> Tensor:
-    """(A, H) dLoss/dprojection of the vectors in `state`, with `projections` (A, H), under `pattern.gradient`."""
+def deviations(projections: Tensor, groups: int, slices: int) -> Tensor:
+    """(G, H) standard deviations of `projections` (A, H), equally many of each slice s, which uses hash s mod G."""
+    grouped = projections.view(-1, groups, len(projections) // slices, projections.shape[1])
+    smallest = torch.finfo(projections.dtype).tiny ** 0.25
+    together = grouped.transpose(1, 2).flatten(0, 1)
+    centred = together - together.mean(0)
+    return centred.square_().mean(0).sqrt_().clamp_min_(smallest)
+
+
+def projection_gradient(state: Clustered, projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
+    """(A, H) dLoss/dprojection under `pattern.gradient`.
+
+    Args:
+        state: the vectors.
+        projections: (A, H), theirs.
+        deviation: (G, H), by which smoothing kernels scale; unused for `trec`, which does not.
+        pattern: the layer's.
+    """
     if pattern.gradient == "trec":
         return _trec(state, projections, pattern)
     moves_centroids = pattern.gradient == "flip"
-    deviation = state.sample.deviation
     deviation = deviation.index_select(0, state.sample.slices % len(deviation))
     kernel = (_flip_kernel if moves_centroids else _window_kernel)(projections, deviation, pattern)
     return _flip_changes(state, kernel, moves_centroids) * kernel * state.sample.weight
@@ -140,7 +157,7 @@ def _quotient_gradient(
         width = column.to(excess.dtype) * sigma
         deviations = (excess - (column - own - 1)) / width  # (Q − 1)/σ
         slope = -deviations * torch.exp(-0.5 * deviations * deviations) / width
-        pull = (rows * state.centroid_gradients.index_select(0, cluster)).sum(1) / state.clusters.sizes[cluster]
+        pull = _dots(rows, state.centroid_gradients.index_select(0, cluster)) / state.clusters.sizes[cluster]
         total += torch.where(start + step < stop, pull * slope, torch.zeros_like(excess))
     return total
 
@@ -183,9 +200,9 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
     home, hashes = state.home(), kernel.shape[1]
     keys = state.keys(home)
     away = rows - centroids.index_select(0, home)
-    stay = (own * away).sum(1)  # what it is worth to be recovered exactly
+    stay = _dots(own, away)  # what it is worth to be recovered exactly
     if moves_centroids:
-        left = ((own - pulls.index_select(0, home)) * away).sum(1)
+        left = _dots(own - pulls.index_select(0, home), away)
         stay = stay + left / (clusters.sizes.index_select(0, home) - 1).clamp_min(1)
     who, which = kernel.nonzero().unbind(1)
     bit = hashes - 1 - which
@@ -194,12 +211,17 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
     there = (size > 0).to(rows.dtype)
     # With e = x − c_q, x is recovered with the error e·n/(n + 1), and c_q moves by e/(n + 1); with n = 0 both are 0.
     error = rows.index_select(0, who) - centroids.index_select(0, other)
-    lost = (own.index_select(0, who) * error).sum(1)
+    lost = _dots(own.index_select(0, who), error)
     difference = stay[who] - there * lost
     if moves_centroids:
-        gained = lost + (pulls.index_select(0, other) * error).sum(1)
+        gained = lost + _dots(pulls.index_select(0, other), error)
         difference = difference + there * gained / (size + 1)
     difference = torch.where((mine >> bit) & 1 == 1, -difference, difference)
     change = torch.zeros_like(kernel)
     change[who, which] = difference
     return change
+
+
+def _dots(a: Tensor, b: Tensor) -> Tensor:
+    """(A,) products of rows (A, D); as a matrix's with ones, since sums over short rows are slow."""
+    return (a * b) @ a.new_ones(a.shape[1])

@@ -13,6 +13,8 @@ from ostinato.reuse.pattern import Pattern
 
 NEGLIGIBLE = 1e-8  # a soft id that is off by less than so many σ (TREC Eq. 3.4) gives no gradient
 
+_FEWEST = 16  # drawn of a slice, if it has them: of fewer, no deviation is known
+
 
 @dataclass(frozen=True)
 class HashSample:
@@ -22,61 +24,59 @@ class HashSample:
         slices: (A,) int64, the slice s of each vector.
         units: (A,) int64, its unit n.
         rows: (A, D) values.
-        deviation: (G, H) standard deviations of the projections of all vectors of a hash group, by which smoothing
-            kernels scale; empty for `trec`, which does not.
         weight: how many of the layer's vectors each of these stands for.
     """
 
     slices: Tensor
     units: Tensor
     rows: Tensor
-    deviation: Tensor
     weight: float
 
 
-def draw(projections: Tensor, table: Tensor, groups: int, pattern: Pattern, layout: Layout) -> HashSample:
-    """The vectors that `pattern.gradient` may give one, of all whose `projections` (blocks, E, H, places) are given."""
-    if pattern.gradient == "trec":
-        slices, units = near_planes(projections, pattern, layout)
-        deviation, weight = projections.new_empty(0, pattern.hashes), 1.0
-    else:
-        numbers = sample(layout.vectors, pattern, table.device)
-        slices, order = torch.sort(numbers % layout.slices, stable=True)
-        units = (numbers // layout.slices)[order]
-        deviation = deviations(projections, groups, layout)
-        weight = layout.vectors / len(numbers)
-    places = layout.base(table.device)[units] + layout.offset(table.device)[slices]
-    return HashSample(slices, units, table.detach().index_select(0, places), deviation, weight)
+def draw(table: Tensor, pattern: Pattern, layout: Layout) -> HashSample:
+    """As many vectors of each slice of `table` (T, D), for the estimators that hold for any sample."""
+    slices, units = sample(layout.slices, layout.vectors_per_slice, pattern, table.device)
+    return _taken(slices, units, layout.vectors / len(units), table, layout)
 
 
-def near_planes(projections: Tensor, pattern: Pattern, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Slices and units (A,) of at least all vectors with a bit that TREC's sigmoid leaves soft.
+def near_planes(projections: Tensor, pattern: Pattern) -> Tensor:
+    """(…, places) bool of projections (…, H, places): whether TREC's sigmoid leaves a bit soft.
 
     1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the soft bit is on the other side of the hard one.
     """
     reach = abs(pattern.centre) + math.log(pattern.ids / (NEGLIGIBLE * pattern.gaussian_sigma)) / pattern.slope
-    near = layout.spread((projections.abs() <= reach).any(2))
-    slices, units = near.nonzero().unbind(1)
-    return slices, units
+    return (projections.abs() <= reach).any(-2)
 
 
-def sample(total: int, pattern: Pattern, device: torch.device) -> Tensor:
-    """Numbers n·S + s of at most `gradient_rows` vectors, the same ones for the same number of vectors and seed."""
-    if total <= pattern.gradient_rows:
-        return torch.arange(total, device=device)
-    generator = torch.Generator().manual_seed(pattern.seed)
-    numbers = torch.randint(total, (pattern.gradient_rows,), generator=generator, device=generator.device)
-    drawn: Tensor = torch.unique(numbers)
-    return drawn.to(device)
+def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:
+    """All vectors of `table` (T, D) to which TREC's relaxation may give a gradient.
+
+    They are `near` (blocks, E, places) a hyperplane, and not zero: with a vector's weight in a centroid the loss
+    changes by x·dLoss/dcentroid, which is 0 for the zeros of the padding and behind a ReLU.
+    """
+    near &= table.view(-1, layout.blocks, table.shape[1]).any(2).t().unsqueeze(1)
+    slices, units = layout.spread(near).nonzero().unbind(1)
+    return _taken(slices, units, 1.0, table, layout)
 
 
-def deviations(projections: Tensor, groups: int, layout: Layout) -> Tensor:
-    """(G, H) standard deviations of all vectors' projections, slice s belonging to group s mod G."""
-    columns = []
-    for plane in projections.unbind(2):  # a hash at a time, to hold one (S, N) copy
-        values = layout.spread(plane).view(-1, groups, layout.vectors_per_slice)
-        centred = values - values.mean((0, 2)).unsqueeze(1)
-        squares = torch.linalg.vector_norm(centred, dim=(0, 2))
-        columns.append(squares / math.sqrt(values.shape[0] * values.shape[2]))
-    smallest = torch.finfo(projections.dtype).tiny ** 0.25
-    return torch.stack(columns, 1).clamp_min(smallest)
+def _taken(slices: Tensor, units: Tensor, weight: float, table: Tensor, layout: Layout) -> HashSample:
+    places = layout.base(table.device)[units] + layout.offset(table.device)[slices]
+    return HashSample(slices, units, table.detach().index_select(0, places), weight)
+
+
+def sample(slices: int, units: int, pattern: Pattern, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Slices and units (A,) of the vectors drawn: one of each of equally long stretches of a slice's units.
+
+    They are at most `gradient_rows` and the share `gradient_share` of all, but `_FEWEST` of each slice; the same ones
+    for the same sizes and seed. Where stretches are no whole numbers of units, one at a border can be drawn from both,
+    each as often as it has a part in it: all vectors are expected equally often.
+    """
+    wanted = min(pattern.gradient_rows, math.ceil(pattern.gradient_share * slices * units))
+    each = min(units, max(_FEWEST, wanted // slices))
+    generator = torch.Generator().manual_seed(pattern.seed)  # on the CPU: the same vectors on every device
+    drawn = torch.arange(each, device=generator.device).expand(slices, each)
+    if each < units:
+        inside = torch.rand(slices, each, generator=generator, dtype=torch.float64, device=generator.device)
+        drawn = ((drawn + inside) * (units / each)).long().clamp_(max=units - 1)
+    numbers = torch.arange(slices, device=generator.device).unsqueeze(1).expand(slices, each)
+    return numbers.reshape(-1).to(device), drawn.reshape(-1).to(device)

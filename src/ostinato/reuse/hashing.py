@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from ostinato.reuse.layout import Layout
 
-_PROJECTIONS = 1 << 22  # held at a time where nothing but ids is wanted of them
+_PROJECTIONS = 1 << 17  # held at a time where nothing but ids is wanted of them: they stay in the cache
 _PROJECTED_LEVELS = 5  # to here one product with all planes is faster than picking each vector's own
 
 
@@ -68,8 +70,10 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     return ids
 
 
-def project_table(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout) -> Tensor:
-    """v_h·x − θ_h of every row of a table under every hash that its vectors meet.
+def projection_parts(
+    table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout
+) -> tuple[Iterator[Tensor], int]:
+    """v_h·x − θ_h of every row of a table under every hash that its vectors meet, a part at a time.
 
     Args:
         table: (T, D), rows (places, blocks).
@@ -78,24 +82,25 @@ def project_table(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layou
         layout: of the table.
 
     Returns:
-        (blocks, E, H, places): places innermost, so that what follows runs over them.
+        Parts of (blocks, E, H, places), places innermost, so that what follows runs over them; and the dimension
+        along which they are parts.
     """
-    values = table.view(-1, layout.blocks, table.shape[1]).permute(1, 2, 0)
-    return _project(values, layout.hash_matrices(hash_vectors), layout.hash_matrices(thresholds))
-
-
-def table_ids(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout) -> Tensor:
-    """Ids (blocks, E, places) by `pack_bits` of `project_table`, of which only a part is held at a time."""
     values = table.view(-1, layout.blocks, table.shape[1]).permute(1, 2, 0)
     matrices, offsets = layout.hash_matrices(hash_vectors), layout.hash_matrices(thresholds)
     blocks, different, _, hashes = matrices.shape
     step = max(1, _PROJECTIONS // (hashes * values.shape[2]))  # of blocks times different hashes
     if different > 1:
         ends = range(0, different, max(1, step // blocks))
-        parts = [slice(first, first + ends.step) for first in ends]
-        return torch.cat([pack_bits(_project(values, matrices[:, e], offsets[:, e])) for e in parts], 1)
-    parts = [slice(first, first + step) for first in range(0, blocks, step)]
-    return torch.cat([pack_bits(_project(values[b], matrices[b], offsets[b])) for b in parts])
+        some = (slice(first, first + ends.step) for first in ends)
+        return (_project(values, matrices[:, e], offsets[:, e]) for e in some), 1
+    some = (slice(first, first + step) for first in range(0, blocks, step))
+    return (_project(values[b], matrices[b], offsets[b]) for b in some), 0
+
+
+def table_ids(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout) -> Tensor:
+    """Ids (blocks, E, places) by `pack_bits` of `projection_parts`."""
+    parts, dim = projection_parts(table, hash_vectors, thresholds, layout)
+    return torch.cat([pack_bits(part) for part in parts], dim)
 
 
 def _project(values: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:

@@ -56,7 +56,10 @@ class Pattern:
         flip_slope: slope of the bit's smoothing kernel times the projections' standard deviation (`flip`).
         window: half width, in standard deviations of the projections, in which a bit has a gradient
             (`straight-through`).
-        gradient_rows: at most so many vectors are drawn for the hash gradient (`flip`, `straight-through`).
+        gradient_rows: at most so many vectors are drawn for the hash gradient (`flip`, `straight-through`), evenly from
+            all slices, and
+        gradient_share: at most this share of a layer's vectors, so that small layers do not spend more on it than on
+            their products; 16 of each slice at least.
         momentum: weight of a new batch in the running centroids (`compiled`), as in BatchNorm.
         input_gradient: what the layers before learn from. `clusters`: a vector has its share of its centroid's gradient
             (TREC Eq. 3.5). `straight-through`: the gradient of x̂ as if it were x (compiled scope, hashes by block).
@@ -90,6 +93,7 @@ class Pattern:
     flip_slope: float = 20.0
     window: float = 0.5
     gradient_rows: int = 8_192
+    gradient_share: float = 0.0625
     momentum: float = 0.1
     input_gradient: str = "clusters"
     commitment: float = 0.0

@@ -48,7 +48,7 @@ def check(pattern: Pattern) -> None:
         value = getattr(pattern, field)
         if value not in choices:
             raise PatternError(f"a pattern's {field} must be one of {', '.join(choices)}, not {value!r}")
-    for field in ("slope", "flip_slope", "window", "momentum"):
+    for field in ("slope", "flip_slope", "window", "momentum", "gradient_share"):
         _number(pattern, field, above=0.0)
     _number(pattern, "centre")
     if pattern.sigma != "dynamic":
@@ -64,8 +64,9 @@ def check(pattern: Pattern) -> None:
             "input_gradient='straight-through' needs compiled scope with sharing='block' and block_rows=1, where the "
             "layer is a convolution of a quantised input"
         )
-    if pattern.momentum > 1:
-        raise PatternError(f"a pattern's momentum must be at most 1, not {pattern.momentum!r}")
+    for field in ("momentum", "gradient_share"):
+        if getattr(pattern, field) > 1:
+            raise PatternError(f"a pattern's {field} must be at most 1, not {getattr(pattern, field)!r}")
     _check_orders(pattern)
     _check_direction(pattern)
     _check_clustering(pattern)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,7 @@ class Simulator:
         marker: str | None = None,
         labels: Sequence[str] = (),
         guards: Guards | None = None,
+        at_marker: Callable[[int], None] | None = None,
     ) -> Profile:
         """Call a function and return what it cost.
 
@@ -188,6 +189,7 @@ class Simulator:
             marker: name of a function whose calls cut the run into segments, by its first argument.
             labels: what errors call those segments, by that argument.
             guards: memory that may not be touched, by segment; for a simulator made with `guarded`.
+            at_marker: called with that argument at each cut; it may read memory.
 
         Raises:
             SimulationError: no such symbol; a fault (named by function, segment, address and kind); an access to
@@ -202,7 +204,7 @@ class Simulator:
             raise SimulationError("guard zones need a simulator that was made with guarded=True")
         cuts: list[_Cut] = []
         self._label = ""
-        unwatch = self._watch(self._function(marker), cuts, labels) if marker else None
+        unwatch = self._watch(self._function(marker), cuts, labels, at_marker) if marker else None
         try:
             self._emulate(start.address, stack_pointer, self._exit)
         finally:
@@ -216,7 +218,13 @@ class Simulator:
             raise SimulationError(f"{name!r} is not a function of the firmware {self.elf.path.name}")
         return symbol
 
-    def _watch(self, marker: Symbol, cuts: list[_Cut], labels: Sequence[str]) -> Any:
+    def _watch(
+        self,
+        marker: Symbol,
+        cuts: list[_Cut],
+        labels: Sequence[str],
+        at_marker: Callable[[int], None] | None,
+    ) -> Any:
         """Append a cut to `cuts` at each call; returns what ends the watch."""
         slot = self.elf.code.slot
 
@@ -229,6 +237,8 @@ class Simulator:
             number = self._emulator.r0
             cuts.append(_Cut(number, counts, stalls))
             self._label = labels[number] if 0 <= number < len(labels) else ""
+            if at_marker is not None:
+                at_marker(number)
             if self._guard_hook is not None:
                 self._guard_hook.enter(number, self._emulator.link)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ostinato.data import ImageDataset, to_input
 from ostinato.errors import PatternError
 from ostinato.nn import calibrate, convert, group_channels
+from ostinato.nn.sensitivity import Metric
 from ostinato.reuse import Pattern, StemPattern
 
 
@@ -21,6 +22,7 @@ def compile_tables(
     group: bool = True,
     refit: bool = True,
     refit_dense: bool = True,
+    metric: Metric = "loss",
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> nn.Module:
@@ -41,6 +43,8 @@ def compile_tables(
             transform-coded stem.
         images: how many are drawn of a data set.
         group, refit, refit_dense: whether to do steps 1, 3b and 3c.
+        metric: what steps 1 and 3a measure outputs' errors by: `loss`, half by what they cost it, or `outputs`, by
+            their square alone; see `calibrate`.
         seed: of the drawing.
         progress: called with (layer name, layers done, layers in all).
 
@@ -59,6 +63,6 @@ def compile_tables(
     convert(model, patterns, example_input=shown[:1])  # refuses what it must before anything long begins
     if group:
         blocks = {name: pattern for name, pattern in patterns.items() if isinstance(pattern, Pattern)}
-        model, _ = group_channels(model, blocks, shown)
+        model, _ = group_channels(model, blocks, shown, metric=metric)
     network = convert(model, patterns, example_input=shown[:1])
-    return calibrate(network, shown, refit=refit, refit_dense=refit_dense, progress=progress)
+    return calibrate(network, shown, refit=refit, refit_dense=refit_dense, metric=metric, progress=progress)

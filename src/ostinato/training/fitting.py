@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from torch import nn
 
+from ostinato.checkpoints.models import check_finite, complete_meta
 from ostinato.data import ImageDataset
 from ostinato.errors import DataError, ModelError, OstinatoError
-from ostinato.training.checkpoints import check_finite, complete_meta
 from ostinato.training.recipes import Recipe, resolve
 from ostinato.training.state import seed_everything
 from ostinato.training.trainer import Trainer

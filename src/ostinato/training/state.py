@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ostinato.checkpoints.models import first_mismatch
+from ostinato.checkpoints.tensors import load_tensors, save_tensors
 from ostinato.errors import CheckpointError
-from ostinato.training.checkpoints import first_mismatch
-from ostinato.training.files import load_tensors, save_tensors
 
 FORMAT = "ostinato-training"
 FORMAT_VERSION = 1

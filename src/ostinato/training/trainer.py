@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ostinato.checkpoints.models import save_state
 from ostinato.data import Augmentation, Split
 from ostinato.errors import OstinatoError
 from ostinato.files import write_atomically
 from ostinato.training.batches import EpochPlan
-from ostinato.training.checkpoints import save_state
 from ostinato.training.display import Display
 from ostinato.training.evaluation import evaluate, evaluating
 from ostinato.training.interrupts import StopRequest, stop_on_interrupt

@@ -66,6 +66,8 @@ typedef struct {
     const char *kernel;    /* function that runs it */
     int32_t output_offset; /* in the arena; -1: the caller's output buffer */
     int32_t output_bytes;
+    int32_t count_offset; /* in the arena, right after the layer: an int32, how many neuron blocks it computed by
+                           * themselves because its table had no slot for them; -1: there is no such number */
 } model_layer_info;
 
 extern const model_layer_info model_layers[MODEL_LAYERS];
@@ -225,7 +227,8 @@ def _value(layer: Layer, name: str, value: Any, depth: int) -> str:
 def _table_row(layer: Layer) -> str:
     offset = -1 if layer.output_offset is None else layer.output_offset
     name, kernel = string_literal(layer.op.name), string_literal(f"ost_{layer.binding.kernel}")
-    return f"    {{{name}, {kernel}, {offset}, {layer.op.output.size}}},"
+    count = layer.scratch[0] if layer.binding.counts else -1
+    return f"    {{{name}, {kernel}, {offset}, {layer.op.output.size}, {count}}},"
 
 
 def _call(layer: Layer) -> str:

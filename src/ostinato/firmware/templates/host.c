@@ -3,7 +3,8 @@
  *   build/host < images.bin            int8 images, MODEL_INPUT_BYTES each, as model_run() takes them
  *   build/host u8 < images.bin         pixels as a camera gives them (0 ... 255): 128 is subtracted from each byte
  *
- * Prints one line of int8 outputs for each image. */
+ * Prints one line of int8 outputs for each image; to stderr, at the end, how many neuron blocks of all images found no
+ * slot in a layer's table and were computed by themselves. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,26 @@ __attribute__((aligned(MODEL_ARENA_ALIGNMENT))) static int8_t arena[MODEL_ARENA_
 static int8_t output[MODEL_OUTPUT_BYTES];
 static unsigned char image[MODEL_INPUT_BYTES];
 static int8_t input[MODEL_INPUT_BYTES];
+
+static long long counts[MODEL_LAYERS];
+
+void model_on_layer(int index)
+{
+    if (index > 0 && model_layers[index - 1].count_offset >= 0) {
+        int32_t count;
+        memcpy(&count, arena + model_layers[index - 1].count_offset, sizeof count);
+        counts[index - 1] += count;
+    }
+}
+
+static void print_counts(void)
+{
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        if (model_layers[i].count_offset >= 0) {
+            fprintf(stderr, "%s: %lld neuron blocks found no slot\n", model_layers[i].name, counts[i]);
+        }
+    }
+}
 
 int main(int argc, char **argv)
 {
@@ -35,6 +56,7 @@ int main(int argc, char **argv)
             printf("%d%c", output[i], i + 1 < MODEL_OUTPUT_BYTES ? ' ' : '\n');
         }
     }
+    print_counts();
     if (got != 0) {
         fprintf(stderr, "the last image has %lu of %d bytes\n", (unsigned long)got, MODEL_INPUT_BYTES);
         return 1;

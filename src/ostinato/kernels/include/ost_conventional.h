@@ -16,15 +16,6 @@
 extern "C" {
 #endif
 
-/* From int32 accumulators to int8, per output channel: multiplier * 2^(shift - 31), shift > 0 is left. */
-typedef struct {
-    const int32_t *multiplier;
-    const int32_t *shift;
-    int32_t zero_point;
-    int32_t activation_min;
-    int32_t activation_max;
-} ost_output_stage;
-
 /* Convolution as CMSIS-NN does it on a Cortex-M4: the baseline that users have. */
 typedef struct {
     ost_window window;

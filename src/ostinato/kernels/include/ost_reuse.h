@@ -35,14 +35,16 @@ typedef struct {
 typedef struct {
     int32_t count;         /* S */
     const int32_t *starts; /* S: first element of a slice that is contiguous; -1 - g: gathered, by gather[g] */
-    const int32_t *gather; /* packed: words * 4 element offsets for each gathered slice; may be NULL if none is */
+    const int32_t *gather; /* packed: words * 4 element offsets for each gathered slice; of words whose columns lie side by
+                            * side the second is minus the number of such words from here on; NULL if none is gathered */
 } ost_reuse_slices;
 
-/* Image scope, vertical direction. */
+/* Image scope, vertical direction. The scratch begins with an int32: after a call, how many blocks of all slices found no
+ * slot and were computed by themselves. */
 typedef struct {
     ost_window window;
     int32_t input_zero_point;
-    ost_reuse_hash hash; /* S groups, or C / L; H from 1 to 8 */
+    ost_reuse_hash hash; /* S groups, or C / L; H from 1 to 16; b * ceil(L / 4) words */
     ost_reuse_slices slices;
     const int8_t *weights;     /* packed: S x ceil(M/4)*2 x words x 2 x 4, channels in the order 0 2 1 3 of every 4 */
     const int32_t *multiplier; /* ceil(M/4)*4, the same order */
@@ -51,11 +53,36 @@ typedef struct {
     int32_t slices_per_pass;   /* tables held at a time; S: outputs are finished at once, without accumulators */
     int32_t pixel_ids;         /* 1: slices are channel blocks of pixels, L = words * 4 divides C, and all kernel
                                 * positions share C / L groups of hashes: ids are found once per padded input pixel */
+    int32_t slots;             /* clusters of a slice; 2^H (up to 256): an id is its slot; fewer (up to 255): the first
+                                * ids have slots */
+    int32_t block_rows;        /* b, rows of X in a block */
+    const uint16_t *rows;      /* N: the output position of each row of X, in the order of blocks; NULL: its own */
 } ost_reuse_image_s8_params;
 
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
                               int8_t *out);
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params);
+
+/* Image scope, horizontal direction (GR section 3.4). The scratch begins with an int32: after a call, how many units of all
+ * panels found no slot and were computed by themselves. */
+typedef struct {
+    ost_window window;
+    int32_t input_zero_point;
+    int32_t panel_rows;     /* l, rows of X in a panel */
+    int32_t length;         /* L, columns of a unit */
+    const int32_t *columns; /* K: where each column lies from a window's corner in the padded input */
+    const uint16_t *rows;   /* N: the output position of each row of X, in the order of panels; NULL: its own */
+    ost_reuse_hash hash;    /* one group, H from 1 to 16, ceil(l * L / 4) words */
+    int32_t slots;          /* clusters of a panel; 2^H (up to 256): an id is its slot; fewer: up to 255 */
+    const int8_t *weights;  /* packed: ceil(M/4) x K x 4 channels */
+    const int32_t *bias;    /* ceil(M/4) x 4 */
+    ost_output_stage output;
+    int32_t centroid_bits;  /* f, 0 to 7 */
+} ost_reuse_horizontal_s8_params;
+
+ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params, const ost_scratch *scratch,
+                                   const int8_t *in, int8_t *out);
+int32_t ost_reuse_horizontal_s8_scratch_bytes(const ost_reuse_horizontal_s8_params *params);
 
 /* Which vectors have ids that kernel positions share: the channel blocks of every input pixel; or, where slices are parts
  * of kernel rows, those that the windows of one input row have, for every row. A kernel row then is a pixel of the map,
@@ -81,6 +108,7 @@ typedef struct {
     const int8_t *table;         /* packed: ceil(M/16) tiles x R x 2^H x 16 */
     const int16_t *offset;       /* ceil(M/16) x 16, channels in the order 0 2 1 3 of every 4 */
     const uint8_t *paired;       /* ceil(M/16): 1 where rows 2r and 2r + 1 add up within int8 whatever their ids */
+    const int32_t *wide_offset;  /* ceil(M/16) x 16 in order, where int16 does not hold all sums; NULL where it does */
     int32_t fraction_bits;       /* F, 1 to 7 */
 } ost_reuse_compiled_s8_params;
 

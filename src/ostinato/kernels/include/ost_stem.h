@@ -30,7 +30,8 @@ typedef struct {
     int32_t rows;              /* G, each with a coefficient at least */
     const int8_t *table;       /* G x 2^H x ceil(M/16)*16, zero beyond M */
     const int16_t *offset;     /* ceil(M/16) x 16, channels in the order 0 2 1 3 of every 4 */
-    int32_t fraction_bits;     /* 0 to 7 */
+    const int32_t *wide_offset; /* ceil(M/16)*16 in order, where int16 does not hold all sums; NULL where it does */
+    int32_t fraction_bits;      /* 0 to 7 */
 } ost_stem_s8_params;
 
 /* Any layer, with sums in C. The Python package's kernels/stem_sum.py generates functions of this shape for one layer's

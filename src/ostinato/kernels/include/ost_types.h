@@ -49,6 +49,15 @@ typedef struct {
     ost_size2 dilation;
 } ost_window;
 
+/* From int32 accumulators to int8, per output channel: multiplier * 2^(shift - 31), shift > 0 is left. */
+typedef struct {
+    const int32_t *multiplier;
+    const int32_t *shift;
+    int32_t zero_point;
+    int32_t activation_min;
+    int32_t activation_max;
+} ost_output_stage;
+
 #ifdef __cplusplus
 }
 #endif

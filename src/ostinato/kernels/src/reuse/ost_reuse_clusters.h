@@ -18,12 +18,23 @@ typedef struct {
     int32_t rows;     /* since the last flush */
 } ost_clusters;
 
-/* Forgets everything. */
+/* Rows of vectors at equal distances, which need not lie behind one another. */
+typedef struct {
+    const int8_t *vectors;
+    int32_t step;  /* bytes between vectors */
+    int32_t count; /* vectors of a row, at least 1 */
+    int32_t rows;  /* rows x (count + 1) <= OST_REUSE_RUN + 1 */
+    int32_t pitch; /* bytes between the first vectors of rows */
+} ost_vector_rows;
+
+/* Forgets everything. The arrays are of whole eights of bytes. */
 void ost_reuse_clear_clusters(ost_clusters *clusters);
 
-/* Adds at most OST_REUSE_RUN vectors; the ids are id_step bytes apart. */
-void ost_reuse_sum_clusters(ost_clusters *clusters, const int8_t *vectors, int32_t step, int32_t count,
-                            const uint8_t *ids, int32_t id_step);
+/* Adds vectors; the ids of all rows are id_step bytes apart. */
+void ost_reuse_sum_clusters(ost_clusters *clusters, const ost_vector_rows *rows, const uint8_t *ids, int32_t id_step);
+
+/* Adds the int16 sums to the int32 sums, which must be there. */
+void ost_reuse_flush_sums(ost_clusters *clusters);
 
 /* Writes the ids that occur, in ascending order, and returns how many they are. */
 int32_t ost_reuse_list_clusters(ost_clusters *clusters, uint8_t *occurring);

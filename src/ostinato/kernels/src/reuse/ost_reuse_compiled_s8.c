@@ -113,7 +113,7 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
     const int32_t channels = p->window.output.channels;
     ost_lookup lookup = {p->hash.hashes, p->rows,  (channels + OST_LOOKUP_TILE - 1) / OST_LOOKUP_TILE,
                          channels,       p->table, p->offset,
-                         p->paired,      p->fraction_bits, 0};
+                         p->paired,      p->fraction_bits, p->wide_offset, 0};
     lookup.alike = ost_lookup_alike(&lookup, 0);
     const int8_t *x = in;
     if (p->mapped ? p->map.padded : ost_reuse_is_padded(&p->window)) {

@@ -31,12 +31,14 @@ OST_INLINE void hash_part(const ost_hash_pairs *pairs, int32_t size)
 }
 
 /* An odd last vector is hashed as a pair with itself. */
-OST_INLINE void hash_all(const ost_hash_run *run, const int32_t *offsets, const int16_t *vectors, int32_t words,
-                         int32_t size, int32_t shift, int merge)
+OST_INLINE void hash_all(const ost_hash_run *run, const ost_hash_rows *rows, const int32_t *offsets,
+                         const int16_t *vectors, int32_t words, int32_t size, int32_t shift, int merge)
 {
     const int32_t flags = (run->id_bytes == 2 ? OST_HASH_PAIRS_WIDE : 0) | (merge ? OST_HASH_PAIRS_MERGE : 0);
-    ost_hash_pairs pairs = {run->vectors, run->step, run->count / 2, vectors, offsets, words,
-                            run->ids,     run->id_step, shift,       flags};
+    const int32_t even = run->count & ~1;
+    ost_hash_pairs pairs = {run->vectors, run->step, run->count / 2, vectors, offsets, words, run->ids, run->id_step,
+                            shift, flags, rows->count, rows->vectors - even * run->step,
+                            rows->ids - even * run->id_step};
     if (pairs.count > 0) {
         hash_part(&pairs, size);
     }
@@ -46,6 +48,8 @@ OST_INLINE void hash_all(const ost_hash_run *run, const int32_t *offsets, const 
         pairs.step = 0;
         pairs.id_step = 0;
         pairs.count = 1;
+        pairs.skip = rows->vectors;
+        pairs.id_skip = rows->ids;
         hash_part(&pairs, size);
     }
 }
@@ -65,11 +69,9 @@ OST_INLINE uint32_t hash_one(const int8_t *x, const int32_t *offsets, const int1
     return bits;
 }
 
-OST_INLINE void hash_all(const ost_hash_run *run, const int32_t *offsets, const int16_t *vectors, int32_t words,
-                         int32_t size, int32_t shift, int merge)
+OST_INLINE void hash_row(const ost_hash_run *run, const int8_t *x, uint8_t *id, const int32_t *offsets,
+                         const int16_t *vectors, int32_t words, int32_t size, int32_t shift, int merge)
 {
-    const int8_t *x = run->vectors;
-    uint8_t *id = run->ids;
     for (int32_t n = 0; n < run->count; n++, x += run->step, id += run->id_step) {
         const uint32_t bits = hash_one(x, offsets, vectors, words, size) << shift;
         if (run->id_bytes == 1) {
@@ -80,16 +82,35 @@ OST_INLINE void hash_all(const ost_hash_run *run, const int32_t *offsets, const 
         }
     }
 }
+
+OST_INLINE void hash_all(const ost_hash_run *run, const ost_hash_rows *rows, const int32_t *offsets,
+                         const int16_t *vectors, int32_t words, int32_t size, int32_t shift, int merge)
+{
+    for (int32_t r = 0; r < rows->count; r++) {
+        hash_row(run, run->vectors + r * rows->vectors, run->ids + r * rows->ids, offsets, vectors, words, size, shift,
+                 merge);
+    }
+}
 #endif
 
-OST_PHASE_FUNCTION void ost_reuse_hash_run(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run)
+/* A tree is walked row by row. */
+OST_INLINE void walk_rows(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run, const ost_hash_rows *rows)
 {
-    if (hash->tree == OST_HASH_THRESHOLDS) {
-        ost_reuse_threshold_run(hash, group, run);
-        return;
+    ost_hash_run row = *run;
+    for (int32_t r = 0; r < rows->count; r++, row.vectors += rows->vectors, row.ids += rows->ids) {
+        if (hash->tree == OST_HASH_THRESHOLDS) {
+            ost_reuse_threshold_run(hash, group, &row);
+        } else {
+            ost_reuse_tree_run(hash, group, &row);
+        }
     }
+}
+
+OST_PHASE_FUNCTION void ost_reuse_hash_rows(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run,
+                                            const ost_hash_rows *rows)
+{
     if (hash->tree) {
-        ost_reuse_tree_run(hash, group, run);
+        walk_rows(hash, group, run, rows);
         return;
     }
     const int32_t *offsets = hash->offsets + group * hash->hashes;
@@ -99,8 +120,14 @@ OST_PHASE_FUNCTION void ost_reuse_hash_run(const ost_reuse_hash *hash, int32_t g
         const int32_t size = part_size(left, parts);
         const int merge = left != hash->hashes;
         left -= size;
-        hash_all(run, offsets, vectors, hash->words, size, run->id_shift + left, merge);
+        hash_all(run, rows, offsets, vectors, hash->words, size, run->id_shift + left, merge);
         offsets += size;
         vectors += size * hash->words * 4;
     }
+}
+
+OST_PHASE_FUNCTION void ost_reuse_hash_run(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run)
+{
+    const ost_hash_rows rows = {1, 0, 0};
+    ost_reuse_hash_rows(hash, group, run, &rows);
 }

@@ -25,7 +25,17 @@ typedef struct {
     int32_t id_shift; /* ids are stored times 2^id_shift */
 } ost_hash_run;
 
+/* Rows of runs. */
+typedef struct {
+    int32_t count;
+    int32_t vectors; /* bytes from a row's first vector to the next row's */
+    int32_t ids;     /* bytes from a row's first id to the next row's */
+} ost_hash_rows;
+
 /* words * 4 bytes of every vector are read. */
+void ost_reuse_hash_rows(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run, const ost_hash_rows *rows);
+
+/* A single row. */
 void ost_reuse_hash_run(const ost_reuse_hash *hash, int32_t group, const ost_hash_run *run);
 
 #endif /* OST_REUSE_HASH_H */

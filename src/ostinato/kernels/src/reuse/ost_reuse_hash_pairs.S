@@ -18,6 +18,9 @@
     .equ    P_ID_STEP, 28
     .equ    P_ID_SHIFT, 32
     .equ    P_FLAGS, 36
+    .equ    P_ROWS, 40
+    .equ    P_SKIP, 44
+    .equ    P_ID_SKIP, 48
     .equ    WIDE, 1
     .equ    MERGE, 2
 
@@ -33,7 +36,11 @@
     .equ    F_COUNT, 32
     .equ    F_ADVANCE, 36       /* from the end of a pair's words to the next pair */
     .equ    F_BLOCKS, 40        /* whole blocks behind the first one */
-    .equ    F_BYTES, 48
+    .equ    F_ROWS, 44
+    .equ    F_SKIP, 48
+    .equ    F_ID_SKIP, 52
+    .equ    F_ROW_COUNT, 56
+    .equ    F_BYTES, 64
 
     .macro  load_offsets g
     .if \g == 4
@@ -97,13 +104,20 @@ ost_reuse_hash_pairs_\g:
     ldr     r8, [r0, #P_FLAGS]
     ldr     r9, [r0, #P_COUNT]
     ldr     r10, [r0, #P_STEP]
+    ldr     r11, [r0, #P_ROWS]
+    ldr     r12, [r0, #P_SKIP]
+    ldr     lr, [r0, #P_ID_SKIP]
     ldr     r0, [r0, #P_VECTORS]
+    str     r11, [sp, #F_ROWS]
+    str     r12, [sp, #F_SKIP]
+    str     lr, [sp, #F_ID_SKIP]
     str     r2, [sp, #F_OFFSETS]
     str     r5, [sp, #F_IDS]
     str     r6, [sp, #F_ID_STEP]
     str     r7, [sp, #F_ID_SHIFT]
     str     r8, [sp, #F_FLAGS]
     str     r9, [sp, #F_COUNT]
+    str     r9, [sp, #F_ROW_COUNT]
     subs    r4, r4, #1
     lsr     r5, r4, #3                  /* blocks behind the first */
     and     r6, r4, #(BLOCK_WORDS - 1)
@@ -157,6 +171,19 @@ ost_reuse_hash_pairs_\g:
     str     r2, [sp, #F_IDS]
     subs    r6, r6, #1
     str     r6, [sp, #F_COUNT]
+    bne     1b
+
+    ldr     r3, [sp, #F_ROWS]           /* the next row */
+    ldr     r4, [sp, #F_SKIP]
+    ldr     r5, [sp, #F_ID_SKIP]
+    ldr     r6, [sp, #F_ROW_COUNT]
+    add     r0, r0, r4
+    add     r10, r10, r4
+    add     r2, r2, r5
+    str     r2, [sp, #F_IDS]
+    str     r6, [sp, #F_COUNT]
+    subs    r3, r3, #1
+    str     r3, [sp, #F_ROWS]
     bne     1b
     add     sp, sp, #F_BYTES
     pop     {r4-r11, pc}

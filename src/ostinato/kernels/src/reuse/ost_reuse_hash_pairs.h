@@ -21,6 +21,9 @@ typedef struct {
     int32_t id_step;
     int32_t id_shift;
     int32_t flags;
+    int32_t rows;    /* of so many pairs, at least 1 */
+    int32_t skip;    /* bytes from the end of a row's vectors to the next row */
+    int32_t id_skip; /* bytes from the end of a row's ids to those of the next */
 } ost_hash_pairs;
 
 void ost_reuse_hash_pairs_1(const ost_hash_pairs *pairs);

@@ -1,81 +1,28 @@
 /* Reuse convolution in image scope (TREC section 3.1, vertical direction), slice by slice: hash and sum the slice's
- * vectors, multiply the centroids that occur by the slice's weights into a table of requantised int16 rows, and add
+ * blocks, multiply the centroids that occur by the slice's weights into a table of requantised int16 rows, and add
  * for every output its row of each slice. There is no im2col matrix and no int32 output buffer. */
-#include "ost_reuse.h"
 #include "../support/ost_window.h"
-#include "ost_reuse_clusters.h"
 #include "ost_reuse_gemm.h"
 #include "ost_reuse_hash.h"
-#include "ost_reuse_recover.h"
-#include "ost_reuse_slices.h"
+#include "ost_reuse_image_scratch.h"
+#include "ost_reuse_single.h"
 
-/* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
+/* What a call works with. */
 typedef struct {
-    int8_t *padded;     /* the input with its padding, if it has any */
-    int8_t *gather;     /* one run of gathered vectors, if any slice is gathered */
-    uint8_t *map;       /* ids of every padded pixel and channel block, if all kernel positions share their hashes */
-    uint8_t *ids;       /* N x slices_per_pass, and a byte that may be read behind them */
-    int16_t *sums;      /* 2^H x words * 4 */
-    int32_t *wide;      /* the same, if N > 256 */
-    uint16_t *counts;   /* 2^H */
-    uint8_t *occurring; /* 2^H */
-    int16_t *centroids; /* of 4 clusters */
-    int16_t *table;     /* slices_per_pass x tiles x 2^H x 16 */
-    int16_t *rest;      /* accumulators that do not fit into the output, if there are several passes */
-    int32_t bytes;
-} image_scratch;
-
-OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
-{
-    char *part = base ? base + *used : NULL;
-    *used += ost_round_up(bytes, 8);
-    return part;
-}
-
-/* Channel blocks of a pixel, if all kernel positions share their hashes. */
-OST_INLINE int32_t blocks_of(const ost_reuse_image_s8_params *p)
-{
-    return p->window.input.channels / (p->hash.words * 4);
-}
-
-OST_INLINE int32_t padded_width(const ost_window *w)
-{
-    return w->input.width + 2 * w->padding.width;
-}
-
-OST_INLINE int32_t padded_pixels(const ost_window *w)
-{
-    return (w->input.height + 2 * w->padding.height) * padded_width(w);
-}
-
-OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
-{
-    const int32_t positions = p->window.output.height * p->window.output.width, channels = p->window.output.channels;
-    const int32_t ids = 1 << p->hash.hashes, values = p->hash.words * 4, tiles = ost_reuse_tiles(channels);
-    const int32_t rest = positions - ost_reuse_positions_in_out(positions, channels);
-    const int one_pass = p->slices_per_pass >= p->slices.count;
-    image_scratch s;
-    s.bytes = 0;
-    s.padded = (int8_t *)take(base, &s.bytes, ost_reuse_padded_bytes(&p->window));
-    s.gather = (int8_t *)take(base, &s.bytes, ost_reuse_gather_bytes(&p->window, &p->slices, p->hash.words));
-    s.map = (uint8_t *)take(base, &s.bytes, p->pixel_ids ? padded_pixels(&p->window) * blocks_of(p) : 0);
-    s.ids = (uint8_t *)take(base, &s.bytes, positions * p->slices_per_pass + 1);
-    s.sums = (int16_t *)take(base, &s.bytes, ids * values * 2);
-    s.wide = (int32_t *)take(base, &s.bytes, positions > OST_REUSE_EXACT_ROWS ? ids * values * 4 : 0);
-    s.counts = (uint16_t *)take(base, &s.bytes, ids * 2);
-    s.occurring = (uint8_t *)take(base, &s.bytes, ids);
-    s.centroids = (int16_t *)take(base, &s.bytes, 4 * values * 2);
-    s.table = (int16_t *)take(base, &s.bytes, p->slices_per_pass * tiles * ids * OST_REUSE_TILE * 2);
-    s.rest = (int16_t *)take(base, &s.bytes, one_pass ? 0 : rest * tiles * OST_REUSE_TILE * 2);
-    return s;
-}
+    const ost_reuse_image_s8_params *p;
+    image_scratch m;
+    ost_clusters clusters;
+    ost_slot_map map;
+    ost_reuse_single single;
+} image_layer;
 
 /* The ids of every pixel; x is the padded input. */
 OST_PHASE_FUNCTION static void ost_reuse_map_pixels(const ost_reuse_image_s8_params *p, const int8_t *x, uint8_t *map)
 {
-    const int32_t blocks = blocks_of(p), count = padded_pixels(&p->window);
+    const int32_t blocks = blocks_of(p), count = padded_pixels(&p->window), bytes = id_bytes(p);
     for (int32_t b = 0; b < blocks; b++) {
-        const ost_hash_run run = {x + b * p->hash.words * 4, p->window.input.channels, count, map + b, blocks, 1, 0};
+        const ost_hash_run run = {
+            x + b * p->hash.words * 4, p->window.input.channels, count, map + b * bytes, blocks * bytes, bytes, 0};
         ost_reuse_hash_run(&p->hash, b, &run);
     }
 }
@@ -87,61 +34,127 @@ OST_PHASE_FUNCTION static void ost_reuse_copy_ids(const ost_reuse_image_s8_param
     const ost_window *w = &p->window;
     const int32_t blocks = blocks_of(p), step = w->stride.width * blocks;
     /* A slice starts at a multiple of L in the padded input, which is its id's place in the map. */
-    const uint8_t *from = map + p->slices.starts[s] / (p->hash.words * 4) +
+    const int32_t first = p->slices.starts[s] / (p->hash.words * 4) +
                           (oy * w->stride.height * padded_width(w) + ox * w->stride.width) * blocks;
+    if (is_hashed(p)) {
+        const uint16_t *from = (const uint16_t *)(const void *)map + first;
+        uint16_t *to = (uint16_t *)(void *)ids;
+        for (int32_t n = 0; n < count; n++, from += step) {
+            to[n] = *from;
+        }
+        return;
+    }
+    const uint8_t *from = map + first;
     for (int32_t n = 0; n < count; n++, from += step, ids += id_step) {
         *ids = *from;
     }
 }
 
-/* Ids and sums of slice s; slot is its place in this pass. */
-OST_PHASE_FUNCTION static void ost_reuse_cluster_slice(const ost_reuse_image_s8_params *p, const image_scratch *m, ost_clusters *clusters,
-                          const int8_t *x, int32_t s, int32_t slot)
+/* Rows of vectors, the first at (oy, ox): ids to `ids` (or, for slots, to the wide ids first), then to the sums. */
+OST_INLINE void cluster_rows(image_layer *layer, int32_t s, const ost_vector_rows *rows, int32_t oy, int32_t ox,
+                             uint8_t *ids)
 {
+    const ost_reuse_image_s8_params *p = layer->p;
+    const int hashed = is_hashed(p);
+    const int32_t id_step = hashed ? 2 : p->slices_per_pass;
+    uint8_t *to = hashed ? (uint8_t *)layer->m.wide_ids : ids;
+    if (p->pixel_ids) {
+        for (int32_t r = 0; r < rows->rows; r++) {
+            ost_reuse_copy_ids(p, layer->m.map, s, oy + r, ox, rows->count, to + r * rows->count * id_step, id_step);
+        }
+    } else {
+        const ost_hash_run run = {rows->vectors, rows->step, rows->count, to, id_step, hashed ? 2 : 1, 0};
+        const ost_hash_rows all = {rows->rows, rows->pitch, rows->count * id_step};
+        ost_reuse_hash_rows(&p->hash, s, &run, &all);
+    }
+    if (hashed) {
+        *layer->m.missing += ost_reuse_find_slots(&layer->map, layer->m.wide_ids, rows->count * rows->rows, ids,
+                                                  p->slices_per_pass);
+    }
+    ost_reuse_sum_clusters(&layer->clusters, rows, ids, p->slices_per_pass);
+}
+
+/* Blocks of several rows of X, a few at a time. */
+OST_INLINE void cluster_blocks(image_layer *layer, int32_t s, uint8_t *ids)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
+    const int32_t b = p->block_rows, blocks = p->window.output.height * p->window.output.width / b;
+    ost_vector_rows rows = {layer->m.gather, p->hash.words * 4, OST_REUSE_BLOCKS, 1, 0};
+    for (int32_t n = 0; n < blocks; n += rows.count) {
+        rows.count = blocks - n < OST_REUSE_BLOCKS ? blocks - n : OST_REUSE_BLOCKS;
+        ost_reuse_gather_rows(&layer->single.source, s, n * b, rows.count * b, layer->m.gather);
+        cluster_rows(layer, s, &rows, 0, 0, ids + n * p->slices_per_pass);
+    }
+}
+
+/* Single rows of X: several rows of outputs together where the slice is read in place. */
+OST_INLINE void cluster_positions(image_layer *layer, int32_t s, uint8_t *ids)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
     const ost_window *w = &p->window;
-    const int32_t longest = ost_reuse_run_length(w), id_step = p->slices_per_pass;
-    uint8_t *ids = m->ids + slot;
-    ost_reuse_clear_clusters(clusters);
-    for (int32_t oy = 0; oy < w->output.height; oy++) {
+    const int32_t longest = ost_reuse_run_length(w);
+    const int32_t together = p->slices.starts[s] < 0 ? 1 : rows_together(p);
+    ost_vector_rows rows = {NULL, 0, 0, 0, w->stride.height * padded_width(w) * w->input.channels};
+    for (int32_t oy = 0; oy < w->output.height; oy += rows.rows) {
+        rows.rows = w->output.height - oy < together ? w->output.height - oy : together;
         for (int32_t ox = 0; ox < w->output.width; ox += longest) {
-            const int32_t left = w->output.width - ox, count = left < longest ? left : longest;
-            const ost_slice_run run =
-                ost_reuse_slice_run(w, &p->slices, p->hash.words, s, x, oy, ox, count, m->gather);
-            const ost_hash_run hashed = {run.vectors, run.step, count, ids, id_step, 1, 0};
-            if (p->pixel_ids) {
-                ost_reuse_copy_ids(p, m->map, s, oy, ox, count, ids, id_step);
-            } else {
-                ost_reuse_hash_run(&p->hash, s, &hashed);
-            }
-            ost_reuse_sum_clusters(clusters, run.vectors, run.step, count, ids, id_step);
-            ids += count * id_step;
+            const int32_t left = w->output.width - ox;
+            rows.count = left < longest ? left : longest;
+            const ost_slice_run run = ost_reuse_slice_run(w, &p->slices, p->hash.words, s, layer->single.source.x, oy,
+                                                          ox, rows.count, layer->m.gather);
+            rows.vectors = run.vectors;
+            rows.step = run.step;
+            cluster_rows(layer, s, &rows, oy, ox, ids);
+            ids += rows.count * rows.rows * p->slices_per_pass;
         }
     }
 }
 
-/* The table of slice s: four of the centroids that occur at a time. */
-OST_PHASE_FUNCTION static void ost_reuse_fill_table(const ost_reuse_image_s8_params *p, const image_scratch *m, ost_clusters *clusters, int32_t s,
-                       int16_t *table)
+/* Ids and sums of slice s; slot is its place in this pass. */
+OST_PHASE_FUNCTION static void ost_reuse_cluster_slice(image_layer *layer, int32_t s, int32_t slot)
 {
-    const int32_t channels = ost_round_up(p->window.output.channels, 4);
-    const int32_t tile_values = clusters->ids * OST_REUSE_TILE;
-    const int32_t occurring = ost_reuse_list_clusters(clusters, m->occurring);
+    ost_reuse_clear_clusters(&layer->clusters);
+    if (is_hashed(layer->p)) {
+        ost_reuse_clear_slots(&layer->map);
+    }
+    if (layer->p->block_rows > 1) {
+        cluster_blocks(layer, s, layer->m.ids + slot);
+    } else {
+        cluster_positions(layer, s, layer->m.ids + slot);
+    }
+    if (is_hashed(layer->p)) {
+        layer->clusters.counts[layer->p->slots] = 0; /* what found no slot is no cluster */
+    }
+}
+
+/* The table of slice s: four of the centroids that occur at a time. */
+OST_PHASE_FUNCTION static void ost_reuse_fill_table(image_layer *layer, int32_t s, int16_t *table)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
+    const image_scratch *m = &layer->m;
+    const int32_t channels = ost_round_up(p->window.output.channels, 4), words = layer->single.source.words;
+    const int32_t tile_values = p->slots * OST_REUSE_TILE, table_values = ost_reuse_tiles(channels) * tile_values;
+    const int32_t occurring = ost_reuse_list_clusters(&layer->clusters, m->occurring);
     for (int32_t c = 0; c < occurring; c += 4) {
         const int32_t count = occurring - c < 4 ? occurring - c : 4;
-        const ost_reuse_product product = {m->centroids,
-                                           count,
-                                           p->hash.words,
-                                           m->occurring + c,
-                                           p->weights + s * channels * p->hash.words * 4,
-                                           p->multiplier,
-                                           channels,
-                                           table,
-                                           tile_values};
-        ost_reuse_centroids(clusters, m->occurring + c, count, p->input_zero_point, m->centroids);
-        ost_reuse_gemm(&product);
+        ost_reuse_product product = {m->centroids,
+                                     count,
+                                     words,
+                                     m->occurring + c,
+                                     p->weights + s * channels * words * 4,
+                                     p->multiplier,
+                                     channels,
+                                     table,
+                                     tile_values};
+        ost_reuse_centroids(&layer->clusters, m->occurring + c, count, p->input_zero_point, m->centroids);
+        for (int32_t r = 0; r < p->block_rows; r++) {
+            ost_reuse_gemm(&product);
+            product.centroids += words * 4 * count;
+            product.table += table_values;
+        }
     }
-    if (s == 0) {
-        ost_reuse_add_offset(table, tile_values, m->occurring, occurring, p->offset, channels);
+    for (int32_t r = 0; s == 0 && r < p->block_rows; r++) {
+        ost_reuse_add_offset(table + r * table_values, tile_values, m->occurring, occurring, p->offset, channels);
     }
 }
 
@@ -154,22 +167,43 @@ OST_INLINE int slices_are_blocks(const ost_reuse_image_s8_params *p)
             return 0;
         }
     }
-    return p->window.input.channels % length == 0;
+    return p->block_rows == 1 && p->window.input.channels % length == 0;
+}
+
+OST_INLINE int slots_are_valid(const ost_reuse_image_s8_params *p)
+{
+    return p->hash.hashes >= 1 && p->hash.hashes <= 16 && p->slots >= 1 &&
+           p->slots <= (is_hashed(p) ? OST_REUSE_MOST_SLOTS : 1 << p->hash.hashes);
 }
 
 OST_INLINE int arguments_are_valid(const ost_reuse_image_s8_params *p, const int8_t *in, const int8_t *out)
 {
     return p && in && out && p->weights && p->multiplier && p->offset && p->hash.offsets && p->hash.vectors &&
-           p->slices.starts && ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 8 &&
-           p->hash.words >= 1 && p->slices.count >= 1 && p->slices_per_pass >= 1 &&
-           p->slices_per_pass <= p->slices.count && p->fraction_bits >= 1 && p->fraction_bits <= 7 &&
-           p->window.output.height * p->window.output.width <= UINT16_MAX &&
+           p->slices.starts && ost_window_is_valid(&p->window) && slots_are_valid(p) && p->block_rows >= 1 &&
+           p->hash.words >= 1 && p->hash.words % p->block_rows == 0 && p->slices.count >= 1 &&
+           p->slices_per_pass >= 1 && p->slices_per_pass <= p->slices.count && p->fraction_bits >= 1 &&
+           p->fraction_bits <= 7 && p->window.output.height * p->window.output.width <= UINT16_MAX &&
+           p->window.output.height * p->window.output.width >= p->block_rows &&
            (!p->pixel_ids || slices_are_blocks(p));
 }
 
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params)
 {
-    return lay_out(params, NULL).bytes;
+    return params->block_rows < 1 ? 0 : lay_out(params, NULL).bytes;
+}
+
+OST_INLINE image_layer set_up(const ost_reuse_image_s8_params *p, const image_scratch *m, const int8_t *x)
+{
+    const int32_t blocks = p->window.output.height * p->window.output.width / p->block_rows;
+    const int hashed = is_hashed(p);
+    const ost_reuse_row_source source = {&p->window, &p->slices, p->hash.words / p->block_rows, p->rows, x};
+    image_layer layer = {
+        p,
+        *m,
+        {p->slots + hashed, p->hash.words, m->sums, blocks > OST_REUSE_EXACT_ROWS ? m->wide : NULL, m->counts, 0},
+        {m->keys, m->slots, hashed ? ost_reuse_slot_bits(p->slots) : 0, p->slots, 0},
+        {p, source, m->vector, m->centroids, m->added, m->alone}};
+    return layer;
 }
 
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
@@ -184,35 +218,35 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
         return OST_NO_SCRATCH;
     }
     const int32_t positions = p->window.output.height * p->window.output.width;
-    const int32_t channels = p->window.output.channels;
-    ost_clusters clusters = {1 << p->hash.hashes, p->hash.words, m.sums,
-                             positions > OST_REUSE_EXACT_ROWS ? m.wide : NULL, m.counts, 0};
-    const int32_t tile_values = clusters.ids * OST_REUSE_TILE;
-    ost_reuse_recovery pass = {positions,   channels, 0, m.ids, p->slices_per_pass, m.table, tile_values,
-                               p->fraction_bits, out};
+    const int32_t channels = p->window.output.channels, tile_values = p->slots * OST_REUSE_TILE;
+    const int32_t table_values = p->block_rows * ost_reuse_tiles(channels) * tile_values;
+    ost_reuse_recovery pass = {positions, channels, p->block_rows, p->rows, 0, p->slices_per_pass < p->slices.count,
+                               1, m.ids, p->slices_per_pass, p->slots, 0, m.table, tile_values, p->fraction_bits, out,
+                               m.rest};
     const int8_t *x = in;
+    *m.missing = 0;
     if (ost_reuse_is_padded(&p->window)) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
     }
+    image_layer layer = set_up(p, &m, x);
     if (p->pixel_ids) {
         ost_reuse_map_pixels(p, x, m.map);
     }
     for (int32_t first = 0; first < p->slices.count; first += p->slices_per_pass) {
-        const int32_t left = p->slices.count - first;
+        const int32_t left = p->slices.count - first, missing = *m.missing;
         pass.slices = left < p->slices_per_pass ? left : p->slices_per_pass;
+        pass.first = first == 0;
         for (int32_t slot = 0; slot < pass.slices; slot++) {
-            ost_reuse_cluster_slice(p, &m, &clusters, x, first + slot, slot);
-            ost_reuse_fill_table(p, &m, &clusters, first + slot, m.table + slot * ost_reuse_tiles(channels) * tile_values);
+            ost_reuse_cluster_slice(&layer, first + slot, slot);
+            ost_reuse_fill_table(&layer, first + slot, m.table + slot * table_values);
         }
-        if (p->slices_per_pass < p->slices.count) {
-            ost_reuse_accumulate(&pass, first == 0, m.rest);
-        } else {
-            ost_reuse_recover(&pass);
-        }
+        pass.missing = *m.missing - missing;
+        ost_reuse_recover(&pass);
+        ost_reuse_recover_singles(&layer.single, &pass, first);
     }
-    if (p->slices_per_pass < p->slices.count) {
-        ost_reuse_finish(&pass, m.rest);
+    if (pass.several) {
+        ost_reuse_finish(&pass);
     }
     return OST_OK;
 }

@@ -36,6 +36,29 @@ OST_PHASE_FUNCTION static void ost_reuse_lookup_tile(const ost_lookup *lookup, c
     }
 }
 
+/* Sums that int16 does not hold; any number of channels. */
+OST_PHASE_FUNCTION static void ost_reuse_lookup_wide(const ost_lookup *lookup, const void *ids, int8_t *out)
+{
+    const int narrow = ost_lookup_id_bytes(lookup->hashes) == 1;
+    const int8_t *table = lookup->table;
+    for (int32_t first = 0; first < lookup->channels; first += OST_LOOKUP_TILE) {
+        const int32_t left = lookup->channels - first, count = left < OST_LOOKUP_TILE ? left : OST_LOOKUP_TILE;
+        int32_t sums[OST_LOOKUP_TILE];
+        for (int32_t k = 0; k < OST_LOOKUP_TILE; k++) {
+            sums[k] = lookup->wide[first + k];
+        }
+        for (int32_t r = 0; r < lookup->rows; r++, table += row_bytes(lookup)) {
+            const int8_t *from = table + (narrow ? ((const uint8_t *)ids)[r] : ((const uint16_t *)ids)[r]);
+            for (int32_t k = 0; k < OST_LOOKUP_TILE; k++) {
+                sums[k] += from[k];
+            }
+        }
+        for (int32_t k = 0; k < count; k++) {
+            out[first + k] = ost_saturate_s8(sums[k] >> lookup->fraction_bits);
+        }
+    }
+}
+
 #if OST_HAS_DSP
 /* Those that are not linked are null. */
 static const ost_lookup_function functions[][2] = {
@@ -81,6 +104,10 @@ OST_INLINE void add_tiles(const ost_lookup *lookup, const void *ids, int32_t til
 
 OST_PHASE_FUNCTION void ost_reuse_lookup(const ost_lookup *lookup, const void *ids, int8_t *out)
 {
+    if (lookup->wide) {
+        ost_reuse_lookup_wide(lookup, ids, out);
+        return;
+    }
     const int32_t full = lookup->channels / OST_LOOKUP_TILE;
     int32_t count = lookup->alike;
     for (int32_t tile = 0; tile < full; tile += count) {

@@ -23,6 +23,7 @@ typedef struct {
     const int16_t *offset; /* tiles x 16, channels in the order 0 2 1 3 of every 4 */
     const uint8_t *paired; /* tiles */
     int32_t fraction_bits;
+    const int32_t *wide; /* tiles x 16, in order: sums are int32; NULL: int16 */
     int32_t alike; /* ost_lookup_alike of tile 0 */
 } ost_lookup;
 

@@ -7,70 +7,123 @@
 
 static const int16_t zeros[OST_REUSE_TILE];
 
-OST_INLINE ost_recover_rows rows_of_tile(const ost_reuse_recovery *pass, int32_t tile)
+/* Bytes of a position's accumulators. */
+OST_INLINE int32_t sums_bytes(const ost_reuse_recovery *pass)
 {
-    ost_recover_rows rows;
-    rows.ids = pass->ids;
-    rows.id_step = pass->id_step;
-    rows.table = pass->table + tile * pass->tile_values;
-    rows.pitch = ost_reuse_tiles(pass->channels) * pass->tile_values * (int32_t)sizeof(int16_t);
-    rows.slices = pass->slices;
-    rows.start = zeros;
-    rows.start_step = 0;
-    rows.out = pass->out + tile * OST_REUSE_TILE;
-    rows.out_step = pass->channels;
-    rows.count = pass->positions;
-    rows.fraction_bits = pass->fraction_bits;
-    return rows;
+    return ost_reuse_tiles(pass->channels) * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
 }
 
-/* The last tile, if it has less than 16 channels: through a buffer, so that only real channels are written. */
-OST_PHASE_FUNCTION static void ost_reuse_recover_ragged(const ost_reuse_recovery *pass, int32_t tile)
+/* Positions that lie at equal distances from the first: those in the output, and those behind. */
+OST_INLINE int32_t positions_in_out(const ost_reuse_recovery *pass)
 {
-    ost_recover_rows rows = rows_of_tile(pass, tile);
-    int8_t *out = (int8_t *)rows.out;
+    return pass->several ? ost_reuse_positions_in_out(pass->positions, pass->channels) : pass->positions;
+}
+
+OST_INLINE int32_t position_of(const ost_reuse_recovery *pass, int32_t row)
+{
+    return pass->rows ? pass->rows[row] : row;
+}
+
+char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row)
+{
+    const int32_t position = position_of(pass, row), in_out = positions_in_out(pass);
+    if (!pass->several) {
+        return (char *)pass->out + position * pass->channels;
+    }
+    return position < in_out ? (char *)pass->out + position * sums_bytes(pass)
+                             : (char *)pass->rest + (position - in_out) * sums_bytes(pass);
+}
+
+/* Row r of `count` blocks, whose positions are `step` apart. */
+typedef struct {
+    int32_t r;
+    int32_t block;
+    int32_t count;
+    int32_t step;
+} block_run;
+
+/* As many blocks from `block` as can be recovered together. */
+OST_INLINE block_run find_run(const ost_reuse_recovery *pass, int32_t r, int32_t block)
+{
+    const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass), in_out = positions_in_out(pass);
+    block_run run = {r, block, 1, b};
+    int32_t last = position_of(pass, block * b + r);
+    const int inside = last < in_out;
+    if (!pass->rows && pass->missing == 0) {
+        const int32_t end = inside ? (in_out - r + b - 1) / b : blocks;
+        run.count = (end < blocks ? end : blocks) - block;
+        return run;
+    }
+    for (int32_t next = block + 1; next < blocks && !ost_reuse_is_alone(pass, next); next++, run.count++) {
+        const int32_t position = position_of(pass, next * b + r);
+        if (run.count == 1) {
+            run.step = position - last;
+        }
+        if (position - last != run.step || (position < in_out) != inside) {
+            break;
+        }
+        last = position;
+    }
+    return run;
+}
+
+/* A tile of less than 16 channels: through a buffer, so that only real channels are written. */
+OST_PHASE_FUNCTION static void ost_reuse_recover_ragged(ost_recover_rows *rows, int32_t channels)
+{
+    const int32_t count = rows->count;
+    int8_t *out = (int8_t *)rows->out;
     int8_t buffer[OST_REUSE_TILE];
-    rows.out = buffer;
-    rows.count = 1;
-    for (int32_t n = 0; n < pass->positions; n++, out += pass->channels, rows.ids += pass->id_step) {
-        ost_reuse_recover_rows_s8(&rows);
-        ost_copy_bytes(out, buffer, pass->channels % OST_REUSE_TILE);
+    rows->out = buffer;
+    rows->count = 1;
+    for (int32_t n = 0; n < count; n++, out += rows->out_step, rows->ids += rows->id_step) {
+        ost_reuse_recover_rows_s8(rows);
+        ost_copy_bytes(out, buffer, channels);
+    }
+}
+
+OST_PHASE_FUNCTION static void ost_reuse_recover_run(const ost_reuse_recovery *pass, const block_run *run)
+{
+    const int32_t tiles = ost_reuse_tiles(pass->channels), tile_bytes = pass->several ? 2 * OST_REUSE_TILE : OST_REUSE_TILE;
+    const int32_t step = run->step * (pass->several ? sums_bytes(pass) : pass->channels);
+    char *place = ost_reuse_place(pass, run->block * pass->block_rows + run->r);
+    for (int32_t tile = 0; tile < tiles; tile++, place += tile_bytes) {
+        ost_recover_rows rows;
+        rows.ids = pass->ids + run->block * pass->id_step;
+        rows.id_step = pass->id_step;
+        rows.table = pass->table + (run->r * tiles + tile) * pass->tile_values;
+        rows.pitch = pass->block_rows * tiles * pass->tile_values * (int32_t)sizeof(int16_t);
+        rows.slices = pass->slices;
+        rows.start = zeros;
+        rows.start_step = 0;
+        rows.out = place;
+        rows.out_step = step;
+        rows.count = run->count;
+        rows.fraction_bits = pass->fraction_bits;
+        if (pass->several) {
+            if (!pass->first) {
+                rows.start = place;
+                rows.start_step = step;
+            }
+            ost_reuse_recover_rows_s16(&rows);
+        } else if ((tile + 1) * OST_REUSE_TILE > pass->channels) {
+            ost_reuse_recover_ragged(&rows, pass->channels % OST_REUSE_TILE);
+        } else {
+            ost_reuse_recover_rows_s8(&rows);
+        }
     }
 }
 
 OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
 {
-    const int32_t full = pass->channels / OST_REUSE_TILE;
-    for (int32_t tile = 0; tile < full; tile++) {
-        const ost_recover_rows rows = rows_of_tile(pass, tile);
-        ost_reuse_recover_rows_s8(&rows);
-    }
-    if (pass->channels % OST_REUSE_TILE != 0) {
-        ost_reuse_recover_ragged(pass, full);
-    }
-}
-
-OST_PHASE_FUNCTION void ost_reuse_accumulate(const ost_reuse_recovery *pass, int first, int16_t *rest)
-{
-    const int32_t tiles = ost_reuse_tiles(pass->channels);
-    const int32_t tile_bytes = OST_REUSE_TILE * (int32_t)sizeof(int16_t);
-    const int32_t in_out = ost_reuse_positions_in_out(pass->positions, pass->channels);
-    for (int32_t tile = 0; tile < tiles; tile++) {
-        ost_recover_rows rows = rows_of_tile(pass, tile);
-        rows.out_step = tiles * tile_bytes;
-        rows.out = pass->out + tile * tile_bytes;
-        rows.count = in_out;
-        for (int32_t half = 0; half < 2; half++) {
-            if (!first) {
-                rows.start = rows.out;
-                rows.start_step = rows.out_step;
+    for (int32_t r = 0; r < pass->block_rows; r++) {
+        for (int32_t block = 0; block < ost_reuse_blocks(pass);) {
+            if (ost_reuse_is_alone(pass, block)) {
+                block++;
+                continue;
             }
-            if (rows.count > 0) {
-                ost_reuse_recover_rows_s16(&rows);
-            }
-            rows.ids = pass->ids + in_out * pass->id_step;
-            rows.out = (char *)rest + tile * tile_bytes;
-            rows.count = pass->positions - in_out;
+            const block_run run = find_run(pass, r, block);
+            ost_reuse_recover_run(pass, &run);
+            block += run.count;
         }
     }
 }
@@ -85,33 +138,41 @@ OST_INLINE void finish_some(int8_t *to, const int8_t *from, int32_t bits, int32_
     }
 }
 
-OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass, const int16_t *rest)
+OST_INLINE void finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
 {
-    const int32_t channels = pass->channels, bits = pass->fraction_bits;
-    const int32_t row = OST_REUSE_TILE * ost_reuse_tiles(channels) * (int32_t)sizeof(int16_t);
-    const int32_t in_out = ost_reuse_positions_in_out(pass->positions, channels);
+    int32_t m = 0;
+    for (; m + 4 <= channels; m += 4) {
+#if OST_HAS_DSP
+        /* Doubling with saturation until the result is the high byte: the same as shift and saturate. */
+        uint32_t even = ost_load_u32(sums + 2 * m), odd = ost_load_u32(sums + 2 * m + 4);
+        for (int32_t k = bits; k < 8; k++) {
+            even = ost_qadd16(even, even);
+            odd = ost_qadd16(odd, odd);
+        }
+        ost_store_u32(out + m, (even >> 8 & 0x00ff00ffu) | (odd & 0xff00ff00u));
+#else
+        finish_some(out + m, sums + 2 * m, bits, 4);
+#endif
+    }
+    if (m < channels) {
+        finish_some(out + m, sums + 2 * m, bits, channels - m);
+    }
+}
+
+OST_PHASE_FUNCTION void ost_reuse_finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
+{
+    finish_row(sums, channels, bits, out);
+}
+
+OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass)
+{
+    const int32_t in_out = positions_in_out(pass), row = sums_bytes(pass);
     const int8_t *from = pass->out;
     int8_t *out = pass->out;
-    for (int32_t n = 0; n < pass->positions; n++, from += row, out += channels) {
+    for (int32_t n = 0; n < pass->positions; n++, from += row, out += pass->channels) {
         if (n == in_out) {
-            from = (const int8_t *)rest;
+            from = (const int8_t *)pass->rest;
         }
-        int32_t m = 0;
-        for (; m + 4 <= channels; m += 4) {
-#if OST_HAS_DSP
-            /* Doubling with saturation until the result is the high byte: the same as shift and saturate. */
-            uint32_t even = ost_load_u32(from + 2 * m), odd = ost_load_u32(from + 2 * m + 4);
-            for (int32_t k = bits; k < 8; k++) {
-                even = ost_qadd16(even, even);
-                odd = ost_qadd16(odd, odd);
-            }
-            ost_store_u32(out + m, (even >> 8 & 0x00ff00ffu) | (odd & 0xff00ff00u));
-#else
-            finish_some(out + m, from + 2 * m, bits, 4);
-#endif
-        }
-        if (m < channels) {
-            finish_some(out + m, from + 2 * m, bits, channels - m);
-        }
+        finish_row(from, pass->channels, pass->fraction_bits, out);
     }
 }

@@ -49,13 +49,31 @@ OST_PHASE_FUNCTION void ost_reuse_gather_word(const ost_gather *gather)
 }
 #endif
 
-/* Four columns of all the run's vectors at a time: their addresses stay in registers. */
+/* Words of columns that lie side by side, of all the run's vectors. */
+OST_INLINE void copy_span(const ost_gather *gather, int32_t words)
+{
+    const int8_t *from = gather->corner + gather->offsets[0];
+    int8_t *to = gather->to;
+    for (int32_t n = 0; n < gather->count; n++, from += gather->step, to += gather->pitch) {
+        ost_copy_words(to, from, words);
+    }
+}
+
+/* Columns of all the run's vectors, as many as lie side by side at a time, or four: their addresses stay in registers. */
 OST_PHASE_FUNCTION static void ost_reuse_gather_run(const int8_t *corner, int32_t step, int32_t count,
                                                     const int32_t *offsets, int32_t words, int8_t *buffer)
 {
     ost_gather gather = {corner, offsets, buffer, step, words * 4, count};
-    for (int32_t w = 0; w < words; w++, gather.offsets += 4, gather.to += 4) {
-        ost_reuse_gather_word(&gather);
+    while (words > 0) {
+        const int32_t span = ost_reuse_span(gather.offsets), done = span > 0 ? span : 1;
+        if (span > 0) {
+            copy_span(&gather, span);
+        } else {
+            ost_reuse_gather_word(&gather);
+        }
+        gather.offsets += 4 * done;
+        gather.to += 4 * done;
+        words -= done;
     }
 }
 

@@ -12,6 +12,7 @@
     .equ    F_SUMS, 8
     .equ    F_PITCH, 12
     .equ    F_AT, 16            /* the sums of this run */
+    .equ    F_SKIP, 20
     .equ    F_BYTES, 24
 
     .macro  sum_runs words
@@ -23,7 +24,9 @@
 ost_reuse_sum_runs_\words:
     push    {r4-r11, lr}
     sub     sp, sp, #F_BYTES
+    ldr     r6, [r0, #24]
     ldmia   r0, {r0, r1, r2, r3, r4, r5}    /* vectors, step, runs, end, sums, pitch */
+    str     r6, [sp, #F_SKIP]
     str     r3, [sp, #F_END]
     str     r4, [sp, #F_SUMS]
     str     r5, [sp, #F_PITCH]
@@ -38,7 +41,8 @@ ost_reuse_sum_runs_\words:
     adds    r2, r2, #2
     str     r2, [sp, #F_RUNS]
     mla     r3, r3, r4, lr
-    mov     r2, r12
+    movs    r2, r12
+    beq.w   4f
     str     r3, [sp, #F_AT]
     .if \words == 1
     ldmia   r3, {r4-r5}
@@ -101,6 +105,12 @@ ost_reuse_sum_runs_\words:
     bne     1b
     add     sp, sp, #F_BYTES
     pop     {r4-r11, pc}
+
+4:  /* the next row of vectors */
+    ldr     r4, [sp, #F_SKIP]
+    ldr     r2, [sp, #F_RUNS]
+    add     r0, r0, r4
+    b       3b
     .size   ost_reuse_sum_runs_\words, . - ost_reuse_sum_runs_\words
     .endm
 

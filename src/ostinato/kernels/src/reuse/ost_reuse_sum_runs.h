@@ -9,7 +9,7 @@
 /* Consecutive vectors of one cluster. */
 typedef struct {
     uint8_t id;
-    uint8_t length; /* at least 1 */
+    uint8_t length; /* 0: no vectors, the next row of them begins */
 } ost_id_run;
 
 /* The assembly knows the order of the fields. */
@@ -20,6 +20,7 @@ typedef struct {
     const ost_id_run *end;
     int16_t *sums; /* of id 0, at the same word */
     int32_t pitch; /* bytes between the sums of two ids */
+    int32_t skip;  /* bytes from the end of a row of vectors to the next one */
 } ost_sum_runs;
 
 void ost_reuse_sum_runs_1(const ost_sum_runs *sum);

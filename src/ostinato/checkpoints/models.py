@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ostinato.checkpoints.tensors import load_tensors, save_tensors
 from ostinato.errors import CheckpointError, ModelError
-from ostinato.training.files import load_tensors, save_tensors
 
 FORMAT = "ostinato-model"
 FORMAT_VERSION = 1
+HALF = "stored_as"
+"""Key of the header of a checkpoint whose matrices and filters are float16 on disk, to be half as large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +81,26 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path}: written in format version {content.get('version')}, this release reads {FORMAT_VERSION}."
         )
-    checkpoint = Checkpoint(content["meta"], content["state"])
-    check_finite(checkpoint.state)
-    return checkpoint
+    meta, state = content["meta"], content["state"]
+    if meta.get(HALF) == "float16":
+        state = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in state.items()}
+    check_finite(state)
+    return Checkpoint(meta, state)
+
+
+def save_half(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint with tensors of two dimensions and more in float16; vectors (biases, statistics) stay float32.
+
+    `load_checkpoint` gives float32 again, rounded once to float16's 11 significant bits.
+
+    Raises:
+        ModelError: a weight is too large for float16, named.
+    """
+    state = {
+        name: tensor.half() if tensor.dtype == torch.float32 and tensor.ndim > 1 else tensor
+        for name, tensor in checkpoint.state.items()
+    }
+    save_state(path, state, meta={**checkpoint.meta, HALF: "float16"})
 
 
 def load_model_state(path: str | Path, model: nn.Module) -> Checkpoint:

@@ -1,0 +1,45 @@
+"""`ostinato zoo`: the trained networks that come with the package."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from ostinato.cli import options
+from ostinato.cli.common import print_result
+from ostinato.models.zoo import entries
+
+_PLAIN_WIDTH = 120
+
+
+def zoo(json: options.Json = False) -> None:
+    """List trained networks: `prune`, `convert` and `deploy` take their names for a folder, `train --start` too.
+
+    [bold]Example[/]
+
+      ostinato deploy cifarnet-cifar10 --data-dir data/cifar10 --out runs/firmware
+    """
+    found = entries().values()
+    if json:
+        print_result({"networks": [dataclasses.asdict(entry) for entry in found]}, True)
+        return
+    table = Table()
+    for column in ("name", "data", "top-1 %", "int8 %", "parameters", "M MACs", "KiB"):
+        table.add_column(column, justify="left" if column in ("name", "data") else "right")
+    for entry in found:
+        table.add_row(
+            entry.name,
+            entry.dataset,
+            f"{100 * entry.test_top1:.2f}",
+            f"{100 * entry.int8_test_top1:.2f}",
+            f"{entry.parameters:,}",
+            f"{entry.macs / 1e6:.1f}",
+            f"{entry.bytes / 1024:.0f}",
+        )
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    console.print(table)
+    for note in sorted({f"{entry.dataset}: {entry.data_note}" for entry in found if entry.data_note}):
+        console.print(note, highlight=False)

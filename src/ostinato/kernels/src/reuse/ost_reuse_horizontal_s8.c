@@ -1,0 +1,102 @@
+/* Horizontal reuse in image scope (GR section 3.4, M-2): in each panel of l rows, similar blocks of columns are clustered,
+ * weights are summed by cluster, and centroids are multiplied by the sums. There is no im2col matrix; a panel's values
+ * are gathered, a few blocks at a time. */
+#include "ost_reuse.h"
+#include "../support/ost_window.h"
+#include "ost_reuse_panels.h"
+#include "ost_reuse_slices.h"
+
+OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
+{
+    char *part = base ? base + *used : NULL;
+    *used += ost_round_up(bytes, 8);
+    return part;
+}
+
+ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p, void *base)
+{
+    const int32_t words = p->hash.words, hashed = ost_panel_is_hashed(p), clusters = p->slots + hashed;
+    const int32_t columns = ost_window_columns(&p->window), units = columns / p->length, rest = columns % p->length;
+    const int32_t places = hashed ? 1 << ost_reuse_slot_bits(p->slots) : 0;
+    const int32_t longest = rest > p->length ? rest : p->length;
+    int32_t *bytes;
+    ost_reuse_panel s;
+    s.p = p;
+    s.units = units;
+    s.bytes = 0;
+    bytes = &s.bytes;
+    s.missing = (int32_t *)take(base, bytes, 4);
+    s.padded = (int8_t *)take(base, bytes, ost_reuse_padded_bytes(&p->window));
+    s.x = s.padded;
+    s.corners = (int32_t *)take(base, bytes, p->panel_rows * 4);
+    s.gather = (int8_t *)take(base, bytes, OST_REUSE_UNITS * words * 4);
+    s.wide_ids = (uint16_t *)take(base, bytes, hashed ? OST_REUSE_UNITS * 2 : 0);
+    s.slots = (uint8_t *)take(base, bytes, units);
+    s.order = (uint16_t *)take(base, bytes, units * 2);
+    s.next = (uint16_t *)take(base, bytes, clusters * 2);
+    s.centroids = (int16_t *)take(base, bytes, p->slots * ost_panel_values(p, p->length) * 2);
+    s.alone = (int16_t *)take(base, bytes, ost_panel_values(p, longest) * 2);
+    s.summed = (int16_t *)take(base, bytes, (longest + 1) / 2 * 16);
+    s.acc = (int32_t *)take(base, bytes, p->panel_rows * 16);
+    s.clusters.ids = clusters;
+    s.clusters.words = words;
+    s.clusters.rows = 0;
+    s.clusters.sums = (int16_t *)take(base, bytes, clusters * words * 8);
+    s.clusters.wide = (int32_t *)take(base, bytes, units > OST_REUSE_EXACT_ROWS ? clusters * words * 16 : 0);
+    if (units <= OST_REUSE_EXACT_ROWS) {
+        s.clusters.wide = NULL;
+    }
+    s.clusters.counts = (uint16_t *)take(base, bytes, clusters * 2);
+    s.map.keys = (uint16_t *)take(base, bytes, places * 2);
+    s.map.slots = (uint8_t *)take(base, bytes, places);
+    s.map.bits = hashed ? ost_reuse_slot_bits(p->slots) : 0;
+    s.map.most = p->slots;
+    s.map.used = 0;
+    return s;
+}
+
+OST_INLINE int slots_are_valid(const ost_reuse_horizontal_s8_params *p)
+{
+    return p->hash.hashes >= 1 && p->hash.hashes <= 16 && p->slots >= 1 &&
+           p->slots <= (ost_panel_is_hashed(p) ? OST_REUSE_MOST_SLOTS : 1 << p->hash.hashes);
+}
+
+OST_INLINE int arguments_are_valid(const ost_reuse_horizontal_s8_params *p, const int8_t *in, const int8_t *out)
+{
+    return p && in && out && p->weights && p->bias && p->columns && p->output.multiplier && p->output.shift &&
+           p->hash.offsets && p->hash.vectors && ost_window_is_valid(&p->window) && slots_are_valid(p) &&
+           p->panel_rows >= 1 && p->length >= 1 && ost_window_columns(&p->window) >= p->length &&
+           ost_window_columns(&p->window) <= UINT16_MAX &&
+           p->hash.words == (p->panel_rows * p->length + 3) / 4 && p->centroid_bits >= 0 && p->centroid_bits <= 7 &&
+           p->window.output.height * p->window.output.width <= UINT16_MAX;
+}
+
+int32_t ost_reuse_horizontal_s8_scratch_bytes(const ost_reuse_horizontal_s8_params *params)
+{
+    return params->length < 1 ? 0 : ost_reuse_lay_out_panel(params, NULL).bytes;
+}
+
+ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params, const ost_scratch *scratch,
+                                   const int8_t *in, int8_t *out)
+{
+    const ost_reuse_horizontal_s8_params *p = params;
+    if (!arguments_are_valid(p, in, out)) {
+        return OST_BAD_ARGUMENT;
+    }
+    ost_reuse_panel panel = ost_reuse_lay_out_panel(p, scratch ? scratch->data : NULL);
+    if (!scratch || !scratch->data || scratch->bytes < panel.bytes) {
+        return OST_NO_SCRATCH;
+    }
+    const int32_t positions = p->window.output.height * p->window.output.width;
+    *panel.missing = 0;
+    if (ost_reuse_is_padded(&p->window)) {
+        ost_reuse_pad_input(&p->window, p->input_zero_point, in, panel.padded);
+    } else {
+        panel.x = in;
+    }
+    for (int32_t first = 0; first < positions; first += p->panel_rows) {
+        ost_reuse_cluster_panel(&panel, first);
+        ost_reuse_multiply_panel(&panel, first, out);
+    }
+    return OST_OK;
+}

@@ -1,0 +1,197 @@
+"""Y = X̂·W and its gradients, in two forms of the same result.
+
+By cluster: each centroid is multiplied with its slice of W once, and each row of Y sums the products that it reuses
+(TREC §3.1). Conventional: X̂ is written out, a few slices at a time, and multiplied as it is. A product by cluster
+saves 1/(1 − r_t) of the multiplications, but sums N·S rows of M numbers, and its matrices are small: where there are
+more than half as many clusters as vectors it takes longer than the product it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+from ostinato.reuse.clustering import Slots
+from ostinato.reuse.hash_sample import HashSample
+from ostinato.reuse.layout import Layout
+
+_HELD = 1 << 17  # numbers of products held at a time (half a MiB of float32), or an eighth of X's if that is more
+
+_IMAGES = 16
+
+_COLUMNS = 128  # of X̂ at a time, at least: a product of fewer is slow
+
+FULL = 0.5
+"""Slots over vectors of a slice above which the conventional form is taken."""
+
+Gradients = tuple[Tensor, Tensor, Tensor | None]
+"""Of W (M, S·L), of the centroids (C + 1, b·L) with a row of zeros at the end, and of the sampled vectors (A, b·L)."""
+
+
+def multiply_centroids(clusters: Slots, centroids: Tensor, weights: Tensor, layout: Layout) -> Tensor:
+    """Y (N, b·M) of centroids (C, b·L) in `clusters` and W (M, S·L)."""
+    form = _conventional if clusters.per_slice > FULL * layout.vectors_per_slice else _by_cluster
+    return form(clusters, centroids, weights.view(len(weights), layout.slices, -1), layout)
+
+
+def product_gradients(
+    clusters: Slots, centroids: Tensor, weights: Tensor, outer: Tensor, layout: Layout, sample: HashSample | None
+) -> Gradients:
+    """Gradients of `multiply_centroids`, in the form that it took.
+
+    Args:
+        clusters: ordered.
+        centroids: (C, b·L).
+        weights: (M, S·L).
+        outer: (N, b·M), the gradient of Y.
+        layout: the layer's.
+        sample: as many vectors of each slice, whose own gradients dLoss/d(value after recovery) are wanted, or None.
+    """
+    full = clusters.per_slice > FULL * layout.vectors_per_slice
+    form = _conventional_gradients if full else _by_cluster_gradients
+    filters = weights.view(len(weights), layout.slices, -1)
+    filter_gradients, pulls, own = form(clusters, centroids, filters, outer, layout, sample)
+    return filter_gradients.view_as(weights), pulls, own
+
+
+def room_for_pulls(centroids: Tensor) -> Tensor:
+    """(C + 1, D) for dLoss/dcentroid; the last row is zero, for places of the table without a vector."""
+    pulls = torch.empty(len(centroids) + 1, centroids.shape[1], dtype=centroids.dtype, device=centroids.device)
+    pulls[-1] = 0
+    return pulls
+
+
+def _by_cluster(clusters: Slots, centroids: Tensor, filters: Tensor, layout: Layout) -> Tensor:
+    outputs, slices, length = filters.shape
+    matrices = filters.permute(1, 2, 0)
+    width = centroids.shape[1] // length * outputs
+    by_slice = centroids.view(slices, -1, length)
+    recovered = None
+    for part in _parts(clusters, layout, width, length):
+        products = torch.bmm(by_slice[part], matrices[part]).view(-1, width)
+        bags = (clusters.index[part] - part.start * clusters.per_slice).t().contiguous()
+        summed = F.embedding_bag(bags, products, mode="sum")
+        recovered = summed if recovered is None else recovered.add_(summed)
+        del products, summed  # not beside the next part's
+    assert recovered is not None
+    return recovered
+
+
+def _by_cluster_gradients(
+    clusters: Slots, centroids: Tensor, filters: Tensor, outer: Tensor, layout: Layout, sample: HashSample | None
+) -> Gradients:
+    outputs, slices, length = filters.shape
+    matrices = filters.permute(1, 2, 0)
+    by_slice = centroids.view(slices, -1, length)
+    gradient, pulls = torch.empty_like(filters), room_for_pulls(centroids)
+    pulls_by_slice = pulls[:-1].view_as(by_slice)
+    for part in _parts(clusters, layout, outer.shape[1], length):
+        summed = clusters.sums(outer, part=part).view(part.stop - part.start, -1, outputs)
+        pulls_by_slice[part] = _times_transposed(summed, matrices[part])
+        gradient[:, part] = torch.bmm(by_slice[part].transpose(1, 2), summed).permute(2, 0, 1)
+        del summed
+    own = None if sample is None else _own_gradients(sample, outer, matrices)
+    return gradient, pulls, own
+
+
+def _times_transposed(summed: Tensor, matrices: Tensor) -> Tensor:
+    """(S, n, L) of `summed` (S, n, M) and `matrices` (S, L, M); in this order MKL takes half the time for few rows."""
+    return torch.bmm(matrices, summed.transpose(1, 2)).transpose(1, 2)
+
+
+def _own_gradients(sample: HashSample, outer: Tensor, matrices: Tensor) -> Tensor:
+    """(A, b·L) gradients `outer` (N, b·M) of the sampled units, times their slices of W (S, L, M), transposed."""
+    slices, length, outputs = matrices.shape
+    units = sample.units.view(slices, -1)
+    size = outer.shape[1] // outputs * length
+    own = outer.new_empty(slices, units.shape[1], size)
+    for part in _steps(slices, _HELD, units.shape[1] * outer.shape[1]):
+        taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, outputs)
+        own[part] = _times_transposed(taken, matrices[part]).reshape(len(taken), -1, size)
+        del taken
+    return own.view(-1, size)
+
+
+def _conventional(clusters: Slots, centroids: Tensor, filters: Tensor, layout: Layout) -> Tensor:
+    outputs, slices, length = filters.shape
+    units, rows = layout.vectors_per_slice, centroids.shape[1] // length
+    y = centroids.new_empty(units, rows * outputs)
+    for part in _steps(units, _held(layout, centroids), slices * centroids.shape[1], _IMAGES):
+        columns = _images(_columns(clusters.index[:, part], centroids, length))
+        y[part] = _rows(F.conv2d(columns, _kernel(filters))).reshape(-1, y.shape[1])
+    return y
+
+
+def _conventional_gradients(
+    clusters: Slots, centroids: Tensor, filters: Tensor, outer: Tensor, layout: Layout, sample: HashSample | None
+) -> Gradients:
+    outputs, slices, length = filters.shape
+    size, units = centroids.shape[1], layout.vectors_per_slice
+    gradient, pulls = torch.empty_like(filters), room_for_pulls(centroids)
+    gradients = _images(outer.view(-1, outputs))
+    picked = None if sample is None else sample.units.view(slices, -1)
+    own = []
+    for part in _steps(slices, _held(layout, centroids), units * size, -(-_COLUMNS // length)):
+        taken, kernel = part.stop - part.start, _kernel(filters[:, part])
+        columns = _images(_columns(clusters.index[part], centroids, length))
+        weights = conv2d_weight(columns, kernel.shape, gradients)  # type: ignore[no-untyped-call]
+        gradient[:, part] = weights.reshape(outputs, taken, length)
+        columns = _rows(F.conv2d(gradients, kernel.transpose(0, 1)))
+        vectors = columns.reshape(units, -1, taken, length).transpose(1, 2).reshape(-1, size)  # row n·taken + s
+        base = torch.arange(0, units * taken, taken, dtype=clusters.index.dtype, device=outer.device)
+        offset = torch.arange(taken, dtype=base.dtype, device=base.device)
+        first, last = part.start * clusters.per_slice, part.stop * clusters.per_slice
+        pulls[first:last] = clusters.sums(vectors, base, offset, part)
+        if picked is not None:
+            own.append(vectors.index_select(0, (picked[part] * taken + offset.unsqueeze(1)).reshape(-1)))
+        del columns, vectors
+    return gradient, pulls, torch.cat(own) if own else None
+
+
+def _columns(index: Tensor, centroids: Tensor, length: int) -> Tensor:
+    """(n·b, slices·L) of X̂: every vector of `index` (slices, n) replaced by its centroid (C, b·L)."""
+    vectors = centroids.index_select(0, index.t().reshape(-1))
+    if vectors.shape[1] != length:  # b rows of L
+        vectors = vectors.view(index.shape[1], len(index), -1, length).transpose(1, 2)
+    return vectors.reshape(-1, len(index) * length)
+
+
+def _images(rows: Tensor) -> Tensor:
+    """(n, K) rows as a few images in channels-last memory, whose 1×1 convolution is the rows' product.
+
+    On a CPU PyTorch's convolutions of 16 images and more come from oneDNN, its products from MKL, which leaves half of
+    what an AMD processor can do unused.
+    """
+    images = _IMAGES if len(rows) % _IMAGES == 0 else 1
+    return rows.view(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2)
+
+
+def _rows(images: Tensor) -> Tensor:
+    """Inverse of `_images`."""
+    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])
+
+
+def _kernel(filters: Tensor) -> Tensor:
+    """W (M, slices, L) as that of a 1×1 convolution, (M, slices·L, 1, 1)."""
+    return filters.flatten(1)[:, :, None, None]
+
+
+def _held(layout: Layout, centroids: Tensor) -> int:
+    """Numbers of X̂ written out at a time: a quarter of X's."""
+    return max(_HELD // 4, layout.vectors * centroids.shape[1] // 4)
+
+
+def _parts(clusters: Slots, layout: Layout, width: int, length: int) -> Iterator[slice]:
+    """Slices at a time, so that neither products, `width` numbers for a slot, nor W's gradient need much memory."""
+    limit = max(_HELD, layout.vectors * length // 8)
+    return _steps(layout.slices, limit, max(clusters.per_slice, length) * width)
+
+
+def _steps(count: int, limit: int, each: int, fewest: int = 1) -> Iterator[slice]:
+    """As many of `count` at a time as have `limit` numbers, if one has `each`; a multiple of `fewest`."""
+    step = max(1, limit // (each * fewest)) * fewest
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))

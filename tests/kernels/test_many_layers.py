@@ -1,0 +1,83 @@
+"""Random layers of every kind on all three executions of the kernels, as many as asked for.
+
+A sample runs with the other tests. The long run, by hand:
+
+    OSTINATO_LAYERS=400 python -m pytest tests/kernels/test_many_layers.py --timeout 0
+
+Seeds follow those of the other tests, so that no layer is drawn twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import stem_samples
+from conventional_samples import SOURCES as CONVENTIONAL
+from conventional_samples import random_bindings
+from conventional_samples import random_input as random_values
+from horizontal_samples import random_horizontal
+from reuse_samples import SOURCES as REUSE
+from reuse_samples import bind, random_compiled, random_image, random_input
+
+from ostinato.kernels.binding import Binding
+from ostinato.kernels.reuse_horizontal import SOURCES as HORIZONTAL
+from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.ops import QOp
+from ostinato.quant.reference import execute_op
+
+LAYERS = int(os.environ.get("OSTINATO_LAYERS", "8"))
+"""Of each kind."""
+FIRST_SEED = 1_000_000
+ALL_SOURCES = tuple(dict.fromkeys((*CONVENTIONAL, *REUSE, *HORIZONTAL, *stem_samples.SOURCES)))
+
+Case = tuple[QOp, Binding, Int8Array]
+
+
+def conventional(rng: np.random.Generator) -> Iterator[Case]:
+    """The same layer on each kernel that can run it."""
+    for op, binding in random_bindings(rng):
+        yield op, binding, random_values(rng, op.input.shape)
+
+
+def image(rng: np.random.Generator) -> Iterator[Case]:
+    op = random_image(rng)
+    yield op, bind(op), random_input(rng, op.input.shape, op.input.zero_point)
+
+
+def compiled(rng: np.random.Generator) -> Iterator[Case]:
+    op = random_compiled(rng)
+    yield op, bind(op), random_input(rng, op.input.shape, op.input.zero_point)
+
+
+def horizontal(rng: np.random.Generator) -> Iterator[Case]:
+    op = random_horizontal(rng)
+    yield op, bind_reuse_horizontal(op), random_input(rng, op.input.shape, op.input.zero_point)
+
+
+def stem(rng: np.random.Generator) -> Iterator[Case]:
+    op = stem_samples.random_stem(rng)
+    yield op, stem_samples.bind_stem(op, "library"), stem_samples.random_input(rng, op)
+
+
+@pytest.fixture(scope="module")
+def executions(host_kernels, simulated_kernels):
+    return {
+        "host": host_kernels(ALL_SOURCES),
+        "DSP code": simulated_kernels(ALL_SOURCES),
+        "plain C": simulated_kernels(ALL_SOURCES, plain=True),
+    }
+
+
+@pytest.mark.parametrize("draw", [conventional, image, compiled, horizontal, stem])
+def test_every_execution_has_the_reference_bits(executions, draw: Callable[[np.random.Generator], Iterator[Case]]):
+    for seed in range(FIRST_SEED, FIRST_SEED + LAYERS):
+        for op, binding, x in draw(np.random.default_rng(seed)):
+            expected = execute_op(op, x).ravel()
+            for name, kernels in executions.items():
+                call = kernels.run(binding, x, op.output.size)
+                assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes), (name, binding.kernel, seed)
+                np.testing.assert_array_equal(call.output, expected, f"{name}, {binding.kernel}, seed {seed}")
