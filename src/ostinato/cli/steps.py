@@ -19,8 +19,7 @@ from ostinato.errors import DoesNotFitError
 from ostinato.firmware import Firmware
 from ostinato.firmware import deploy as deploy_firmware
 from ostinato.firmware import plan as plan_firmware
-from ostinato.nn import calibrate, conversion_report
-from ostinato.nn import convert as convert_model
+from ostinato.nn import conversion_report
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.networks import (
     MODEL_FILE,
@@ -29,11 +28,13 @@ from ostinato.pipeline.networks import (
     pattern_meta,
 )
 from ostinato.quant.ranges import Scales
-from ostinato.report import Report, print_report
+from ostinato.report import Report, print_report, write_search_report
 from ostinato.report import write_report as write_report_files
-from ostinato.reuse import StemPattern
+from ostinato.search import SearchResult
+from ostinato.search.display import front_table
+from ostinato.search.result import SEARCH_FILE
 from ostinato.targets.boards import BOARDS
-from ostinato.training import compile_tables, save_model
+from ostinato.training import apply_patterns, save_model
 
 _PLAIN_WIDTH = 120
 """Of tables that go to a file or a pipe."""
@@ -76,10 +77,7 @@ def convert(
         seed=int(meta["seed"]),
     )
     shown = _calibration(dataset, config)
-    if all(isinstance(pattern, StemPattern) or pattern.scope == "compiled" for pattern in chosen.values()):
-        reuse = compile_tables(conventional, shown, chosen, refit=refit, refit_dense=refit)
-    else:
-        reuse = calibrate(convert_model(conventional, chosen), shown, refit=refit)
+    reuse = apply_patterns(conventional, shown, chosen, refit=refit)
     header = {
         "model": meta["model"],
         "kwargs": meta["kwargs"],
@@ -210,21 +208,33 @@ def simulate(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, with its report.json.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run with its report.json, or of a search.")],
     json: options.Json = False,
 ) -> None:
-    """Print a run's tables again, and write its report.html, report.md and plots from report.json.
+    """Print a run's tables again, and write its report.html, report.md and plots from report.json (or search.json).
 
     [bold]Example[/]
 
       ostinato report runs/demo
     """
+    if (run / SEARCH_FILE).is_file():
+        _report_search(run, json)
+        return
     found = Report.read(run / "report.json")
     write_report_files(run, found)
     if json:
         sys.stdout.write(found.to_json())
     else:
         print_report(found)
+
+
+def _report_search(run: Path, json: bool) -> None:
+    result = SearchResult.read(run)
+    write_search_report(run, result)
+    if json:
+        print_result(result.to_dict(), True)
+    else:
+        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(front_table(result.front, result.chosen))
 
 
 def boards(json: options.Json = False) -> None:
