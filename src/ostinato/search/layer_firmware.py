@@ -72,7 +72,8 @@ def simulated(graph: QGraph, inputs: Tensor, board: Board) -> dict[str, int]:
         DoesNotFitError: it is larger than the board.
         SimulationError, ToolchainError: see `Firmware.simulate`.
     """
-    firmware = deploy_graph(graph, quantize_input(inputs, graph.input), board, verify_images=0)
+    given = quantize_input(inputs, graph.input)
+    firmware = deploy_graph(graph, given, board, kernel="dense", hot_code=False, verify_images=0)
     sizes = firmware.sizes
     return {"cycles": firmware.simulate(inputs).cycles, "code_bytes": sizes.flash_bytes - sizes.const_bytes}
 
