@@ -221,7 +221,8 @@ class Study:
 def run(study: Study, made: argparse.ArgumentParser) -> None:
     """Measure as the command line says (or read what was measured), write JSON, drawing and page, name the page."""
     options = made.parse_args()
-    stem = f"{study.name}-{options.data}"
+    model = getattr(options, "model", "cifarnet")
+    stem = f"{study.name}-{options.data}" if model == "cifarnet" else f"{study.name}-{model}-{options.data}"
     path = options.out / f"{stem}.json"
     if options.redraw:
         numbers = json.loads(path.read_text(encoding="utf-8"))
@@ -230,7 +231,7 @@ def run(study: Study, made: argparse.ArgumentParser) -> None:
         numbers = origin | study.measure(options, prepare(options))
         write_atomically(path, (json.dumps(numbers, indent=1) + "\n").encode())
     write_atomically(options.out / "figures" / f"{stem}.png", study.drawing(numbers))
-    title = f"{study.title}: cifarnet on {options.data}"
+    title = f"{study.title}: {model} on {options.data}"
     text = f"""# {title}
 
 ![{title}](figures/{stem}.png)

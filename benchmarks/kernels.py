@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 
 import reuse_cases as reuse
-from kernel_runner import KernelRunner
 from kernel_table import CORES, Row, as_json, markdown, terminal
 from ostinato.files import write_atomically
+from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.firmware.select import bind
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool

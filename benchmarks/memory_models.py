@@ -18,9 +18,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from flash_runner import FlashRunner
 from kernels import Case, compiled_cases, conventional_cases, image_cases, input_of
 from ostinato.files import write_atomically
+from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.quant.reference import execute_op
 from ostinato.targets import MemorySystem, Profile, get_board, hot_functions, memory_of
 from provenance import RESULTS, provenance
@@ -62,13 +62,13 @@ def cases() -> Iterator[Case]:
         yield from source()
 
 
-def measure(board_name: str, case: Case, cold: FlashRunner) -> Row:
+def measure(board_name: str, case: Case, cold: KernelRunner) -> Row:
     """Run one operator on the three memories of a board."""
     board = get_board(board_name)
     memory = memory_of(board, board.flash_wait_states)
     ideal, flash = run(cold, case, None), run(cold, case, memory)
     functions = hot_functions(cold.simulator(memory).elf, flash, HOT_BYTES)
-    hot = run(FlashRunner([case.binding], board.core, hot=functions), case, memory) if functions else flash
+    hot = run(KernelRunner([case.binding], board.core, hot=functions), case, memory) if functions else flash
     stalls = flash.total.stalls
     return Row(
         board=board_name,
@@ -85,7 +85,7 @@ def measure(board_name: str, case: Case, cold: FlashRunner) -> Row:
     )
 
 
-def run(runner: FlashRunner, case: Case, memory: MemorySystem | None) -> Profile:
+def run(runner: KernelRunner, case: Case, memory: MemorySystem | None) -> Profile:
     """One call; its bits must be the reference's."""
     x = input_of(case)
     output, profile = runner.run(case.binding, x, case.op.output.size, memory)
@@ -149,7 +149,7 @@ def main() -> None:
     rows = []
     for board in BOARDS:
         chosen = list(cases())
-        cold = FlashRunner([case.binding for case in chosen], get_board(board).core)
+        cold = KernelRunner([case.binding for case in chosen], get_board(board).core)
         rows += [measure(board, case, cold) for case in chosen]
         heading, *body = lines_of(rows, board)
         shown = Table(title=board)

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from kernel_runner import KernelRunner
 from kernels import random_conv
 from ostinato import data
 from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset, to_input
 from ostinato.files import write_atomically
+from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv
 from ostinato.kernels.stem import bind_stem

@@ -17,8 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from flash_runner import FlashRunner
 from ostinato.files import write_atomically
+from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.targets import MemorySystem, get_board, memory_of
 from ostinato.targets.memory import Cache
 from provenance import RESULTS, provenance
@@ -107,7 +107,7 @@ PUBLISHED = (
     ),
     Published(
         "ResNet-8", "STM32L4R5", "Plumerai Inference Engine", 1e3 / 5.775, "dense", TINY + ", Plumerai",
-        "Another library, closed source; ours keeps weights as int16, with twice the flash.",
+        "Another library, closed source.",
     ),
     Published(
         "ResNet-8", "STM32F746", "Plumerai Inference Engine", 1e3 / 15.440, "dense", TINY + ", Plumerai",
@@ -137,10 +137,10 @@ class Row:
 
 
 @cache
-def runner(core: str, kernel: str) -> FlashRunner:
+def runner(core: str, kernel: str) -> KernelRunner:
     """All networks' kernels for a core."""
     layers = {layer for network in NETWORKS.values() for layer in network()}
-    return FlashRunner([binding_of(layer, kernel)[1] for layer in layers], core)
+    return KernelRunner([binding_of(layer, kernel)[1] for layer in layers], core)
 
 
 @cache

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from ostinato.pipeline import RunConfig, run
     from ostinato.reuse import Pattern, StemPattern
+    from ostinato.search.run import search
     from ostinato.training import compile_tables, evaluate, fit, prune_channels
 
 # Imported when first used, so that `ostinato --help` does not wait for PyTorch.
@@ -78,6 +79,7 @@ __all__ = [
     "prune_channels",
     "revert",
     "run",
+    "search",
     "theory",
 ]
 

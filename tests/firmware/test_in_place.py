@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import DagBuilder, NetworkBuilder
 
+import ostinato as ost
 from ostinato.firmware import deploy_graph
 from ostinato.firmware.in_place import share, written_over
+from ostinato.firmware.joining import join, runs
 from ostinato.firmware.memory import Plan, plan_memory
 from ostinato.firmware.placement import aligned
 from ostinato.firmware.select import bind_all
@@ -29,31 +31,60 @@ def planned(graph: QGraph, in_place: bool = True) -> Plan:
     return plan_memory(graph, [binding.scratch_bytes for binding in bindings], kernels)
 
 
-@given(st.integers(0, 10**6), st.integers(1, 20))
-@settings(max_examples=60, deadline=None)
-def test_nothing_that_is_read_later_is_overwritten(seed: int, layers: int) -> None:
+def cells(plan: Plan, tensor: QTensor) -> np.ndarray:
+    """Where a tensor's bytes are in the arena."""
+    run, stride = runs(plan.joined, tensor.name, tensor.size, tensor.shape[-1])
+    starts = plan.offsets[tensor.name] + stride * np.arange(tensor.size // run)
+    return (starts[:, None] + np.arange(run)).ravel()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 20), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_nothing_that_is_read_later_is_overwritten(seed: int, layers: int, joining: bool) -> None:
     """Run in the arena with marks for contents: at each operator all of its inputs still have theirs."""
     graph = DagBuilder(seed).grow(layers).graph()
     rng = np.random.default_rng(seed)
     scratch = [int(n) for n in rng.integers(0, 900, len(graph.ops))]
-    plan = plan_memory(graph, scratch, [binding.kernel for binding in bind_all(graph)])
+    bindings, joined = join(graph, bind_all(graph)) if joining else (bind_all(graph), {})
+    plan = plan_memory(graph, scratch, [binding.kernel for binding in bindings], joined)
     assert plan.arena_bytes >= plan.lower_bound
     arena = np.full(plan.arena_bytes, -1)
     marks = {graph.input.name: 10_000}
-    arena[plan.offsets[graph.input.name] :][: graph.input.size] = 10_000
-    for i, op in enumerate(graph.ops):
+    arena[cells(plan, graph.input)] = 10_000
+    for i, (op, binding) in enumerate(zip(graph.ops, bindings, strict=True)):
         offset, size = plan.scratch[i]
         arena[offset : offset + size] = -2 - i
         for source in op.inputs:
-            assert (arena[plan.offsets[source.name] :][: source.size] == marks[source.name]).all()
+            assert (arena[cells(plan, source)] == marks[source.name]).all()
         if op.output.name in plan.offsets:
-            arena[plan.offsets[op.output.name] :][: op.output.size] = i
+            there = [source for source, is_there in zip(op.inputs, binding.there, strict=False) if is_there]
+            for source in there:  # it lies where it belongs
+                assert np.isin(cells(plan, source), cells(plan, op.output)).all()
+            arena[cells(plan, op.output)] = i
             over = plan.in_place.get(op.output.name)
             for source in op.inputs:  # while it runs, the operator still reads what it does not write over
-                if source.name != over:
-                    assert (arena[plan.offsets[source.name] :][: source.size] == marks[source.name]).all()
+                if source.name != over and source not in there:
+                    assert (arena[cells(plan, source)] == marks[source.name]).all()
         assert (arena[offset : offset + size] == -2 - i).all()
         marks[op.output.name] = i
+
+
+def test_parts_of_a_concatenation_are_written_where_they_belong(tmp_path) -> None:
+    """A Fire module: both expands write into the joined map, and nothing is copied; a pooling's output is."""
+    model = create("squeezenet", num_classes=4).eval()
+    images = torch.rand(2, 3, 32, 32)
+    free = ost.deploy(model, images, kernel="dense", hot_code=False, verify_images=1)
+    copied = ost.deploy(model, images, kernel="cmsis", hot_code=False, verify=False)  # cannot write with a stride
+    report = {layer.name: layer for layer in free.simulate().layers}
+    joins = [op.name for op in free.graph.ops if isinstance(op, QConcat)]
+    assert len(joins) == 8
+    assert all(report[name].kernel == "none" and report[name].cycles < 50 for name in joins)
+    assert all(
+        b.kernel == "concat_s8"
+        for b, op in zip(copied.bindings, copied.graph.ops, strict=True)
+        if isinstance(op, QConcat)
+    )
+    assert free.plan.arena_bytes == free.plan.lower_bound
 
 
 @given(st.integers(0, 10**6))
@@ -178,7 +209,7 @@ def test_all_kernels_give_the_same_bits_in_place() -> None:
     net.linear("joined", 24)
     net._sum(sums, net.tensor)
     graph = net.linear("head", 5).graph()
-    firmware = deploy_graph(graph, net.images(2), verify_images=0)
+    firmware = deploy_graph(graph, net.images(2), kernel="cmsis", verify_images=0)  # copies its concatenations
     over = {type(graph.op(name)) for name in firmware.plan.in_place}
     assert over == {QMaxPool2d, QAvgPool2d, QAdd, QConcat}
     assert sum(isinstance(graph.op(name), QMaxPool2d) for name in firmware.plan.in_place) == len(POOLS)

@@ -34,7 +34,7 @@ def test_the_plan_is_what_the_linker_finds(name: str) -> None:
     graph = graphs()[name]
     planned = preview(plan_project(graph, "dense", BOARD))
     net = NetworkBuilder((12, 12, 3), seed=5)
-    firmware = deploy_graph(graph, net.images(1), verify_images=0)
+    firmware = deploy_graph(graph, net.images(1), kernel="dense", hot_code=False, verify_images=0)
     assert planned.arena_bytes == firmware.plan.arena_bytes
     assert planned.const_bytes == firmware.sizes.const_bytes
     assert planned.sram_bytes <= firmware.sram_bytes <= planned.sram_bytes + 16  # alignment

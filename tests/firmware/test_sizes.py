@@ -25,7 +25,7 @@ def refusal(tmp_path: Path, **memory: int) -> str:
     net = network()
     board = replace(BOARD, **memory)
     with pytest.raises(DoesNotFitError) as caught:
-        deploy_graph(net.graph(), net.images(1), board, out_dir=tmp_path / "out", verify_images=0)
+        deploy_graph(net.graph(), net.images(1), board, kernel="dense", out_dir=tmp_path / "out", verify_images=0)
     assert list(tmp_path.iterdir()) == []
     return str(caught.value)
 
@@ -64,12 +64,12 @@ def test_what_cannot_fit_is_refused_before_anything_is_compiled(
 
 def test_what_only_the_linker_knows_is_checked_after_linking(tmp_path: Path) -> None:
     net = network()
-    fitting = deploy_graph(net.graph(), net.images(1), verify_images=0)
+    fitting = deploy_graph(net.graph(), net.images(1), kernel="dense", hot_code=False, verify_images=0)
     assert fitting.flash_bytes > fitting.sizes.const_bytes
     assert "flash" in refusal(tmp_path, flash_bytes=fitting.flash_bytes - 1)
     assert "SRAM" in refusal(tmp_path, sram_bytes=fitting.sram_bytes - 1)
     exact = replace(BOARD, flash_bytes=fitting.flash_bytes, sram_bytes=fitting.sram_bytes)
-    assert deploy_graph(net.graph(), net.images(1), exact).simulate().sram_bytes <= exact.sram_bytes
+    assert deploy_graph(net.graph(), net.images(1), exact, kernel="dense").simulate().sram_bytes <= exact.sram_bytes
 
 
 def test_remedies_suit_the_layer() -> None:
@@ -79,7 +79,7 @@ def test_remedies_suit_the_layer() -> None:
     for net, memory, expected in (
         (compiled, {"flash_bytes": 1000}, "fewer hashes or longer slices"),
         (image, {"sram_bytes": 1000}, "compiled"),
-        (dense, {"flash_bytes": 1000}, "kernel='cmsis'"),
+        (dense, {"flash_bytes": 1000}, "fewer channels"),
     ):
         with pytest.raises(DoesNotFitError, match=expected):
             deploy_graph(net.graph(), net.images(1), replace(BOARD, **memory))

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool, bind_softmax
 from ostinato.kernels.joins import bind_add, bind_concat
 from ostinato.quant.arithmetic import Int8Array, IntArray
-from ostinato.quant.ops import ConvDims, QAdd, QAvgPool2d, QConcat, QConv2d, QLinear, QMaxPool2d, QOp, QTensor
+from ostinato.quant.ops import ConvDims, QAdd, QAvgPool2d, QConcat, QConv2d, QGraph, QLinear, QMaxPool2d, QOp, QTensor
+from ostinato.quant.softmax_op import QSoftmax, with_softmax
 
 SOURCES = (
     "conventional/ost_conv_s8_cmsis.c",
@@ -27,6 +28,7 @@ SOURCES = (
     "conventional/ost_avg_pool_s8.c",
     "conventional/ost_add_s8.c",
     "conventional/ost_concat_s8.c",
+    "conventional/ost_softmax_s8.c",
 )
 
 
@@ -190,6 +192,13 @@ def random_concat(rng: np.random.Generator) -> QConcat:
     return QConcat(name="features.cat", output=tensor("y", (height, width, sum(channels)), 3), parts=parts)
 
 
+def random_softmax(rng: np.random.Generator) -> QSoftmax:
+    logits = QTensor("x", (int(rng.integers(1, 200)),), float(rng.uniform(0.001, 0.5)), int(rng.integers(-128, 128)))
+    softmax = with_softmax(QGraph("net", logits, logits, ())).ops[-1]
+    assert isinstance(softmax, QSoftmax)
+    return softmax
+
+
 def random_inputs(rng: np.random.Generator, op: QOp) -> list[Int8Array]:
     return [random_input(rng, source.shape) for source in op.inputs]
 
@@ -203,6 +212,7 @@ def random_joins(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
 def random_bindings(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
     """One random operator of each kind with each of its bindings."""
     conv, linear, grouped = random_conv(rng), random_linear(rng), random_grouped(rng)
+    softmax = random_softmax(rng)
     largest, mean = random_pool(rng, QMaxPool2d), random_pool(rng, QAvgPool2d)
     return [
         (conv, bind_conv(conv, "cmsis")),
@@ -211,4 +221,5 @@ def random_bindings(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
         (linear, bind_linear(linear)),
         (largest, bind_max_pool(largest)),
         (mean, bind_avg_pool(mean)),
+        (softmax, bind_softmax(softmax)),
     ]

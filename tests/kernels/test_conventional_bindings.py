@@ -22,20 +22,47 @@ def conv():
 
 
 def test_dense_weights_are_where_the_header_says(conv):
-    """Column k of channel m, found again through padding in front, SXTB16 order and blocks."""
+    """Column k of channel m, found again through padding in front, SXTB16 order, blocks and pairs of channels."""
     packed = bind_conv(conv, "dense").arrays["weights"]
     columns, blocks = conv.dims.columns, packed.shape[1]
     flat = conv.weight.reshape(6, columns)
-    assert packed.shape == (2, -(-columns // 16), 4, 16)
+    assert packed.shape == (2, -(-columns // 16), 2, 16)
     assert packed.dtype == np.int16
     found = np.zeros_like(flat, dtype=np.int16)
     for m in range(6):
         for k in range(columns):
             position = k + 16 * blocks - columns
             within = position % 16 // 4 * 4 + [0, 2, 1, 3][position % 4]
-            found[m, k] = packed[m // 4, position // 16, m % 4, within]
+            both = int(packed[m // 4, position // 16, m % 4 // 2, within])
+            even = (both + 128) % 256 - 128
+            found[m, k] = (both - even) // 256 if m % 2 else even
     np.testing.assert_array_equal(found, flat)
-    assert np.count_nonzero(packed) == np.count_nonzero(flat)
+    assert np.count_nonzero(packed) <= np.count_nonzero(flat[::2] | flat[1::2])
+
+
+def test_dense_weights_take_as_much_flash_as_int8(conv):
+    flat = make_conv(np.random.default_rng(0), ConvDims((6, 6, 16), (4, 4, 8), (3, 3)))
+    assert bind_conv(flat, "dense").arrays["weights"].nbytes == flat.weight.size
+
+
+def test_sums_that_could_leave_24_bits_are_split(conv):
+    """An odd channel's sum is known modulo 2^24 only: more columns than that holds are summed in parts."""
+    op = make_conv(np.random.default_rng(0), ConvDims((5, 5, 64), (1, 1, 6), (5, 5)))
+    blocks = 100
+    for largest, part in ((40, blocks), (127, 32)):  # 65,536 / 127 columns are 32 whole blocks
+        binding = bind_conv(replace(op, weight=np.full_like(op.weight, largest)), "dense")
+        assert binding.params["part_blocks"] == part
+    even = np.where(np.arange(6)[:, None, None, None] % 2, 10, 127) * np.ones_like(op.weight)
+    assert bind_conv(replace(op, weight=even.astype(np.int8)), "dense").params["part_blocks"] == blocks
+    biased = replace(conv, bias=np.array([0, 1 << 24, 0, 0, 0, 0], np.int32))
+    assert np.count_nonzero(bind_conv(biased, "dense").arrays["start"]) == 0
+
+
+def test_a_weight_of_minus_128_is_refused(conv):
+    weight = conv.weight.copy()
+    weight[3, 0, 0, 0] = -128
+    with pytest.raises(QuantizationError, match=r"features\.conv.*-128"):
+        bind_conv(replace(conv, weight=weight), "dense")
 
 
 def test_flash_bytes_count_every_array(conv):
@@ -139,14 +166,17 @@ def test_image_aligns_pointers_and_nested_structs():
         sources=(),
     )
     on_host, on_board = image(binding, 4096, 8), image(binding, 4096, 4)
-    assert on_host.params == on_board.params == 4104
-    ints = np.frombuffer(on_host.data[8:], "<i4")
+    assert on_host.params == on_board.params == 4112
+    ints = np.frombuffer(on_host.data[16:48], "<i4")
     np.testing.assert_array_equal(ints, [1, 0, 4096, 0, -2, 0, 0, 0])
-    np.testing.assert_array_equal(np.frombuffer(on_board.data[8:], "<i4"), [1, 4096, -2, 0])
+    np.testing.assert_array_equal(np.frombuffer(on_board.data[16:32], "<i4"), [1, 4096, -2, 0])
 
 
 def test_zero_point_is_folded_into_the_dense_bias(conv):
     shifted = replace(conv, input=tensor("x", conv.dims.input, 5))
     sums = conv.weight.reshape(6, -1).astype(np.int64).sum(axis=1)
-    np.testing.assert_array_equal(bind_conv(shifted, "dense").arrays["bias"][:6], conv.bias - 5 * sums)
+    bias = conv.bias - 5 * sums
+    starts = bind_conv(shifted, "dense").arrays["start"].reshape(-1, 2)
+    np.testing.assert_array_equal(starts[:3, 1], bias[::2])
+    np.testing.assert_array_equal(starts[:3, 0], 256 * bias[1::2] + bias[::2])
     np.testing.assert_array_equal(bind_conv(shifted, "cmsis").arrays["bias"], conv.bias)

@@ -17,12 +17,13 @@ from conventional_samples import (
     random_input,
     random_linear,
     random_pool,
+    random_softmax,
     tensor,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool, bind_softmax
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QMaxPool2d
 from ostinato.quant.reference import execute_op
 
@@ -73,6 +74,19 @@ def test_fully_connected(host, seed):
     rng = np.random.default_rng(seed)
     op = random_linear(rng)
     check(host, op, bind_linear(op), random_input(rng, op.input.shape))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=80, deadline=None)
+def test_softmax(host, seed):
+    """The reference's bits, which are the real softmax's to one step of the output."""
+    rng = np.random.default_rng(seed)
+    op = random_softmax(rng)
+    x = random_input(rng, op.input.shape)
+    check(host, op, bind_softmax(op), x)
+    powers = np.exp(op.input.scale * (x.astype(float) - x.max()))
+    exact = np.minimum(256 * powers / powers.sum(), 255) - 128
+    assert np.abs(execute_op(op, x) - exact).max() <= 0.51 + len(x) / 256
 
 
 @given(seed=SEEDS)

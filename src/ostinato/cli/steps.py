@@ -19,8 +19,7 @@ from ostinato.errors import DoesNotFitError
 from ostinato.firmware import Firmware
 from ostinato.firmware import deploy as deploy_firmware
 from ostinato.firmware import plan as plan_firmware
-from ostinato.nn import calibrate, conversion_report
-from ostinato.nn import convert as convert_model
+from ostinato.nn import conversion_report
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.networks import (
     MODEL_FILE,
@@ -29,11 +28,13 @@ from ostinato.pipeline.networks import (
     pattern_meta,
 )
 from ostinato.quant.ranges import Scales
-from ostinato.report import Report, print_report
+from ostinato.report import Report, print_report, write_search_report
 from ostinato.report import write_report as write_report_files
-from ostinato.reuse import StemPattern
+from ostinato.search import SearchResult
+from ostinato.search.display import front_table
+from ostinato.search.result import SEARCH_FILE
 from ostinato.targets.boards import BOARDS
-from ostinato.training import compile_tables, save_model
+from ostinato.training import apply_patterns, save_model
 
 _PLAIN_WIDTH = 120
 """Of tables that go to a file or a pipe."""
@@ -76,10 +77,7 @@ def convert(
         seed=int(meta["seed"]),
     )
     shown = _calibration(dataset, config)
-    if all(isinstance(pattern, StemPattern) or pattern.scope == "compiled" for pattern in chosen.values()):
-        reuse = compile_tables(conventional, shown, chosen, refit=refit, refit_dense=refit)
-    else:
-        reuse = calibrate(convert_model(conventional, chosen), shown, refit=refit)
+    reuse = apply_patterns(conventional, shown, chosen, refit=refit)
     header = {
         "model": meta["model"],
         "kwargs": meta["kwargs"],
@@ -99,13 +97,18 @@ def deploy(
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the firmware.")] = None,
     board: options.Board = "stm32f469i",
     kernel: Annotated[
-        str, typer.Option("--kernel", help="Kernel of conventional convolutions: dense or cmsis.")
-    ] = "dense",
+        str,
+        typer.Option("--kernel", help="Of conventional convolutions: auto (the fastest that fits), dense or cmsis."),
+    ] = "auto",
+    hot_code: Annotated[
+        bool, typer.Option(help="Run from RAM what waits most for the flash, where that pays and fits.")
+    ] = True,
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
     scales: Annotated[
         str, typer.Option("--scales", help="Of int8 tensors: real, or power_of_two (the papers' 8-bit fixed point).")
     ] = "real",
+    softmax: Annotated[bool, typer.Option("--softmax", help="End in probabilities rather than logits.")] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Show every layer: equal bits, and signal-to-noise beside the float model."),
@@ -124,7 +127,7 @@ def deploy(
     model, dataset, meta = load_trained(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
     if dry_run:
-        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, json)
+        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, softmax, json)
         return
     if out is None:
         raise typer.BadParameter("a folder is needed, unless with --dry-run", param_hint="--out")
@@ -133,12 +136,14 @@ def deploy(
         _calibration(dataset, config),
         board=board,
         kernel=kernel,
+        hot_code=hot_code,
         out_dir=out,
         input_scale=INPUT_SCALE,
         input_zero_point=INPUT_ZERO_POINT,
         classes=dataset.classes,
         name=meta["model"],
         scales=cast(Scales, scales),  # checked there
+        softmax=softmax,
     )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
     checked = firmware.verification if verify else None
@@ -148,7 +153,9 @@ def deploy(
     print_result({"firmware": str(out), **sizes, **shown}, json)
 
 
-def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, json: bool) -> None:
+def _dry_run(
+    model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, softmax: bool, json: bool
+) -> None:
     """Print the plan; one that does not fit is the same error as without --dry-run."""
     planned = plan_firmware(
         model,
@@ -159,6 +166,7 @@ def _dry_run(model: Any, calibration: Any, board: str, kernel: str, name: str, s
         input_zero_point=INPUT_ZERO_POINT,
         name=name,
         scales=cast(Scales, scales),  # checked there
+        softmax=softmax,
     )
     if json:
         print_result(planned.to_dict(), True)
@@ -200,21 +208,33 @@ def simulate(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, with its report.json.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run with its report.json, or of a search.")],
     json: options.Json = False,
 ) -> None:
-    """Print a run's tables again, and write its report.html, report.md and plots from report.json.
+    """Print a run's tables again, and write its report.html, report.md and plots from report.json (or search.json).
 
     [bold]Example[/]
 
       ostinato report runs/demo
     """
+    if (run / SEARCH_FILE).is_file():
+        _report_search(run, json)
+        return
     found = Report.read(run / "report.json")
     write_report_files(run, found)
     if json:
         sys.stdout.write(found.to_json())
     else:
         print_report(found)
+
+
+def _report_search(run: Path, json: bool) -> None:
+    result = SearchResult.read(run)
+    write_search_report(run, result)
+    if json:
+        print_result(result.to_dict(), True)
+    else:
+        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(front_table(result.front, result.chosen))
 
 
 def boards(json: options.Json = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Builder:
     out: Path
     board: Board
     toolchain: str
+    hot: Sequence[str] = ()
+    """Functions that run from RAM; not in plain C, which has no need to be fast."""
 
     def firmware(self, *, plain_c: bool = False, trace: bool = False, unlimited: bool = False) -> Path:
         """The ELF file of the project with its example `main.c`.
@@ -41,6 +44,7 @@ class Builder:
             defines={"OST_PLAIN_C": 1} if plain_c else {},
             toolchain=self.toolchain,
             memory=Memory() if trace or unlimited else self.board,
+            hot=() if plain_c else self.hot,
         )
 
     def host_library(self, *, sanitize: bool = False) -> Path:

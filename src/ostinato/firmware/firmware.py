@@ -21,7 +21,7 @@ from ostinato.firmware.host import HostNetwork, Progress
 from ostinato.firmware.inputs import Images, to_int8
 from ostinato.firmware.memory import Plan
 from ostinato.firmware.report import SimulationReport
-from ostinato.firmware.select import ConvKernel
+from ostinato.firmware.select import KernelChoice
 from ostinato.firmware.simulate import SimulatedNetwork, layer_reports
 from ostinato.firmware.sizes import Sizes
 from ostinato.firmware.verification import VerificationReport
@@ -42,7 +42,7 @@ class Firmware:
         project: the quantised network with its kernels and memory plan.
         project_dir: the C project.
         board: what it was made for.
-        kernel: what conventional convolutions run on, `dense` or `cmsis`.
+        kernel: what conventional convolutions run on: `dense`, `cmsis`, or `auto` (`project.choices` tells).
         toolchain: compiler of the firmware.
         sizes: as linked.
         samples: a few firmware inputs (N, H, W, C) from the calibration images, for `simulate()` without images.
@@ -52,7 +52,7 @@ class Firmware:
     project: Project
     project_dir: Path
     board: Board
-    kernel: ConvKernel
+    kernel: KernelChoice
     toolchain: str
     sizes: Sizes
     samples: Int8Array = field(repr=False)
@@ -113,7 +113,7 @@ class Firmware:
         network = self._simulator(plain_c, flash_wait_states=flash_wait_states, guarded=guards)
         runs = [(*network.run(image), network.scratch_heads) for image in inputs]
         profiles = [profile for _, profile, _ in runs]
-        layers = layer_reports(self.graph, self.bindings, profiles, [heads for _, _, heads in runs])
+        layers = layer_reports(self.project, profiles, [heads for _, _, heads in runs])
         cycles = sum(layer.cycles for layer in layers)
         stack = max(profile.stack_bytes for profile in profiles)
         return SimulationReport(
@@ -130,6 +130,7 @@ class Firmware:
             stack_bytes=stack,
             flash_bytes=network.flash_bytes,
             layers=layers,
+            hot_code=() if plain_c else tuple(self.project.hot),
             logits=np.stack([logits for logits, _, _ in runs]),
         )
 
@@ -243,11 +244,12 @@ class Firmware:
             "sram_bytes": self.sram_bytes,
             "arena_bytes": self.plan.arena_bytes,
             "flash_bytes": self.flash_bytes,
+            "hot_code": list(self.project.hot),
         }
 
     @property
     def _builder(self) -> Builder:
-        return Builder(self.project_dir, self._builds.path, self.board, self.toolchain)
+        return Builder(self.project_dir, self._builds.path, self.board, self.toolchain, self.project.hot)
 
     @cached_property
     def _host(self) -> HostNetwork:

@@ -19,7 +19,7 @@ from ostinato.errors import CheckpointError, OstinatoError
 
 MANIFEST = "ostinato.json"
 FORMAT = "ostinato-firmware"
-VERSION = 1
+VERSION = 2
 _BUILD = "build"
 """Where the project's Makefile puts objects: made by running it, and free to go."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ostinato.firmware.codegen.names import unique_identifiers
+from ostinato.firmware.joining import runs
 from ostinato.firmware.memory import Plan
-from ostinato.quant.ops import QGraph
+from ostinato.quant.ops import QGraph, QOp
 from ostinato.targets.elf import Symbol
 from ostinato.targets.guards import Area, Guards
 
@@ -35,7 +36,7 @@ def network_guards(graph: QGraph, plan: Plan, symbols: Mapping[str, Symbol], are
     for index, op in enumerate(graph.ops):
         offset, size = plan.scratch[index]
         allowed[index] = [
-            tensor(op.output.name, op.output.size, "the output", writable=True),
+            tensor(op.output.name, _extent(plan, op), "the output", writable=True),
             Area("its scratch", memory + offset, size, writable=True),
             *(tensor(source.name, source.size, "the input", writable=False) for source in op.inputs),
             *constants[index],
@@ -43,6 +44,13 @@ def network_guards(graph: QGraph, plan: Plan, symbols: Mapping[str, Symbol], are
     static = (symbols["__data_start"].address, symbols["__bss_end"].address)
     flash = _merged((area.begin, area.end) for areas in constants for area in areas)
     return Guards(watched=[static, *flash], allowed=allowed)
+
+
+def _extent(plan: Plan, op: QOp) -> int:
+    """Bytes from the first to the last of an output; those between its pixels, if it has any, may be touched, too."""
+    channels = op.output.shape[-1]
+    run, stride = runs(plan.joined, op.output.name, op.output.size, channels)
+    return (op.output.size // run - 1) * stride + run
 
 
 def _constants(graph: QGraph, symbols: Mapping[str, Symbol]) -> list[list[Area]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ostinato.firmware.joining import Joined
 from ostinato.firmware.placement import ALIGNMENT, Buffer, aligned
 from ostinato.quant.ops import ConvDims, QAdd, QAvgPool2d, QConcat, QGraph, QMaxPool2d, QOp
 
@@ -66,24 +67,34 @@ def _first_valid(dims: ConvDims, axis: int) -> np.ndarray[tuple[int], np.dtype[n
     return first
 
 
-def share(graph: QGraph, kernels: Sequence[str]) -> Sharing:
+def share(graph: QGraph, kernels: Sequence[str], joined: Mapping[str, Joined] | None = None) -> Sharing:
     """Lifetimes of the input and of all tensors between operators, and which of them share bytes.
 
     The input is never written over: the caller may have it anywhere. The output is the caller's. `kernels` has one name
-    per operator; an empty one takes nothing in place.
+    per operator; an empty one takes nothing in place. The tensors in `joined` are in the buffer of their concatenation,
+    which is there from the first of them on.
     """
     if not graph.ops:
         return Sharing([], {}, {})
+    joined = joined or {}
+    sizes = {op.output.name: op.output.size for op in graph.ops}
     lives = _lifetimes(graph)
     buffers = [Buffer(graph.input.name, graph.input.size, *lives[graph.input.name])]
     tensors = {graph.input.name: 0}
     over: dict[str, str] = {}
     for step, (op, kernel) in enumerate(zip(graph.ops, kernels, strict=True)):
         name = op.output.name
-        if name == graph.output.name:
+        if name == graph.output.name or name in tensors:
+            continue
+        if name in joined:
+            whole = joined[name].into
+            if whole not in tensors:
+                tensors[whole] = len(buffers)
+                buffers.append(Buffer(whole, sizes[whole], step, lives[whole][1]))
+            tensors[name] = tensors[whole]
             continue
         own = Buffer(name, op.output.size, *lives[name])
-        inputs = [s.name for s in op.inputs if s.name in tensors and s.name != graph.input.name]
+        inputs = [s.name for s in op.inputs if s.name in tensors and s.name not in (graph.input.name, *joined)]
         for source in (s for s in inputs if lives[s][1] == step < own.last):
             before, distance = buffers[tensors[source]], written_over(op, kernel, source)
             if distance is None or _collides(buffers, before, own, distance, step):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ostinato.firmware.in_place import share
+from ostinato.firmware.joining import Joined
 from ostinato.firmware.placement import ALIGNMENT, Buffer, extent, live_bytes, place
 from ostinato.quant.ops import QGraph
 
@@ -30,6 +31,8 @@ class Plan:
     arena_bytes: int
     live_bytes: tuple[int, ...]
     in_place: Mapping[str, str] = field(default_factory=dict)
+    joined: Mapping[str, Joined] = field(default_factory=dict)
+    """Tensors that lie among the channels of a concatenation."""
 
     @property
     def lower_bound(self) -> int:
@@ -42,35 +45,48 @@ class Plan:
         return self.live_bytes.index(self.lower_bound)
 
 
-def plan_memory(graph: QGraph, scratch_bytes: Sequence[int], kernels: Sequence[str] | None = None) -> Plan:
+def plan_memory(
+    graph: QGraph,
+    scratch_bytes: Sequence[int],
+    kernels: Sequence[str] | None = None,
+    joined: Mapping[str, Joined] | None = None,
+) -> Plan:
     """Place the tensors of `graph` and each operator's scratch.
 
     Args:
         graph: the network.
         scratch_bytes: one per operator.
         kernels: names, one per operator, which decide what is written in place; nothing is without them.
+        joined: tensors that are written into a concatenation (`joining.join`).
 
     Tensors that share bytes move together, which can be in the way: where the bound is missed, the plan without sharing
     is tried, too. The lower bound is that of the network with all sharing.
     """
-    best = _plan(graph, scratch_bytes, kernels or [""] * len(graph.ops))
+    joined = joined or {}
+    best = _plan(graph, scratch_bytes, kernels or [""] * len(graph.ops), joined)
     if best.arena_bytes == best.lower_bound or not best.in_place:
         return best
-    apart = _plan(graph, scratch_bytes, [""] * len(graph.ops))
+    apart = _plan(graph, scratch_bytes, [""] * len(graph.ops), joined)
     if apart.arena_bytes >= best.arena_bytes:
         return best
-    return Plan(apart.offsets, apart.scratch, apart.arena_bytes, best.live_bytes)
+    return Plan(apart.offsets, apart.scratch, apart.arena_bytes, best.live_bytes, joined=joined)
 
 
-def _plan(graph: QGraph, scratch_bytes: Sequence[int], kernels: Sequence[str]) -> Plan:
-    sharing = share(graph, kernels)
+def _plan(
+    graph: QGraph, scratch_bytes: Sequence[int], kernels: Sequence[str], joined: Mapping[str, Joined]
+) -> Plan:
+    sharing = share(graph, kernels, joined)
     scratch = [Buffer(f"scratch of {i}", size, i, i) for i, size in enumerate(scratch_bytes)]
     buffers = [*sharing.buffers, *scratch]
     offsets = place(buffers)
     return Plan(
-        offsets={name: offsets[index] for name, index in sharing.tensors.items()},
+        offsets={
+            name: offsets[index] + (joined[name].first if name in joined else 0)
+            for name, index in sharing.tensors.items()
+        },
         scratch=tuple((offset, b.size) for b, offset in zip(scratch, offsets[len(sharing.buffers) :], strict=True)),
         arena_bytes=extent(buffers, offsets),
         live_bytes=live_bytes(buffers, len(graph.ops)),
         in_place=sharing.over,
+        joined=joined,
     )

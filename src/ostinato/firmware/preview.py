@@ -14,6 +14,7 @@ from rich.table import Table
 from ostinato.errors import DoesNotFitError
 from ostinato.firmware.codegen.kernels import compiled_files
 from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.memory import Plan
 from ostinato.firmware.sizes import STACK_ESTIMATE, Sizes, check_fit, estimate_sizes
 
 _START_CODE = 2048
@@ -28,7 +29,7 @@ class LayerPlan:
     Attributes:
         live_bytes: alive in the arena while it runs: inputs, output, scratch and what later layers wait for.
         const_bytes: its weights and tables in flash.
-        in_place: the input that its output is written over, if any.
+        in_place: the input that its output is written over, or the concatenation that it is written into, if any.
     """
 
     name: str
@@ -129,14 +130,18 @@ def _layers(project: Project) -> tuple[LayerPlan, ...]:
     return tuple(
         LayerPlan(
             name=op.name,
-            kernel=binding.kernel,
+            kernel=binding.kernel or "none",
             live_bytes=live,
             scratch_bytes=binding.scratch_bytes,
             const_bytes=binding.flash_bytes,
-            in_place=plan.in_place.get(op.output.name),
+            in_place=_in_place(plan, op.output.name),
         )
         for op, binding, live in zip(project.graph.ops, project.bindings, plan.live_bytes, strict=True)
     )
+
+
+def _in_place(plan: Plan, name: str) -> str | None:
+    return plan.joined[name].into if name in plan.joined else plan.in_place.get(name)
 
 
 def _problem(project: Project, sizes: Sizes) -> str | None:
@@ -158,7 +163,7 @@ def _table(report: PlanReport) -> Table:
     table.add_column("kernel", overflow="fold", min_width=10)
     for title in ("alive, B", "scratch, B", "flash, B"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("in place of", overflow="fold")
+    table.add_column("in place of, or into", overflow="fold")
     for layer in report.layers:
         peak = " *" if layer.live_bytes == report.lower_bound else "  "
         table.add_row(

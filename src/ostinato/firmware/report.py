@@ -42,6 +42,8 @@ class LayerReport:
     """What the layer counts by itself, mean of the images; None if it does not."""
     counts: str = ""
     """What that is: `blocks that found no slot`, which are computed by themselves."""
+    choice: str = ""
+    """Which of several kernels this is, and the modelled cycles of all; empty where there was one only."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class SimulationReport:
         sram_bytes: static data, the arena among it, and the stack as it was measured.
         flash_bytes: code and constants, as linked.
         layers: in execution order; their counts sum to the totals (calling a layer is counted to it).
+        hot_code: functions that run from RAM.
         logits: int8 (images, *output).
     """
 
@@ -70,6 +73,7 @@ class SimulationReport:
     stack_bytes: int
     flash_bytes: int
     layers: tuple[LayerReport, ...]
+    hot_code: tuple[str, ...] = ()
     logits: Int8Array = field(repr=False, default_factory=lambda: np.zeros((0,), np.int8))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -81,6 +85,11 @@ class SimulationReport:
         for layer in self.layers:
             if layer.counted is not None:
                 yield f"{layer.name}: {layer.counted:,.1f} {layer.counts}"
+        if self.hot_code:
+            yield "in RAM: " + ", ".join(self.hot_code)
+        chosen = [f"{layer.name}: {layer.choice}" for layer in self.layers if layer.choice]
+        if chosen:
+            yield "kernels chosen, without wait states:\n" + "\n".join(chosen)
 
     def __str__(self) -> str:
         stream = io.StringIO()

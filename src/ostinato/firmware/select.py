@@ -1,16 +1,19 @@
-"""Which kernel runs which operator."""
+"""Which kernels can run which operator."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ostinato.errors import UnsupportedError
+from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool, bind_softmax
 from ostinato.kernels.joins import bind_add, bind_concat
-from ostinato.kernels.reuse_compiled import bind_reuse_compiled
+from ostinato.kernels.reuse_compiled import CompiledForm, bind_reuse_compiled, choose_form
 from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
 from ostinato.kernels.reuse_image import bind_reuse_image
+from ostinato.kernels.reuse_pointers import has_pointer_form, pointers_are_small
 from ostinato.kernels.stem import bind_stem
 from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import (
@@ -25,59 +28,120 @@ from ostinato.quant.ops import (
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.softmax_op import QSoftmax
 from ostinato.quant.stem_ops import QStem
 
-ConvKernel = Literal["dense", "cmsis"]
-"""What conventional convolutions run on: our best dense kernel, or one in CMSIS-NN's style (the baseline)."""
+KernelChoice = Literal["auto", "dense", "cmsis"]
+"""What conventional convolutions run on: our best dense kernel, one in CMSIS-NN's style (the baseline), or whichever is
+fastest among those that fit."""
 
-CONV_KERNELS: tuple[ConvKernel, ...] = get_args(ConvKernel)
+KERNEL_CHOICES: tuple[KernelChoice, ...] = get_args(KernelChoice)
 
 
-def check_conv_kernel(kernel: str) -> ConvKernel:
+@dataclass(frozen=True)
+class Candidate:
+    """A kernel that could run an operator.
+
+    Attributes:
+        name: of the variant: `dense`, `cmsis`, `offsets`, `addresses`; the kernel's own where there is one only.
+        binding: the kernel with its constants.
+    """
+
+    name: str
+    binding: Binding
+
+
+def check_kernel(kernel: str) -> KernelChoice:
     """`kernel` itself.
 
     Raises:
         UnsupportedError: there is no such kernel.
     """
-    for known in CONV_KERNELS:
+    for known in KERNEL_CHOICES:
         if kernel == known:
             return known
     raise UnsupportedError(
-        f"There is no kernel {kernel!r} for conventional convolutions; choose one of {', '.join(CONV_KERNELS)}."
+        f"There is no kernel {kernel!r} for conventional convolutions; choose one of {', '.join(KERNEL_CHOICES)}."
     )
 
 
-def bind(op: QOp, kernel: ConvKernel = "dense") -> Binding:
-    """The kernel for `op`, with its constants packed.
+def candidates(op: QOp, kernel: KernelChoice = "auto") -> tuple[Candidate, ...]:
+    """The kernels for `op`, with their constants packed; first the one that is fastest by its sizes alone.
 
     Raises:
         UnsupportedError: no kernel runs this operator.
+        QuantizationError: a sum could overflow.
     """
     match op:
+        case QConv2d() if op.groups == 1:
+            return _conv(op, kernel)
         case QConv2d():
-            return bind_conv(op, kernel)
+            return _only(bind_conv(op, "dense"))
         case QLinear():
-            return bind_linear(op)
+            return _only(bind_linear(op))
         case QMaxPool2d():
-            return bind_max_pool(op)
+            return _only(bind_max_pool(op))
         case QAvgPool2d():
-            return bind_avg_pool(op)
+            return _only(bind_avg_pool(op))
         case QAdd():
-            return bind_add(op)
+            return _only(bind_add(op))
         case QConcat():
-            return bind_concat(op)
+            return _only(bind_concat(op))
         case QReuseImage():
-            return bind_reuse_image(op)
+            return _only(bind_reuse_image(op))
         case QReuseHorizontal():
-            return bind_reuse_horizontal(op)
+            return _only(bind_reuse_horizontal(op))
         case QReuseCompiled():
-            return bind_reuse_compiled(op)
+            return _compiled(op)
+        case QSoftmax():
+            return _only(bind_softmax(op))
         case QStem():
-            return bind_stem(op)
+            return _only(bind_stem(op))
         case _:
             raise UnsupportedError(f"Layer {op.name}: no firmware kernel runs a {type(op).__name__}.")
 
 
-def bind_all(graph: QGraph, kernel: ConvKernel = "dense") -> tuple[Binding, ...]:
-    """One binding per operator, in execution order."""
-    return tuple(bind(op, kernel) for op in graph.ops)
+def _only(binding: Binding) -> tuple[Candidate, ...]:
+    return (Candidate(binding.kernel, binding),)
+
+
+def _conv(op: QConv2d, kernel: KernelChoice) -> tuple[Candidate, ...]:
+    if kernel != "auto":
+        return (Candidate(kernel, bind_conv(op, kernel)),)
+    cmsis = Candidate("cmsis", bind_conv(op, "cmsis"))
+    try:
+        return Candidate("dense", bind_conv(op, "dense")), cmsis
+    except QuantizationError:  # weights that only the other can have
+        return (cmsis,)
+
+
+def _compiled(op: QReuseCompiled) -> tuple[Candidate, ...]:
+    best = bind_reuse_compiled(op)  # by estimate
+    form, _ = choose_form(op)
+    other: CompiledForm = "offsets" if form == "addresses" else "addresses"
+    possible = other == "offsets" or (has_pointer_form(op) and pointers_are_small(op))
+    rest = (Candidate(other, bind_reuse_compiled(op, other)),) if possible else ()
+    return (Candidate(form, best), *rest)
+
+
+def bind(op: QOp, kernel: KernelChoice = "auto", name: str | None = None) -> Binding:
+    """The kernel for `op`: the candidate of that name, or the first.
+
+    Raises:
+        UnsupportedError: no kernel runs this operator, or there is none of that name.
+        QuantizationError: a sum could overflow.
+    """
+    found = candidates(op, kernel)
+    for candidate in found:
+        if name in (None, candidate.name):
+            return candidate.binding
+    names = ", ".join(candidate.name for candidate in found)
+    raise UnsupportedError(f"Layer {op.name}: there is no kernel {name!r} for it; choose one of {names}.")
+
+
+def bind_all(
+    graph: QGraph, kernel: KernelChoice = "auto", names: Sequence[str] | None = None
+) -> tuple[Binding, ...]:
+    """One binding per operator, in execution order; `names` as in `bind`, one per operator."""
+    wanted = list(names) if names else [None] * len(graph.ops)
+    return tuple(bind(op, kernel, name) for op, name in zip(graph.ops, wanted, strict=True))

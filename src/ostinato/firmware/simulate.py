@@ -9,10 +9,10 @@ import numpy as np
 
 from ostinato.errors import SimulationError
 from ostinato.firmware.codegen.model import HOOK
+from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.guarding import network_guards
 from ostinato.firmware.memory import Plan
 from ostinato.firmware.report import LayerReport
-from ostinato.kernels.binding import Binding
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
 from ostinato.targets.boards import Board
@@ -21,6 +21,8 @@ from ostinato.targets.profile import Counts, Profile
 from ostinato.targets.simulator import Simulator
 
 _ARENA, _OUTPUT = "model_arena", "model_output"  # of the generated main.c
+_TIMEOUT_S = 600.0
+"""Of one inference: whole networks on modelled memory take seconds, more on a busy computer."""
 
 
 class SimulatedNetwork:
@@ -30,7 +32,7 @@ class SimulatedNetwork:
         self, elf: Path, graph: QGraph, plan: Plan, board: Board, *, flash_wait_states: int = 0, guarded: bool = False
     ) -> None:
         memory = memory_of(board, flash_wait_states)
-        self.simulator = Simulator(elf, core=board.core, memory=memory, guarded=guarded)
+        self.simulator = Simulator(elf, core=board.core, memory=memory, guarded=guarded, timeout_s=_TIMEOUT_S)
         self._guards = network_guards(graph, plan, self.simulator.symbols, _ARENA, _OUTPUT) if guarded else None
         self._labels = [op.name for op in graph.ops]
         self._graph = graph
@@ -83,7 +85,6 @@ class SimulatedNetwork:
         output: Int8Array = self.simulator.read(_OUTPUT, np.int8, self._graph.output.size)
         return output.reshape(self._graph.output.shape), profile
 
-
     def _after_layer(self, index: int) -> None:
         if index > 0:
             offset, size = self._plan.scratch[index - 1]
@@ -92,15 +93,16 @@ class SimulatedNetwork:
 
 
 def layer_reports(
-    graph: QGraph, bindings: Sequence[Binding], profiles: Sequence[Profile], heads: Sequence[Sequence[int]]
+    project: Project, profiles: Sequence[Profile], heads: Sequence[Sequence[int]]
 ) -> tuple[LayerReport, ...]:
     """Mean counts of each layer over the profiles of several images, and over what layers count themselves (`heads`).
 
     What `model_run` does before its first layer counts to that layer, what it does after its last to the last.
     """
-    count = len(profiles)
+    graph, count = project.graph, len(profiles)
+    choices = {choice.layer: choice.text for choice in project.choices}
     reports = []
-    for i, (op, binding) in enumerate(zip(graph.ops, bindings, strict=True)):
+    for i, (op, binding) in enumerate(zip(graph.ops, project.bindings, strict=True)):
         phases: dict[str, int] = {}
         instructions = 0
         for profile in profiles:
@@ -112,12 +114,13 @@ def layer_reports(
         reports.append(
             LayerReport(
                 name=op.name,
-                kernel=binding.kernel,
+                kernel=binding.kernel or "none",
                 cycles=sum(means.values()),
                 instructions=round(instructions / count),
                 phases=means,
                 counted=sum(counted[i] for counted in heads) / count if binding.counts else None,
                 counts=binding.counts,
+                choice=choices.get(op.name, ""),
             )
         )
     return tuple(reports)

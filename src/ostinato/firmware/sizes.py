@@ -89,8 +89,6 @@ def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, bo
         remedy = (
             f"fewer hashes or longer slices for it (its table has rows · 2^H · M bytes), scope 'image', or {remedy}"
         )
-    elif bindings[largest].kernel.endswith("dense"):
-        remedy = "kernel='cmsis' (int8 instead of int16 weights, slower), or " + remedy
     return (
         f"The firmware does not fit the flash of {board.name}: it needs {sizes.flash_bytes:,} bytes (weights and "
         f"tables {sizes.const_bytes:,}) where the board has {board.flash_bytes:,}: "

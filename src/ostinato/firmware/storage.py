@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.errors import CheckpointError
+from ostinato.firmware.choice import Choice, Option
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.folder import MANIFEST, check_replaceable, digest, read_manifest, replacing, write_manifest
 from ostinato.firmware.graph_io import graph_from_document, graph_to_document
+from ostinato.firmware.joining import join
 from ostinato.firmware.memory import plan_memory
-from ostinato.firmware.select import ConvKernel, bind_all, check_conv_kernel
+from ostinato.firmware.select import KernelChoice, bind_all, check_kernel
 from ostinato.firmware.sizes import Sizes
 from ostinato.firmware.verification import VerificationReport
 from ostinato.quant.arithmetic import Int8Array
@@ -37,31 +39,39 @@ class SavedProject:
 
     project: Project
     board: Board
-    kernel: ConvKernel
+    kernel: KernelChoice
     toolchain: str
     sizes: Sizes
     samples: Int8Array
 
 
-def plan_project(graph: QGraph, kernel: ConvKernel, board: Board) -> Project:
-    """Choose kernels and place activations: the same graph always gives the same project.
+def plan_project(
+    graph: QGraph, kernel: KernelChoice, board: Board, choices: Sequence[Choice] = (), hot: Sequence[str] = ()
+) -> Project:
+    """Bind kernels and place activations: the same graph and choices always give the same project.
+
+    Args:
+        graph: the network.
+        kernel: of conventional convolutions.
+        board: what it is for.
+        choices: of a kernel for each layer; without any, the fastest by sizes alone.
+        hot: functions that run from RAM.
 
     Raises:
         QuantizationError: constants that their types do not hold.
         UnsupportedError: an operator that no kernel runs.
     """
     check_export(graph)
-    bindings = bind_all(graph, kernel)
-    plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings])
-    return Project(graph, bindings, plan, board)
+    bindings, joined = join(graph, bind_all(graph, kernel, [choice.chosen for choice in choices] or None))
+    plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings], joined)
+    return Project(graph, bindings, plan, board, choices=choices, hot=hot)
 
 
 def save_network(
     folder: Path,
-    graph: QGraph,
+    project: Project,
     *,
-    board: Board,
-    kernel: ConvKernel,
+    kernel: KernelChoice,
     toolchain: str,
     sizes: Sizes,
     samples: Int8Array,
@@ -71,6 +81,7 @@ def save_network(
     if verification is not None:
         text = json.dumps(verification.to_dict(), indent=1, ensure_ascii=False) + "\n"
         (folder / VERIFICATION).write_text(text, encoding="utf-8")
+    graph = project.graph
     document, arrays = graph_to_document(graph)
     # A file object, so that NumPy adds no suffix.
     with (folder / ARRAYS).open("wb") as stream:
@@ -79,10 +90,12 @@ def save_network(
         folder,
         {
             "network": graph.name,
-            "board": board.name,
+            "board": project.board.name,
             "kernel": kernel,
             "toolchain": toolchain,
             "sizes": asdict(sizes),
+            "hot": list(project.hot),
+            "choices": [asdict(choice) for choice in project.choices],
             "graph": document,
         },
     )
@@ -99,11 +112,16 @@ def load_project(folder: Path) -> SavedProject:
     arrays = _read_arrays(folder, manifest)
     try:
         board, toolchain = get_board(manifest["board"]), str(manifest["toolchain"])
-        kernel, sizes = check_conv_kernel(manifest["kernel"]), Sizes(**manifest["sizes"])
+        kernel, sizes = check_kernel(manifest["kernel"]), Sizes(**manifest["sizes"])
         graph, samples = graph_from_document(manifest["graph"], arrays), arrays[_SAMPLES]
+        choices, hot = [_choice(entry) for entry in manifest["choices"]], tuple(manifest["hot"])
     except (KeyError, TypeError) as problem:
         raise CheckpointError(f"{folder / MANIFEST} is incomplete ({problem!r}); deploy again.") from problem
-    return SavedProject(plan_project(graph, kernel, board), board, kernel, toolchain, sizes, samples)
+    return SavedProject(plan_project(graph, kernel, board, choices, hot), board, kernel, toolchain, sizes, samples)
+
+
+def _choice(entry: Mapping[str, Any]) -> Choice:
+    return Choice(entry["layer"], entry["chosen"], tuple(Option(**option) for option in entry["options"]))
 
 
 def load_verification(folder: Path) -> VerificationReport | None:

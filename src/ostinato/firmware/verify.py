@@ -48,7 +48,7 @@ def verify(
         errors: where the float model is to be compared, too.
     """
     reports = [
-        LayerVerification(name=op.name, operator=type(op).__name__, kernel=binding.kernel, elements=op.output.size)
+        LayerVerification(op.name, type(op).__name__, binding.kernel or "none", elements=op.output.size)
         for op, binding in zip(graph.ops, bindings, strict=True)
     ]
     first: Difference | None = None
@@ -63,7 +63,10 @@ def verify(
             first = _earlier(graph, first, found[0][1] if found else None)
     if errors is not None:
         noise = errors.decibels()
-        reports = [replace(r, snr_db=noise[r.name].total, own_snr_db=noise[r.name].own) for r in reports]
+        reports = [
+            replace(r, snr_db=noise[r.name].total, own_snr_db=noise[r.name].own) if r.name in noise else r
+            for r in reports
+        ]
     return VerificationReport(graph.name, len(images), ("integer executor", *executions), tuple(reports), first)
 
 

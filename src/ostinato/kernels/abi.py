@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ostinato.kernels.binding import ArrayRef, Binding
+from ostinato.kernels.binding import FLASH_LINE, ArrayRef, Binding
 
-ALIGNMENT = 8
-"""Of every array and of the struct itself."""
+ALIGNMENT = FLASH_LINE
+"""Of every array and of the struct itself, from the base on."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Image:
 
 
 def image(binding: Binding, base: int, pointer_bytes: int) -> Image:
-    """Arrays and parameter struct of `binding` as they lie in memory at address `base` (aligned to 8).
+    """Arrays and parameter struct of `binding` as they lie in memory at address `base`.
 
     Args:
         binding: what to lay out.
-        base: address of the first byte.
+        base: address of the first byte, a multiple of 8, or of `ALIGNMENT` where cycles are modelled with flash lines.
         pointer_bytes: 4 on a Cortex-M, 8 on a 64-bit host.
     """
     data = bytearray()

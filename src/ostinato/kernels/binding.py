@@ -23,6 +23,9 @@ import numpy.typing as npt
 Phase = Literal["transformation", "clustering", "gemm", "recovering", "other"]
 """The phases of GR Table 3; `other` is everything that a reuse layer does not have (pooling, fully connected, glue)."""
 
+FLASH_LINE = 16
+"""Alignment of large constant arrays: a table row of 16 bytes then lies in one line of an STM32F4's flash, not two."""
+
 
 @dataclass(frozen=True)
 class ArrayRef:
@@ -36,13 +39,14 @@ class Binding:
     """One operator bound to one kernel."""
 
     kernel: str
-    """Name without the `ost_` prefix, for example `conv_s8_dense`."""
+    """Name without the `ost_` prefix, for example `conv_s8_dense`; empty where nothing is left to run."""
     params_type: str
     """C type of the parameter struct."""
     params: Mapping[str, Any]
     """Field name → int, `ArrayRef`, or a nested mapping for a nested struct. Emitted as designated initialisers."""
     arrays: Mapping[str, npt.NDArray[Any]]
-    """Constant data that lives in flash; the dtype decides the C type. Flattened in C order, aligned to 4 bytes."""
+    """Constant data that lives in flash; the dtype decides the C type. Flattened in C order, aligned to 4 bytes,
+    large ones to `FLASH_LINE`."""
     scratch_bytes: int
     """What `ost_<kernel>_scratch_bytes` returns for these parameters (a test compares them)."""
     sources: tuple[str, ...]
@@ -58,6 +62,11 @@ class Binding:
     generated: Mapping[str, str] = field(default_factory=dict)
     """File name → text of sources written for this layer's sizes, which define the kernel; they include by the same
     paths as the library's sources. Layers of one size have the same files."""
+
+    strided: bool = False
+    """Whether its parameters have an `out_stride`, so that it can write its channels into those of a wider tensor."""
+    there: tuple[bool, ...] = ()
+    """For a kernel of several inputs: those that it need not read, for they lie in its output already."""
 
     @property
     def flash_bytes(self) -> int:

@@ -19,11 +19,15 @@ from ostinato.kernels.conventional_packing import (
     narrow_stage,
     pack_depthwise,
     pad,
+    pair_channels,
+    pair_starts,
+    part_of_blocks,
     round_up,
     sxtb16_order,
 )
 from ostinato.quant.arithmetic import IntArray
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2d
+from ostinato.quant.softmax_op import QSoftmax
 
 _DIR = "conventional"
 
@@ -71,8 +75,15 @@ def _bind_conv_cmsis(op: QConv2d) -> Binding:
 
 
 def _bind_conv_dense(op: QConv2d) -> Binding:
+    stage = _stage_arrays(op)
     flat = op.weight.reshape(len(op.weight), -1)
     columns, channels = round_up(op.dims.columns, BLOCK), round_up(len(flat), CHANNELS)
+    weight, bias = pad(flat, columns - flat.shape[1], 0), folded_bias(op)
+    blocks = columns // BLOCK
+    part = part_of_blocks(weight, bias)
+    packed = pair_channels(op.name, interleave(sxtb16_order(weight)))
+    starts = range(0, blocks, part or blocks)
+    parts = [packed[:, start : start + (part or blocks)].ravel() for start in starts]
     return Binding(
         kernel="conv_s8_dense",
         params_type="ost_conv_s8_dense_params",
@@ -80,22 +91,27 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
             "window": window_params(op.dims),
             "input_zero_point": op.input.zero_point,
             "weights": ArrayRef("weights"),
+            "start": ArrayRef("start"),
             "bias": ArrayRef("bias"),
+            "out_stride": int(op.dims.output[2]),
+            "part_blocks": part or blocks,
             "output": _output_stage(op),
             "narrow": ArrayRef("narrow"),
         },
         arrays={
-            "weights": interleave(sxtb16_order(pad(flat, columns - flat.shape[1], 0))).astype(np.int16),
-            "bias": folded_bias(op).astype(np.int32),
-            **_stage_arrays(op),
+            "weights": packed if part is None else np.concatenate(parts),
+            "start": pair_starts(bias if part is None else np.zeros_like(bias)),
+            "bias": np.zeros(0, np.int32) if part is None else bias[: len(flat)].astype(np.int32),
+            **stage,
         },
-        scratch_bytes=columns * 2 * 2 + channels * 2 * 4 + columns,
+        scratch_bytes=columns * 2 * 2 + len(parts) * channels * 2 * 4 + columns,
         sources=tuple(f"{_DIR}/ost_conv_s8_dense{part}" for part in (".c", "_gemm.S", "_gemm_plain.c")),
         phases={
             "ost_conv_s8_dense_im2col": "transformation",
             "ost_conv_s8_dense_gemm": "gemm",
             "ost_conv_s8_dense_requantize": "gemm",
         },
+        strided=True,
     )
 
 
@@ -202,6 +218,19 @@ def bind_avg_pool(op: QAvgPool2d) -> Binding:
                 "padding only; use less padding."
             )
     return _bind_pool("avg_pool_s8", op)
+
+
+def bind_softmax(op: QSoftmax) -> Binding:
+    """Softmax of a vector."""
+    return Binding(
+        kernel="softmax_s8",
+        params_type="ost_softmax_s8_params",
+        params={"count": op.input.size, "table": ArrayRef("table")},
+        arrays={"table": op.table.astype(np.uint16)},
+        scratch_bytes=0,
+        sources=(f"{_DIR}/ost_softmax_s8.c",),
+        phases={"ost_softmax_s8_elements": "other"},
+    )
 
 
 def _bind_pool(kernel: str, op: QMaxPool2d | QAvgPool2d) -> Binding:

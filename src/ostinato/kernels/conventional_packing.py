@@ -1,7 +1,7 @@
 """Constants of the conventional kernels: their layouts in flash, and what has to be proven of their numbers.
 
 `conv_s8_dense` and `fully_connected_s8` interleave four output channels in blocks of 16 columns, so that one pointer
-walks through the weights; the dense kernel's are int16, padded in front, and in SXTB16's order.
+walks through the weights; the dense kernel's are padded in front, in SXTB16's order, two channels in each int16.
 """
 
 from __future__ import annotations
@@ -78,6 +78,47 @@ def interleave(weight: IntArray) -> IntArray:
     """(M, K) → (M/4, K/16, 4, 16)."""
     blocks = weight.reshape(len(weight) // CHANNELS, CHANNELS, -1, BLOCK)
     return np.ascontiguousarray(blocks.transpose(0, 2, 1, 3))
+
+
+def pair_channels(name: str, weight: IntArray) -> IntArray:
+    """(M/4, K/16, 4, 16) → (M/4, K/16, 2, 16) int16: 256 · odd channel + even channel (ost_conv_s8_dense_gemm.h).
+
+    Raises:
+        QuantizationError: a weight of -128, which the quantiser does not make.
+    """
+    if weight.min(initial=0) == INT8_MIN:
+        raise QuantizationError(f"Layer {name}: the dense kernel's weights are within ±127; found {INT8_MIN}.")
+    both = 256 * weight[:, :, 1::2].astype(np.int32) + weight[:, :, ::2]
+    return both.astype(np.int16)
+
+
+def pair_starts(start: IntArray) -> IntArray:
+    """(M rounded up,) → the accumulators of pairs of channels, modulo 2^32: 256 · odd + even, even."""
+    even, odd = start[::2].astype(np.int64), start[1::2].astype(np.int64)
+    return np.stack([256 * odd + even, even], axis=1).reshape(-1).astype(np.uint32).view(np.int32)
+
+
+def part_of_blocks(weight: IntArray, start: IntArray) -> int | None:
+    """Blocks of columns whose sums in odd channels are sure to lie within ±2^23, as the dense kernel needs.
+
+    Args:
+        weight: (M, K), K a multiple of 16.
+        start: (M,), of the accumulators.
+
+    Returns:
+        None if all blocks together do, start included; otherwise the most of which any neighbours do, without it.
+    """
+    blocks = weight[1::2].reshape(len(weight) // 2, -1, BLOCK).astype(np.int64)
+    high = np.maximum(INT8_MAX * blocks, INT8_MIN * blocks).sum(axis=2)
+    low = np.minimum(INT8_MAX * blocks, INT8_MIN * blocks).sum(axis=2)
+    odd = start[1::2].astype(np.int64)
+    if (odd + high.sum(axis=1)).max() < 1 << 23 and (odd + low.sum(axis=1)).min() >= -(1 << 23):
+        return None
+    for count in range(blocks.shape[1], 1, -1):
+        edges = range(0, blocks.shape[1], count)
+        if np.add.reduceat(high, edges, 1).max() < 1 << 23 and np.add.reduceat(low, edges, 1).min() >= -(1 << 23):
+            return count
+    return 1
 
 
 def pack_depthwise(op: QConv2d) -> IntArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ostinato.errors import UnsupportedError
@@ -40,8 +42,12 @@ def bind_add(op: QAdd) -> Binding:
     )
 
 
-def bind_concat(op: QConcat) -> Binding:
+def bind_concat(op: QConcat, there: Sequence[bool] = ()) -> Binding:
     """A concatenation along the channels.
+
+    Args:
+        op: the layer.
+        there: which parts are in the output already; where all are, the binding has no kernel.
 
     Raises:
         UnsupportedError: fewer than two parts, parts that do not add up to the output or have another scale.
@@ -60,6 +66,18 @@ def bind_concat(op: QConcat) -> Binding:
                 f"Layer {op.name}: its part {part.name} has scale {part.scale:.6g} and zero point {part.zero_point}, "
                 f"the output {out.scale:.6g} and {out.zero_point}; a concatenation moves bytes and needs them equal."
             )
+    if there and all(there):
+        return Binding(
+            kernel="",
+            params_type="",
+            params={},
+            arrays={},
+            scratch_bytes=0,
+            sources=(),
+            inputs=len(channels),
+            note="its parts were written side by side",
+            there=tuple(there),
+        )
     return Binding(
         kernel="concat_s8",
         params_type="ost_concat_s8_params",
@@ -69,4 +87,5 @@ def bind_concat(op: QConcat) -> Binding:
         sources=(f"{_DIR}/ost_concat_s8.c",),
         phases={"ost_concat_s8_part": "other"},
         inputs=len(channels),
+        there=tuple(there),
     )

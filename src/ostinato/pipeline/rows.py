@@ -73,6 +73,7 @@ def assemble_row(
             phases=Phases(**layer.phases),
             pattern=str(patterns[layer.name]) if layer.name in patterns else None,
             redundancy_ratio=1.0 - computed[layer.name] / reuse[layer.name].vectors if layer.name in reuse else None,
+            choice=layer.choice or None,
         )
         for layer in simulation.layers
     )

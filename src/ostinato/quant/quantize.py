@@ -37,6 +37,7 @@ from ostinato.quant.quantize_stem import quantize_stem
 from ostinato.quant.ranges import Scales
 from ostinato.quant.reuse_statistics import ReuseStatistics
 from ostinato.quant.scales import owns_scale
+from ostinato.quant.softmax_op import with_softmax
 from ostinato.quant.stem_layer import StemStatistics
 from ostinato.reuse.geometry import Pair
 
@@ -51,6 +52,7 @@ def quantize(
     classes: Sequence[str] = (),
     method: str = "mse",
     scales: Scales = "real",
+    softmax: bool = False,
 ) -> QGraph:
     """Quantise `model` after training: per-channel symmetric int8 weights, per-tensor asymmetric int8 activations.
 
@@ -65,6 +67,7 @@ def quantize(
         classes: names of the outputs.
         method: how activation ranges are found: `mse`, `percentile` or `minmax`.
         scales: `real` or `power_of_two`.
+        softmax: end in probabilities, whether or not the model does; otherwise its softmax is left out.
 
     Raises:
         UnsupportedError: what firmware cannot express, naming the layer.
@@ -80,13 +83,14 @@ def quantize(
     if scales == "power_of_two" and parameters is not None and math.frexp(parameters[0])[0] != 0.5:
         raise QuantizationError(f"input_scale={input_scale} is no power of two, which scales='power_of_two' asks for")
     graph = prepare(from_module(model, calibration[:1]))
-    return quantize_graph(
+    quantized = quantize_graph(
         graph,
         calibrate(graph, calibration, method, scales),
         input_parameters=parameters,
         name=name,
         classes=tuple(classes),
     )
+    return with_softmax(quantized) if softmax else quantized
 
 
 def _input_parameters(scale: float | None, zero_point: int | None) -> tuple[float, int] | None:

@@ -35,6 +35,7 @@ from ostinato.quant.ops import (
 )
 from ostinato.quant.reference_columns import hash_ids, im2col, pad, windows
 from ostinato.quant.reuse_reference import reuse_image
+from ostinato.quant.softmax_op import QSoftmax
 from ostinato.quant.stem_ops import QStem
 from ostinato.quant.stem_reference import stem
 
@@ -110,6 +111,13 @@ def reuse_compiled(op: QReuseCompiled, x: Int8Array) -> Int8Array:
     return saturate(total >> op.fraction_bits, INT8_MIN, INT8_MAX).astype(np.int8).reshape(op.output.shape)
 
 
+def softmax(op: QSoftmax, x: Int8Array) -> Int8Array:
+    """`QSoftmax`."""
+    values = op.table.astype(np.int64)[int(x.max()) - x.astype(np.int64)]
+    total = int(values.sum())
+    return saturate((256 * values + total // 2) // total - 128, INT8_MIN, INT8_MAX).astype(np.int8)
+
+
 _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QConv2d: conv2d,
     QLinear: linear,
@@ -120,6 +128,7 @@ _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QReuseImage: reuse_image,
     QReuseHorizontal: reuse_horizontal,
     QReuseCompiled: reuse_compiled,
+    QSoftmax: softmax,
     QStem: stem,
 }
 

@@ -17,6 +17,7 @@ from ostinato.report.schema import (
     Row,
     Spread,
 )
+from ostinato.report.search_page import write_search_report
 from ostinato.report.tables import print_report, to_markdown, to_text
 from ostinato.report.tiles import TilePicture, similar_tiles
 from ostinato.report.write import write_report
@@ -42,4 +43,5 @@ __all__ = [
     "to_markdown",
     "to_text",
     "write_report",
+    "write_search_report",
 ]

@@ -86,7 +86,8 @@ def layer_table(report: Report, row: Row) -> Table:
     )
     rows = tuple(_layer_row(report, layer) for layer in row.layers)
     patterns = tuple(f"{layer.name}: {layer.pattern}" for layer in row.layers if layer.pattern)
-    return Table(row_title(row), columns, rows, patterns)
+    choices = tuple(f"{layer.name}: {layer.choice}" for layer in row.layers if layer.choice)
+    return Table(row_title(row), columns, rows, (*patterns, *choices))
 
 
 def _layer_row(report: Report, layer: Layer) -> tuple[str, ...]:

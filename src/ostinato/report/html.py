@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from ostinato.report import cells
@@ -56,14 +56,19 @@ def to_html(report: Report, pictures: Mapping[str, bytes]) -> str:
     parts = [
         f"<h1>{escape(report.network)} on {escape(report.data)}</h1>",
         f'<p class="about">{escape(report.board)} · seed {report.seed} · cycles are modelled, instructions exact</p>',
-        _table(cells.main_table(report), reused),
-        *(_figure(name, content) for name, content in pictures.items()),
+        table_html(cells.main_table(report), reused),
+        *(figure_html(name, content) for name, content in pictures.items()),
     ]
     if by_layer:
         parts += ["<h2>Layers and phases</h2>", "<p>Phases are in millions of modelled cycles.</p>"]
         for table in by_layer:
-            parts += [f"<h3>{escape(table.title)}</h3>", _table(table)]
+            parts += [f"<h3>{escape(table.title)}</h3>", table_html(table)]
     parts += ["<h2>How this was made</h2>", _facts(report)]
+    return page(title, parts)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A self-contained HTML page of these pieces of HTML."""
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -73,7 +78,8 @@ def to_html(report: Report, pictures: Mapping[str, bytes]) -> str:
     )
 
 
-def _table(table: cells.Table, reused: list[bool] | None = None) -> str:
+def table_html(table: cells.Table, reused: list[bool] | None = None) -> str:
+    """A table in the page's style; `reused`: which rows are of reuse."""
     kinds = [' class="words"' if column.words else "" for column in table.columns]
     heads = "".join(
         f'<th scope="col"{kind}>{escape(column.heading)}</th>'
@@ -95,9 +101,10 @@ def _cell(text: str) -> str:
     return escape(first) + "".join(f"<small>{escape(line)}</small>" for line in rest)
 
 
-def _figure(name: str, content: bytes) -> str:
+def figure_html(name: str, content: bytes, captions: Mapping[str, str] = _CAPTIONS) -> str:
+    """A PNG as a data URI, with what `captions` says of it."""
     data = base64.b64encode(content).decode("ascii")
-    caption = _CAPTIONS.get(name, name)
+    caption = captions.get(name, name)
     width = int.from_bytes(content[16:20], "big") * 96 // DPI  # PNG's IHDR; shown so, all plots' letters are one size
     return f'<figure><img alt="{escape(caption)}" width="{width}" src="data:image/png;base64,{data}"></figure>'
 

@@ -57,6 +57,7 @@ class Layer(Record):
     phases: Annotated[Phases, About("cycles by phase")]
     pattern: Annotated[str | None, About("reuse pattern, in words; null where the layer is conventional")] = None
     redundancy_ratio: Annotated[float | None, About("r_t of this layer in the row's scope", 0, 1)] = None
+    choice: Annotated[str | None, About("which of several kernels was taken, with their cycles; null for one")] = None
 
     def _check(self) -> None:
         if self.phases.total != self.cycles:

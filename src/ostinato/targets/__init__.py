@@ -9,7 +9,7 @@ from ostinato.targets.cores import CORES, Core, get_core
 from ostinato.targets.cycles import CortexM4Model, CortexM7Model, CycleModel, cycle_model_for
 from ostinato.targets.elf import Elf, SizeReport, Symbol
 from ostinato.targets.guards import Area, Guards
-from ostinato.targets.hot import hot_functions
+from ostinato.targets.hot import faster_in_ram, hot_functions
 from ostinato.targets.memory import MemorySystem, memory_of
 from ostinato.targets.profile import Counts, MemoryStalls, Profile, RunSegment
 from ostinato.targets.simulator import Simulator
@@ -40,6 +40,7 @@ __all__ = [
     "compile_firmware",
     "compile_host_library",
     "cycle_model_for",
+    "faster_in_ram",
     "find_host_compiler",
     "find_toolchain",
     "get_board",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ostinato.targets.elf import Elf
 from ostinato.targets.profile import Profile
 
@@ -32,3 +34,8 @@ def hot_functions(elf: Elf, profile: Profile, budget_bytes: int) -> tuple[str, .
             chosen.append(name)
             budget_bytes -= sizes[name] + 8
     return tuple(chosen)
+
+
+def faster_in_ram(names: Sequence[str], cold: Profile, hot: Profile) -> tuple[str, ...]:
+    """Those of `names` that took fewer cycles in the run where they were in RAM."""
+    return tuple(name for name in names if hot.by_function[name].cycles < cold.by_function[name].cycles)

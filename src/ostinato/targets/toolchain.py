@@ -79,7 +79,7 @@ def linker_script(memory: Memory, *, keep_unused: bool = True, hot: Sequence[str
     if hot:
         # Before .text, whose pattern would take them too.
         sections = " ".join(f"KEEP(*(.text.{name}))" for name in hot)
-        places = f".hot : {{ __hot_start = .; {sections} . = ALIGN(8); __hot_end = .; }} > HOT AT > FLASH"
+        places = f".hot : {{ __hot_start = .; {sections} . = ALIGN(16); __hot_end = .; }} > HOT AT > FLASH"
         places += "\n  __hot_load = LOADADDR(.hot);"
         if core == "cortex-m4":
             reserve = f".hot_reserve (NOLOAD) : {{ . = . + {_HOT_ORIGIN} + SIZEOF(.hot); }} > SRAM"

@@ -1,6 +1,7 @@
 """Training: `fit`, `evaluate`, pruning, recipes, and checkpoints that survive Ctrl-C, kills and damaged files."""
 
 from ostinato.checkpoints import Checkpoint, load_checkpoint, load_model_state, save_model
+from ostinato.training.apply_patterns import apply_patterns
 from ostinato.training.compile_tables import compile_tables
 from ostinato.training.evaluation import Evaluation, evaluate
 from ostinato.training.fitting import FitResult, fit
@@ -18,6 +19,7 @@ __all__ = [
     "PrunedLayer",
     "PruningReport",
     "Recipe",
+    "apply_patterns",
     "compile_tables",
     "detect",
     "detection",

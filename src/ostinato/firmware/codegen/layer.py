@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.firmware.codegen.names import unique_identifiers
+from ostinato.firmware.joining import runs
 from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
 from ostinato.quant.ops import QGraph, QOp
@@ -31,6 +32,8 @@ class Layer:
     """Bytes from the start of the arena; None when the network's caller owns the buffer."""
     scratch: tuple[int, int]
     """(offset, bytes) in the arena."""
+    run: tuple[int, int]
+    """(bytes of the output that lie together, bytes from one such run to the next)."""
 
     def array_name(self, array: str) -> str:
         """The C name of one of the binding's arrays."""
@@ -53,6 +56,8 @@ def build_layers(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> tupl
 
     def argument(op: QOp, binding: Binding) -> str:
         addresses = [address(source.name) for source in op.inputs]
+        for index, there in enumerate(binding.there):
+            addresses[index] = "NULL" if there else addresses[index]
         return addresses[0] if binding.inputs == 1 else f"(const int8_t *const[]){{{', '.join(addresses)}}}"
 
     names = unique_identifiers(op.name for op in graph.ops)
@@ -66,6 +71,7 @@ def build_layers(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> tupl
             output=address(op.output.name),
             output_offset=plan.offsets.get(op.output.name),
             scratch=scratch,
+            run=runs(plan.joined, op.output.name, op.output.size, op.output.shape[-1]),
         )
         for i, (name, op, binding, scratch) in enumerate(zip(names, graph.ops, bindings, plan.scratch, strict=True))
     )

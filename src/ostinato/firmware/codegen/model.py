@@ -63,9 +63,11 @@ void model_on_layer(int index);
 
 typedef struct {
     const char *name;      /* qualified name in the float model */
-    const char *kernel;    /* function that runs it */
+    const char *kernel;    /* function that runs it; empty where nothing is left to do */
     int32_t output_offset; /* in the arena; -1: the caller's output buffer */
     int32_t output_bytes;
+    int32_t run_bytes;     /* of it lie together: all, or one pixel's channels beside those of other layers */
+    int32_t run_stride;    /* from one run to the next */
     int32_t count_offset; /* in the arena, right after the layer: an int32, how many neuron blocks it computed by
                            * themselves because its table had no slot for them; -1: there is no such number */
 } model_layer_info;
@@ -150,7 +152,7 @@ def model_source(graph: QGraph, layers: Sequence[Layer]) -> str:
         names = f"\nconst char *const model_class_names[MODEL_CLASSES] = {{\n{rows},\n}};\n"
     return _SOURCE.substitute(
         name=comment(graph.name),
-        params="\n\n".join(_params(layer) for layer in layers),
+        params="\n\n".join(_params(layer) for layer in layers if layer.binding.kernel),
         table="\n".join(_table_row(layer) for layer in layers),
         class_names=names,
         calls="\n".join(_call(layer) for layer in layers),
@@ -226,12 +228,16 @@ def _value(layer: Layer, name: str, value: Any, depth: int) -> str:
 
 def _table_row(layer: Layer) -> str:
     offset = -1 if layer.output_offset is None else layer.output_offset
-    name, kernel = string_literal(layer.op.name), string_literal(f"ost_{layer.binding.kernel}")
+    name = string_literal(layer.op.name)
+    kernel = string_literal(f"ost_{layer.binding.kernel}" if layer.binding.kernel else "")
+    run, stride = layer.run
     count = layer.scratch[0] if layer.binding.counts else -1
-    return f"    {{{name}, {kernel}, {offset}, {layer.op.output.size}, {count}}},"
+    return f"    {{{name}, {kernel}, {offset}, {layer.op.output.size}, {run}, {stride}, {count}}},"
 
 
 def _call(layer: Layer) -> str:
+    if not layer.binding.kernel:
+        return f"\n    /* {_title(layer)}: {comment(layer.binding.note)} */\n    ON_LAYER({layer.index});"
     offset, size = layer.scratch
     scratch = f"{{memory + {offset}, {size}}}" if size else "{NULL, 0}"
     call = f"ost_{layer.binding.kernel}(&{layer.identifier}_params, &scratch, {layer.input}, {layer.output})"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from ostinato.firmware.choice import Choice
 from ostinato.firmware.codegen.build_files import build_files
 from ostinato.firmware.codegen.kernels import KernelLibrary, compiled_files
 from ostinato.firmware.codegen.layer import Layer, build_layers
@@ -31,6 +32,10 @@ class Project:
     plan: Plan
     board: Board
     library: KernelLibrary = field(default_factory=lambda: KernelLibrary(include_dir(), source_dir()))
+    choices: Sequence[Choice] = ()
+    """Of a kernel for each layer."""
+    hot: Sequence[str] = ()
+    """Functions that run from RAM."""
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -58,7 +63,7 @@ class Project:
             "model.c": model_source(self.graph, self.layers),
             "weights.h": weights_header(self.layers),
             "weights.c": weights_source(self.layers),
-            **build_files(compiled_files(self.kernel_files), self.board),
+            **build_files(compiled_files(self.kernel_files), self.board, self.hot),
         }
         for name, text in texts.items():
             _write(folder / name, text)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from string import Template
 
 from ostinato.firmware.codegen.build_files import has_bring_up
 from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.model import inputs_text, shape_text
-from ostinato.firmware.memory import Plan
+from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.sizes import Sizes
-from ostinato.quant.ops import QGraph
-from ostinato.targets.boards import Board
 
 _TEMPLATE = Template("""\
 # $name
@@ -63,6 +60,16 @@ SRAM and flash are those of the linked example with its start-up code$linker.
 | # | layer | kernel | input | output | weights, B | scratch, B |
 |---:|---|---|---|---|---:|---:|
 $rows
+$choices$hot""")
+
+_HOT = Template("""
+## Code in RAM
+
+These functions wait most for the flash. `board/board.ld` and `board/start.c` copy them to RAM at address 0 (a
+Cortex-M7's ITCM; an STM32F4's SRAM1, mapped there). In an application, have your linker script do the same with their
+sections `.text.NAME`; without it all works, more slowly.
+
+$names
 """)
 
 _BOARD = """
@@ -71,8 +78,9 @@ _BOARD = """
   Registers and pins are in `board/board.c`. In an application your vendor's start-up code takes its place."""
 
 
-def readme(graph: QGraph, layers: Sequence[Layer], plan: Plan, board: Board, sizes: Sizes, toolchain: str) -> str:
+def readme(project: Project, sizes: Sizes, toolchain: str) -> str:
     """The text of README.md."""
+    graph, layers, plan, board = project.graph, project.layers, project.plan, project.board
     classes = f" Classes, in order: {', '.join(map(_cell, graph.classes))}." if graph.classes else ""
     return _TEMPLATE.substitute(
         name=_cell(graph.name),
@@ -95,6 +103,21 @@ def readme(graph: QGraph, layers: Sequence[Layer], plan: Plan, board: Board, siz
         flash_bytes=f"{sizes.flash_bytes:,}",
         linker=f" ({toolchain})",
         rows="\n".join(_row(layer) for layer in layers),
+        choices=_choices(project),
+        hot=_HOT.substitute(names="\n".join(f"* `{name}`" for name in project.hot)) if project.hot else "",
+    )
+
+
+def _choices(project: Project) -> str:
+    """Which kernels were chosen, and from what."""
+    texts = [(choice.layer, choice.text) for choice in project.choices if choice.text]
+    if not texts:
+        return ""
+    rows = "\n".join(f"| {_cell(layer)} | {_cell(text)} |" for layer, text in texts)
+    return (
+        "\nWhere a layer has several kernels, the fastest set that fits the board was taken. Cycles are modelled\n"
+        f"without wait states ({project.board.core_data.name}), for one image; in brackets, what was not taken.\n\n"
+        f"| layer | kernel |\n|---|---|\n{rows}\n"
     )
 
 
@@ -103,7 +126,7 @@ def _row(layer: Layer) -> str:
     cells = (
         str(layer.index),
         _cell(op.name),
-        f"`ost_{binding.kernel}`",
+        f"`ost_{binding.kernel}`" if binding.kernel else binding.note,
         inputs_text(op),
         shape_text(op.output),
         f"{binding.flash_bytes:,}",

@@ -11,9 +11,12 @@ import numpy.typing as npt
 from ostinato.errors import UnsupportedError
 from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.names import comment
+from ostinato.kernels.binding import FLASH_LINE
 
 _C_TYPES = {f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32)}
 _LINE = 112
+_LARGE = 16 * FLASH_LINE
+"""Bytes from which an array is worth the padding in front of it."""
 
 
 def c_type(array: npt.NDArray[Any]) -> str:
@@ -56,8 +59,9 @@ def weights_source(layers: Iterable[Layer]) -> str:
         "/* Constant data of the network, in the layouts that its kernels read. Nothing writes it. */",
         '#include "weights.h"',
         "",
-        "/* Kernels read several elements with one load. */",
+        "/* Kernels read several elements with one load; rows of tables lie in one line of the flash each. */",
         "#define ALIGNED __attribute__((aligned(4)))",
+        f"#define LINE_ALIGNED __attribute__((aligned({FLASH_LINE})))",
     ]
     for layer in layers:
         for name, array in layer.arrays():
@@ -65,8 +69,12 @@ def weights_source(layers: Iterable[Layer]) -> str:
             parts += [
                 "",
                 f"/* {comment(layer.op.name)}: {shape}, {array.nbytes:,} bytes */",
-                f"ALIGNED const {c_type(array)} {name}[{array.size}] = {{",
+                f"{_alignment(array)} const {c_type(array)} {name}[{array.size}] = {{",
                 format_values(array),
                 "};",
             ]
     return "\n".join(parts) + "\n"
+
+
+def _alignment(array: npt.NDArray[Any]) -> str:
+    return "LINE_ALIGNED" if array.nbytes >= _LARGE else "ALIGNED"

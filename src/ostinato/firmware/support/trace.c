@@ -40,8 +40,11 @@ void model_on_layer(int index)
     }
     const model_layer_info *const layer = &model_layers[index - 1];
     const int8_t *const data = layer->output_offset < 0 ? trace_output : trace_arena + layer->output_offset;
-    for (int32_t i = 0; i < layer->output_bytes; i++) {
-        *trace_next++ = data[i];
+    const int8_t *const end = trace_next + layer->output_bytes;
+    for (const int8_t *run = data; trace_next < end; run += layer->run_stride) {
+        for (int32_t i = 0; i < layer->run_bytes; i++) {
+            *trace_next++ = run[i];
+        }
     }
 }
 

@@ -29,12 +29,15 @@ ost_status ost_conv_s8_cmsis(const ost_conv_s8_cmsis_params *params, const ost_s
                              int8_t *out);
 int32_t ost_conv_s8_cmsis_scratch_bytes(const ost_conv_s8_cmsis_params *params);
 
-/* Convolution as fast as we can make it without reuse: int16 weights, 4 channels x 2 pixels. */
+/* Convolution as fast as we can make it without reuse: 4 channels x 2 pixels, two channels in one product. */
 typedef struct {
     ost_window window;
     int32_t input_zero_point;
-    const int16_t *weights; /* packed: ceil(M/4) x ceil(K/16) x 4 x 16 */
-    const int32_t *bias;    /* ceil(M/4) x 4, minus input_zero_point * sum of weights */
+    const int16_t *weights; /* two channels in each, packed as ost_conv_s8_dense_gemm.h says, part after part */
+    const int32_t *start;  /* ceil(M/4) x 4 starts of accumulators, of each part */
+    const int32_t *bias;   /* M, minus input_zero_point * sum of weights; or null where it is in `start` */
+    int32_t out_stride;    /* bytes from one output pixel to the next: M, or more where others lie between */
+    int32_t part_blocks;   /* blocks whose products an accumulator holds: all of them, unless `bias` is given */
     ost_output_stage output;
     /* M x {multiplier, right shift, 2^(right-1) + zero_point * 2^right}, or null. Given, in place of the output stage's
      * arrays, where it is proven that |accumulator| < 2^30, 1 <= right <= 22 and that only int8 itself clamps: half
@@ -113,7 +116,8 @@ typedef struct {
 ost_status ost_add_s8(const ost_add_s8_params *params, const ost_scratch *scratch, const int8_t *const *in, int8_t *out);
 int32_t ost_add_s8_scratch_bytes(const ost_add_s8_params *params);
 
-/* Side by side along the channels; all tensors share scale and zero point. The last part may lie at the end of `out`. */
+/* Side by side along the channels; all tensors share scale and zero point. The last part may lie at the end of `out`. A
+ * part that is there already is null in `in`. */
 typedef struct {
     int32_t pixels;
     int32_t parts;
@@ -123,6 +127,16 @@ typedef struct {
 ost_status ost_concat_s8(const ost_concat_s8_params *params, const ost_scratch *scratch, const int8_t *const *in,
                          int8_t *out);
 int32_t ost_concat_s8_scratch_bytes(const ost_concat_s8_params *params);
+
+/* Probabilities of scale 1/256 and zero point -128. `out` may be `in`. */
+typedef struct {
+    int32_t count;         /* 1 to 32768 */
+    const uint16_t *table; /* 256: round(65535 * exp(-scale * distance to the largest)); the first is 65535 */
+} ost_softmax_s8_params;
+
+ost_status ost_softmax_s8(const ost_softmax_s8_params *params, const ost_scratch *scratch, const int8_t *in,
+                          int8_t *out);
+int32_t ost_softmax_s8_scratch_bytes(const ost_softmax_s8_params *params);
 
 #ifdef __cplusplus
 }

@@ -39,7 +39,7 @@ ost_status ost_concat_s8(const ost_concat_s8_params *params, const ost_scratch *
     }
     int32_t all = 0;
     for (int32_t i = 0; i < params->parts; i++) {
-        if (!in[i] || params->channels[i] < 1) {
+        if (params->channels[i] < 1) {
             return OST_BAD_ARGUMENT;
         }
         all += params->channels[i];
@@ -48,7 +48,9 @@ ost_status ost_concat_s8(const ost_concat_s8_params *params, const ost_scratch *
     out += all;
     for (int32_t i = params->parts - 1; i >= 0; i--) {
         out -= params->channels[i];
-        ost_concat_s8_part(in[i], out, params->pixels, params->channels[i], all);
+        if (in[i]) {
+            ost_concat_s8_part(in[i], out, params->pixels, params->channels[i], all);
+        }
     }
     return OST_OK;
 }

@@ -1,5 +1,5 @@
-/* The best dense int8 convolution we know for a Cortex-M4: weights widened to int16 in flash (no expansion at run
- * time), zero point folded into the bias, 4 channels x 2 pixels in registers, inner loop in assembly.
+/* The best dense int8 convolution we know for a Cortex-M4: weights of two channels multiplied by one instruction
+ * (ost_conv_s8_dense_gemm.h), zero point folded into the bias, 4 channels x 2 pixels in registers, inner loop in assembly.
  *
  * Input rows are widened by SXTB16 without reordering; the weights are stored in the order that this gives. */
 #include "ost_conventional.h"
@@ -11,7 +11,7 @@
 /* The kernel's scratch, in this order. */
 typedef struct {
     int16_t *rows;  /* two pixels, as ost_conv_s8_dense_gemm.h says */
-    int32_t *sums;  /* their accumulators */
+    int32_t *sums;  /* their accumulators, for each part of the columns */
     int8_t *gather; /* one pixel's columns, where the input does not have them in usable runs */
 } dense_scratch;
 
@@ -23,6 +23,26 @@ OST_INLINE int32_t padded_columns(const ost_window *w)
 OST_INLINE int32_t padded_channels(const ost_window *w)
 {
     return ost_round_up(w->output.channels, 4);
+}
+
+OST_INLINE int32_t parts(const ost_conv_s8_dense_params *params)
+{
+    const int32_t blocks = padded_columns(&params->window) / OST_DENSE_BLOCK;
+    return (blocks + params->part_blocks - 1) / params->part_blocks;
+}
+
+/* Blocks that there are not in the first pass of the product. */
+OST_INLINE int32_t skipped_blocks(int32_t blocks)
+{
+    return ost_round_up(blocks, OST_DENSE_PASS) - blocks;
+}
+
+/* Pairs of columns in the first block that are padding only. Of four columns, (0, 2) and (1, 3) are pairs: three in front
+ * leave the first pair empty too. */
+OST_INLINE int32_t skipped_pairs(const ost_window *w)
+{
+    const int32_t front = padded_columns(w) - ost_window_columns(w);
+    return front / 4 * 2 + (front % 4 == 3);
 }
 
 /* Widens whole blocks of 16 columns of one pixel; blocks of the two pixels alternate. */
@@ -154,15 +174,20 @@ OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_
     widen_blocks(to, s->gather, padded);
 }
 
-/* The sums of one or two pixels to int8, where the product has not done it. */
+/* The sums of one or two pixels to int8, where the product has not done it; those of all parts are added up first. */
 OST_PHASE_FUNCTION static void ost_conv_s8_dense_requantize(const ost_conv_s8_dense_params *params,
                                                             const int32_t *sums, int8_t *out0, int8_t *out1)
 {
     const ost_output_stage output = params->output; /* a copy: int8 stores may alias the original */
-    const int32_t channels = params->window.output.channels;
-    const int32_t *narrow = params->narrow;
+    const int32_t channels = params->window.output.channels, size = 2 * padded_channels(&params->window);
+    const int32_t end = parts(params) * size;
+    const int32_t *narrow = params->narrow, *bias = params->bias;
     for (int32_t m = 0; m < channels; m++, sums += 2) {
-        const int32_t sum0 = sums[0], sum1 = sums[1];
+        int32_t sum0 = bias ? bias[m] : 0, sum1 = sum0;
+        for (int32_t part = 0; part < end; part += size) {
+            sum0 += sums[part];
+            sum1 += sums[part + 1];
+        }
         if (narrow) {
             const int32_t multiplier = narrow[3 * m], right = narrow[3 * m + 1], rounding = narrow[3 * m + 2];
             out0[m] = ost_finish_narrow(sum0, multiplier, right, rounding);
@@ -177,15 +202,50 @@ OST_PHASE_FUNCTION static void ost_conv_s8_dense_requantize(const ost_conv_s8_de
 int32_t ost_conv_s8_dense_scratch_bytes(const ost_conv_s8_dense_params *params)
 {
     const int32_t columns = padded_columns(&params->window);
-    return columns * 2 * (int32_t)sizeof(int16_t) + padded_channels(&params->window) * 2 * (int32_t)sizeof(int32_t) +
-           columns;
+    return columns * 2 * (int32_t)sizeof(int16_t) +
+           parts(params) * padded_channels(&params->window) * 2 * (int32_t)sizeof(int32_t) + columns;
 }
 
 OST_INLINE int arguments_are_valid(const ost_conv_s8_dense_params *params, const int8_t *in, const int8_t *out)
 {
-    return params && in && out && params->weights && params->bias &&
+    return params && in && out && params->weights && params->start && params->part_blocks > 0 &&
            (params->narrow || (params->output.multiplier && params->output.shift)) &&
-           ost_window_is_valid(&params->window);
+           ost_window_is_valid(&params->window) && params->out_stride >= params->window.output.channels &&
+           (params->bias || parts(params) == 1);
+}
+
+/* What all products have in common; those of a part of the columns differ in the sizes that `multiply_parts` sets. */
+OST_INLINE ost_dense_product first_product(const ost_conv_s8_dense_params *params, const dense_scratch *s)
+{
+    const ost_window *w = &params->window;
+    const int32_t blocks = padded_columns(w) / OST_DENSE_BLOCK;
+    const ost_dense_product product = {
+        .rows = s->rows,
+        .weights = params->weights,
+        .start = params->start,
+        .sums = s->sums,
+        .groups = padded_channels(w) / 4,
+        .blocks = blocks,
+        .skip = skipped_blocks(blocks) * (OST_DENSE_BLOCK / 2) + skipped_pairs(w),
+        .narrow = w->output.channels % 4 == 0 && !params->bias ? params->narrow : NULL,
+    };
+    return product;
+}
+
+/* All sums of two pixels, part after part. */
+OST_INLINE void multiply_parts(const ost_conv_s8_dense_params *params, ost_dense_product product)
+{
+    const int32_t blocks = product.blocks, groups = product.groups;
+    int32_t skip = skipped_pairs(&params->window); /* the padding in front is the first part's */
+    for (int32_t first = 0; first < blocks; first += params->part_blocks, skip = 0) {
+        const int32_t left = blocks - first;
+        product.blocks = left < params->part_blocks ? left : params->part_blocks;
+        product.skip = skipped_blocks(product.blocks) * (OST_DENSE_BLOCK / 2) + skip;
+        ost_conv_s8_dense_gemm(&product);
+        product.rows += 2 * OST_DENSE_BLOCK * product.blocks;
+        product.weights += 2 * OST_DENSE_BLOCK * groups * product.blocks;
+        product.sums += 2 * 4 * groups;
+    }
 }
 
 ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_scratch *scratch, const int8_t *in,
@@ -198,28 +258,16 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
         return OST_NO_SCRATCH;
     }
     const ost_window *w = &params->window;
-    const int32_t columns = padded_columns(w), front = columns - ost_window_columns(w);
-    const int32_t channels = w->output.channels;
+    const int32_t columns = padded_columns(w);
     dense_scratch s;
     s.rows = (int16_t *)scratch->data;
     s.sums = (int32_t *)(void *)(s.rows + 2 * columns);
-    s.gather = (int8_t *)(s.sums + 2 * padded_channels(w));
-    const int32_t blocks = columns / OST_DENSE_BLOCK, missing = ost_round_up(blocks, OST_DENSE_PASS) - blocks;
-    ost_dense_product product = {
-        .rows = s.rows,
-        .weights = params->weights,
-        .bias = params->bias,
-        .sums = s.sums,
-        .groups = padded_channels(w) / 4,
-        .blocks = blocks,
-        /* Of four columns, (0, 2) and (1, 3) are pairs: three in front leave the first pair empty too. */
-        .skip = missing * (OST_DENSE_BLOCK / 2) + front / 4 * 2 + (front % 4 == 3),
-        .narrow = channels % 4 == 0 ? params->narrow : NULL,
-    };
-    ost_fill_bytes(s.gather, 0, front);
+    s.gather = (int8_t *)(s.sums + 2 * padded_channels(w) * parts(params));
+    ost_fill_bytes(s.gather, 0, columns - ost_window_columns(w));
+    ost_dense_product product = first_product(params, &s);
     const int32_t positions = w->output.height * w->output.width;
     int32_t oy = 0, ox = 0;
-    for (int32_t n = 0; n < positions; n += 2, out += 2 * channels) {
+    for (int32_t n = 0; n < positions; n += 2, out += 2 * params->out_stride) {
         const int32_t pixels = n + 1 < positions ? 2 : 1; /* a last single pixel is laid out twice */
         for (int32_t p = 0; p < 2; p++) {
             const int32_t y = oy * w->stride.height - w->padding.height;
@@ -230,8 +278,12 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
             }
         }
         product.out0 = out;
-        product.out1 = pixels == 2 ? out + channels : out;
-        ost_conv_s8_dense_gemm(&product);
+        product.out1 = pixels == 2 ? out + params->out_stride : out;
+        if (params->bias) {
+            multiply_parts(params, product);
+        } else {
+            ost_conv_s8_dense_gemm(&product);
+        }
         if (!product.narrow) {
             ost_conv_s8_dense_requantize(params, s.sums, product.out0, product.out1);
         }

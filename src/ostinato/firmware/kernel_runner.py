@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ostinato.errors import SimulationError
+from ostinato.firmware.workfolder import WorkFolder
 from ostinato.kernels.abi import ALIGNMENT, image
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.sources import compiled_sources, include_dir, source_dir
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.targets import MemorySystem, Profile, Simulator, compile_firmware
 
+_MEMORY = Path(__file__).parent / "support" / "kernel_memory.c"
 _CONSTANTS = 16 << 20
 """Offset of the constants in the flash of a harness, behind its code."""
 
 
-class FlashRunner:
+class KernelRunner:
     """Kernels compiled for `core` and run on as many memory systems as are asked for.
 
     Args:
@@ -28,21 +29,32 @@ class FlashRunner:
         core: `cortex-m4` or `cortex-m7`.
         hot: functions that are copied to RAM.
         optimise: level of the C code.
+        toolchain: compiler.
+
+    Raises:
+        ToolchainError: no compiler.
     """
 
     def __init__(
-        self, bindings: Iterable[Binding], core: str, *, hot: Sequence[str] = (), optimise: str = "-O3"
+        self,
+        bindings: Iterable[Binding],
+        core: str = "cortex-m4",
+        *,
+        hot: Sequence[str] = (),
+        optimise: str = "-O3",
+        toolchain: str = "zig",
     ) -> None:
         self._core = core
-        self._folder = tempfile.TemporaryDirectory()
-        files = [*compiled_sources(bindings, Path(self._folder.name)), Path(__file__).with_name("kernel_memory.c")]
+        self._folder = WorkFolder()
+        files = [*compiled_sources(bindings, self._folder.path), _MEMORY]
         self._elf = compile_firmware(
             files,
-            Path(self._folder.name) / "kernels.elf",
+            self._folder.path / "kernels.elf",
             core=core,
             include_dirs=(include_dir(), source_dir()),
             hot=hot,
             optimise=optimise,
+            toolchain=toolchain,
         )
         self._simulators: dict[MemorySystem | None, Simulator] = {}
 

@@ -1,0 +1,96 @@
+"""Which of a layer's kernels: the fastest set by modelled cycles that fits flash and SRAM, by integer programming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+
+@dataclass(frozen=True)
+class Option:
+    """A kernel that a layer could have.
+
+    Attributes:
+        name: of the variant.
+        kernel: the C function.
+        cycles: modelled on the board's core without wait states; None where there was nothing to choose.
+        flash_bytes: constants.
+        scratch_bytes: in the arena.
+        code: functions that it runs → bytes; layers share them.
+    """
+
+    name: str
+    kernel: str
+    cycles: int | None
+    flash_bytes: int
+    scratch_bytes: int
+    code: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a layer, and from what."""
+
+    layer: str
+    chosen: str
+    options: tuple[Option, ...]
+
+    @property
+    def text(self) -> str:
+        """`dense: 4,732,151 cycles (cmsis 11,807,908)`; empty where there was nothing to choose."""
+        if len(self.options) < 2:
+            return ""
+        own = next(option for option in self.options if option.name == self.chosen)
+        rest = ", ".join(f"{o.name} {o.cycles:,}" for o in self.options if o is not own)
+        return f"{own.name}: {own.cycles:,} cycles ({rest})"
+
+
+def fastest_that_fit(
+    options: Sequence[Sequence[Option]],
+    costs: Sequence[Sequence[float]],
+    flash_bytes: int,
+    scratch_bytes: Sequence[int],
+) -> list[int] | None:
+    """The index of an option for each layer: least cost in sum, within flash and each layer's room for scratch.
+
+    Args:
+        options: of each layer.
+        costs: of each option.
+        flash_bytes: for the constants of all layers and the code of all functions that any of them runs.
+        scratch_bytes: room in the arena while each layer runs.
+
+    Returns:
+        None if no choice fits.
+
+    Binary variables: one for each option, one for each function; an option needs its functions.
+    """
+    pairs = [(i, j) for i, layer in enumerate(options) for j in range(len(layer))]
+    sizes: dict[str, int] = {}
+    for i, j in pairs:
+        sizes.update(options[i][j].code)
+    functions = list(sizes)
+    at = {name: len(pairs) + n for n, name in enumerate(functions)}
+    variables = len(pairs) + len(functions)
+    cost = np.zeros(variables)
+    cost[: len(pairs)] = [costs[i][j] for i, j in pairs]
+    upper = np.ones(variables)
+    upper[: len(pairs)] = [options[i][j].scratch_bytes <= scratch_bytes[i] for i, j in pairs]
+    one = np.array([[float(i == layer) for i, _ in pairs] + [0.0] * len(functions) for layer in range(len(options))])
+    flash = np.array([options[i][j].flash_bytes for i, j in pairs] + [sizes[name] for name in functions], float)
+    needs = [(n, at[name]) for n, (i, j) in enumerate(pairs) for name in options[i][j].code]
+    rows = np.repeat(np.arange(len(needs)), 2)
+    uses = csr_array(
+        (np.tile([1.0, -1.0], len(needs)), (rows, np.array(needs, int).ravel())), shape=(len(needs), variables)
+    )
+    constraints = [LinearConstraint(one, 1, 1), LinearConstraint(flash[None], -np.inf, flash_bytes)]
+    if needs:
+        constraints.append(LinearConstraint(uses, -np.inf, 0))
+    solution = milp(cost, integrality=np.ones(variables), bounds=Bounds(0, upper), constraints=constraints)
+    if solution.x is None:
+        return None
+    taken = [pair for pair, value in zip(pairs, solution.x, strict=False) if value > 0.5]
+    return [j for _, j in taken]
