@@ -42,7 +42,9 @@ def compile_tables(
         patterns: by qualified layer name, all in compiled scope, also of linear layers; the first layer may be a
             transform-coded stem.
         images: how many are drawn of a data set.
-        group, refit, refit_dense: whether to do steps 1, 3b and 3c.
+        group: whether to permute channels (step 1).
+        refit: whether to refit the weights of reuse layers.
+        refit_dense: whether to refit the conventional convolutions behind them.
         metric: what steps 1 and 3a measure outputs' errors by: `loss`, half by what they cost it, or `outputs`, by
             their square alone; see `calibrate`.
         seed: of the drawing.
