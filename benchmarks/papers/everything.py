@@ -3,7 +3,8 @@
     python benchmarks/papers/everything.py --data-root DIR --quick
     python benchmarks/papers/everything.py --data-root DIR
 
-Fragments that are there already are kept, so that it may be stopped and called again; delete those to be made anew.
+Fragments that are there already are kept, so that it may be stopped and called again; delete those to be made anew. The
+page lies beside the fragments' folder.
 """
 
 from __future__ import annotations

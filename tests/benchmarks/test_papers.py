@@ -189,6 +189,25 @@ def test_quick_results_never_go_to_the_committed_page(given, tmp_path, monkeypat
     assert path.exists()
 
 
+def test_everything_keeps_what_is_there_and_writes_the_page_beside_it(given, tmp_path, monkeypatch, capsys):
+    done, strange = [], given.dataset.train.images[:6]
+    made = dataclasses.replace(
+        gr_table4.TABLE4, networks=("a", "b"), bench=lambda *_: given,
+        measure=lambda *_: done.append(1) or gr_table4.compare(given, small("gr_table4"), strange),
+    )  # fmt: skip
+    for module in (everything, page):
+        monkeypatch.setattr(module, "REPRODUCTIONS", (made,))
+    options = SimpleNamespace(quick=True, data_root="x", out=tmp_path / "papers")
+    assert everything.run_all(options) == tmp_path / "README.md"
+    text = (tmp_path / "README.md").read_text()
+    assert "### GR Table 4, b" in text
+    assert "(papers/gr_table4-b.json)" in text
+    (tmp_path / "papers" / "gr_table4-b.json").unlink()
+    everything.run_all(options)
+    assert len(done) == 3
+    assert "[2/2] GR Table 4, b" in capsys.readouterr().err
+
+
 def test_what_a_user_can_put_right_is_one_sentence(tmp_path):
     with pytest.raises(SystemExit, match="no trained network of this name"):
         fragments.main(gr_table4.TABLE4, ["--data-root", str(tmp_path), "--networks", "cifarnot"])
