@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs results-quick clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -28,6 +28,11 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/mkdocs build --strict
+
+# A reduced version of docs/results/README.md; DATA has cifar10/, ood/ and tinyimagenet30/ in it.
+DATA ?= $(or $(OSTINATO_DATA),data)
+results-quick: $(STAMP)
+	$(BIN)/python benchmarks/papers/everything.py --quick --data-root $(DATA)
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache

@@ -236,7 +236,7 @@ def run(study: Study, made: argparse.ArgumentParser) -> None:
 
 ![{title}](figures/{stem}.png)
 
-{_wrapped(study.page(numbers))}
+{wrapped(study.page(numbers))}
 
 Every number is in [{stem}.json]({stem}.json).
 
@@ -249,7 +249,7 @@ Every number is in [{stem}.json]({stem}.json).
     print(path.with_suffix(".md"))
 
 
-def _wrapped(page: str) -> str:
+def wrapped(page: str) -> str:
     """The page with the lines of its paragraphs, not of its tables, of one width."""
     parts = page.strip().split("\n\n")
     return "\n\n".join(

@@ -1,0 +1,209 @@
+"""Tables and figures that other programs under benchmarks/ reproduce, and those that nothing reproduces yet.
+
+What is said of the former is computed from the JSON that those programs wrote, if it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from fragments import percent, spread
+from theirs import TREC_TABLE2
+
+Numbers = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A figure with a page of its own: `stem` of its files under docs/results, and as in `Reproduction`."""
+
+    paper: str
+    what: str
+    title: str
+    stem: str
+    program: str
+    ours: Callable[[Numbers], str]
+    theirs: str
+    difference: Callable[[Numbers], str]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What cannot be shown yet, and why."""
+
+    paper: str
+    what: str
+    title: str
+    why: str
+
+
+def _reuse_rates(n: Numbers) -> str:
+    rates = {name: layer["reuse_rate"] for name, layer in n["layers"].items()}
+    return "; ".join(
+        f"{name} {r[min(20, len(r) - 1)]:.3f} after 20 batches, {r[-1]:.3f} at last" for name, r in rates.items()
+    )
+
+
+def _claims(n: Numbers) -> tuple[int, int]:
+    """Comparisons that come out as the paper has them, of how many."""
+    found = [d for claim in n["claims"] for d in claim["differences"].values()]
+    return sum(d > 0 for d in found), len(found)
+
+
+def _widths(n: Numbers, above: int = 12) -> tuple[float, float, float]:
+    """Mean gain of dynamic over static σ, points, at H up to 12 and above; norm over static's above."""
+    pairs = [(d, s) for d in n["points"] for s in n["points"]
+             if d["H"] == s["H"] and d["sigma"] == "dynamic" and s["sigma"] == "static"]  # fmt: skip
+    low, high = ([100 * (d["top1"] - s["top1"]) for d, s in pairs if (d["H"] > above) == up] for up in (False, True))
+    return mean(low), mean(high), mean(d["norm"] / s["norm"] for d, s in pairs if d["H"] > above)
+
+
+def _gains(n: Numbers) -> tuple[float, float]:
+    """Mean gain of TREC over Deep Reuse's mean, and over training weights alone, in points."""
+    points = [p for p in n["points"] if p["trec"] is not None and p["weights_only"] is not None]
+    return (
+        100 * mean(p["trec"] - mean(p["deep_reuse"]) for p in points),
+        100 * mean(p["trec"] - p["weights_only"] for p in points),
+    )
+
+
+def _by_batch(n: Numbers) -> str:
+    return "; ".join(
+        f"{name} {mean(layer['points'][0]['r_t']):.3f} at batch {layer['points'][0]['batch']}, "
+        f"{mean(layer['points'][-1]['r_t']):.3f} at {layer['points'][-1]['batch']}"
+        for name, layer in n["layers"].items()
+    )
+
+
+def _rising(n: Numbers) -> bool:
+    ratios = [[mean(point["r_t"]) for point in layer["points"]] for layer in n["layers"].values()]
+    return all(r == sorted(r) for r in ratios)
+
+
+def _search(n: Numbers) -> list[str]:
+    """By board: the front's fastest network and the conventional one."""
+    told = []
+    for board, found in n["boards"].items():
+        front = min(found["search"]["front"], key=lambda one: one["ms"])
+        told.append(
+            f"{board}: {len(found['search']['front'])} networks on the front, the fastest {front['ms']:.1f} ms, "
+            f"{percent(front['valid_top1'])} %"
+        )
+    return told
+
+
+def _hand_set(n: Numbers) -> str:
+    told = []
+    for board, found in n["boards"].items():
+        front = found["search"]["front"]
+        beaten = sum(
+            any(one["ms"] <= hand["ms"] and one["valid_top1"] >= hand["valid_top1"] for one in front)
+            for hand in found["hand_set"]
+        )
+        told.append(f"{beaten} of {len(found['hand_set'])} on {board}")
+    return ", ".join(told)
+
+
+def _recipe(n: Numbers) -> str:
+    last, dense = _ends(n)
+    return (
+        f"int8 {spread([r['int8_test_top1'] for r in last])} % at {last[0]['ms']:.1f} ms; conventional, fine-tuned as "
+        f"long, {spread([r['int8_test_top1'] for r in dense])} % at {dense[0]['ms']:.1f} ms on the best dense kernel"
+    )
+
+
+def _ends(n: Numbers) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The runs of the last trained row, and of the conventional one."""
+    trained = {name: runs for name, runs in n.items() if "int8_test_top1" in runs[0]}
+    return list(trained.values())[-1], trained["conventional"]
+
+
+def _against(n: Numbers, model: str) -> str:
+    last, dense = _ends(n)
+    loss = 100 * mean(d["int8_test_top1"] - r["int8_test_top1"] for d, r in zip(dense, last, strict=True))
+    (_, before, top1), _, (_, after, reused) = TREC_TABLE2[model]
+    return (
+        f"Trained, whole test set, seeds: {len(last)}. We lose {loss:.1f} points at "
+        f"{dense[0]['ms'] / last[0]['ms']:.1f} times under the best dense kernel, the paper "
+        f"{float(top1) - float(reused):.1f} at {before / after:.1f} times under CMSIS-NN; ours is one image's compiled "
+        "scope, and pays with flash."
+    )
+
+
+def _trained(model: str) -> Earlier:
+    _, _, (_, ms, top1) = TREC_TABLE2[model]
+    return Earlier(
+        "TREC", f"Table 2, {model}", "ours, trained", f"compile-tables-{model}-cifar10", "compile_tables", _recipe,
+        f"{top1} % at {ms:.0f} ms", lambda n: _against(n, model),
+    )  # fmt: skip
+
+
+EARLIER = (
+    _trained("cifarnet"),
+    _trained("squeezenet"),
+    Earlier(
+        "TREC", "Fig. 5", "dynamic and static σ", "gaussian-width-cifar10", "gaussian_width", lambda n:
+        f"dynamic above static σ by {_widths(n)[0]:+.1f} points at H ≤ 12, {_widths(n)[1]:+.1f} above",
+        "accuracy of the fixed σ drops sharply after H = 12", lambda n:
+        f"Epochs here: {n['epochs']}, of {n['training_images']:,} images, too few to show how a long training ends; "
+        "the paper's has 100.",
+    ),
+    Earlier(
+        "TREC", "Fig. 6", "accuracy by L and H", "hash-parameters-cifar10", "hash_parameters", lambda n:
+        f"TREC {_gains(n)[0]:+.1f} points over Deep Reuse, {_gains(n)[1]:+.1f} over the same training of weights alone",
+        "TREC above Deep Reuse; rises with H, falls with L", lambda n:
+        "Most of what training gains over random hashes, the weights gain alone (a control that the paper lacks)"
+        if _gains(n)[1] < _gains(n)[0] / 2 else "Learned hashes gain more than the weights alone",
+    ),
+    Earlier(
+        "TREC", "Fig. 8", "r_t by batch size", "batch-size-cifar10", "batch_size", _by_batch,
+        "r_t rises with the batch size", lambda n:
+        f"It {'rises' if _rising(n) else 'does not always rise'} with the batch here; batch 1 is a device's.",
+    ),
+    Earlier(
+        "GR", "Fig. 9, 10", "end-to-end fronts on both boards", "search-cifar10", "search_figures", lambda n:
+        "; ".join(_search(n)), "more accurate at the latency of the state of the art, or faster", lambda n:
+        f"The front beats the hand-set pattern in both axes for {_hand_set(n)}; CifarNet alone, calibrated only.",
+    ),
+    Earlier(
+        "GR", "Table 1, Fig. 11 to 13", "single layers; order and direction", "search-cifar10", "search_figures",
+        lambda n: f"{sum(len(b['rows']) for b in n['boards'].values())} patterns measured",
+        "1.11 (CifarNet) to 2.84 (ZfNet) times faster than TREC's patterns",
+        lambda n: "Layer by layer on its page; CifarNet only, and calibrated, not trained.",
+    ),
+    Earlier(
+        "GR", "Fig. 14", "choice by the analytic model", "search-top-k-cifar10", "search_top_k",
+        lambda n: "on its page", "needs fewer trials than r_t or chance", lambda n: "On its page.",
+    ),
+    Earlier(
+        "GR", "Table 2", "time of the search", "search-times-cifar10", "search_times", lambda n: "on its page",
+        "about 12 h instead of over 60 h", lambda n: "On its page.",
+    ),
+    Earlier(
+        "DR", "Fig. 5", "cluster reuse by batch", "cluster-reuse-cifar10", "cluster_reuse", _reuse_rates,
+        "about 0.98 after 20 batches", lambda n:
+        f"Ours has batches of {n['batch']} images; the paper does not print its own.",
+    ),
+    Earlier(
+        "DR", "Fig. 6", "scope, granularity, similarity", "similarity-cifar10", "similarity", lambda n:
+        "{} of {} comparisons as the paper has them".format(*_claims(n)),
+        "larger scope, smaller vectors and angular similarity are better", lambda n:
+        f"The paper has all of them but one its way; ours are differences at equal r_c on {n['images']} images.",
+    ),
+)  # fmt: skip
+
+MISSING = (
+    Missing("TREC", "Table 2: ZfNet, SqueezeNet with complex bypass, ResNet-34", "whole networks",
+            "the networks are there, but no trained weights come along"),
+    Missing("TREC", "Table 3: the same networks", "single layers", "as above"),
+    Missing("TREC", "Fig. 7", "sufficient direction constant μ",
+            "`fit(probe=...)` measures it; no program records it over a training yet"),
+    Missing("GR", "Fig. 15", "ResNet-18 on 64×64 images", "no trained ResNet-18 comes along"),
+    Missing("DR", "Table III", "whole AlexNet and VGG-19", "needs ImageNet and trained weights, which are not at hand"),
+    Missing("DR", "Table IV", "perforated CNN", "the baseline is not implemented"),
+    Missing("DR", "Table V", "compressed AlexNet", "needs a trained AlexNet"),
+)  # fmt: skip
+"""TREC Table 1 and DR Table I have no measurements: docs/theory.md and docs/networks.md have them."""
