@@ -35,7 +35,11 @@ papers' own numbers are typed in. [All result pages](RESULTSpages.md) are listed
 Read it with three things in mind. **Images**: ours are JPEG-recompressed CIFAR-10; where the section says that there
 were a few hundred, two or three points are chance. **Scope**: the papers' accuracies are of clusters that a whole batch
 shares; a device sees one image, so both are shown. **Time**: ours is modelled for the board (zero wait states), theirs
-was measured on it."""
+was measured on it.
+
+Without options the programs take the whole test set, ten draws and both boards, and train; what is shown here ran with
+the options in each section's command, most of them smaller. `benchmarks/papers/everything.py` runs them all, `make
+results-quick DATA=dir` a reduced version into runs/results-quick."""
 
 
 def read(folder: Path) -> dict[str, list[Fragment]]:
