@@ -176,8 +176,8 @@ EARLIER = (
         "TREC", "Fig. 6", "accuracy by L and H", "hash-parameters-cifar10", "hash_parameters", lambda n:
         f"TREC {_gains(n)[0]:+.1f} points over Deep Reuse, {_gains(n)[1]:+.1f} over the same training of weights alone",
         "TREC above Deep Reuse; rises with H, falls with L", lambda n:
-        "Most of what training gains over random hashes, the weights gain alone (a control that the paper lacks)"
-        if _gains(n)[1] < _gains(n)[0] / 2 else "Learned hashes gain more than the weights alone",
+        "Most of what training gains over random hashes, the weights gain alone (a control that the paper lacks)."
+        if _gains(n)[1] < _gains(n)[0] / 2 else "Learned hashes gain more than the weights alone.",
     ),
     Earlier(
         "TREC", "Fig. 8", "r_t by batch size", "batch-size-cifar10", "batch_size", _by_batch,

@@ -18,7 +18,7 @@ from functools import cache
 from statistics import mean
 from typing import Any
 
-from fragments import BATCH, Bench, Fragment, Reproduction, compiled, cost, main, on_device, percent, shown, spread
+from fragments import BATCH, Bench, Fragment, Reproduction, compiled, cost, main, on_device, percent, spread
 from theirs import TREC_TABLE2, TREC_TABLE3
 from torch import nn
 
@@ -138,14 +138,19 @@ def _memory(device: Mapping[str, Any] | None, board: str) -> str:
     return "–" if sram is None or flash is None else f"{sram / 1024:.0f} / {flash / 1024:.0f}"
 
 
+def _time(row: Mapping[str, Any], board: str) -> str:
+    ms = cost(row["device"], board)
+    return f"does not fit {board}" if ms is None else f"{ms:.1f} ms"
+
+
 def ours(f: Fragment) -> str:
     batch, image, ostinato = (f["rows"][name] for name in (
         "TREC, batch scope", "TREC, image scope", "Ostinato, compiled scope"))  # fmt: skip
     board = f["settings"]["boards"].split(",")[0]
     return (
         f"{f['network']}: TREC {percent(batch['runs'][0]['top1'])} % in batch scope, "
-        f"{percent(image['runs'][0]['top1'])} % at {shown(cost(image.get('device'), board))} ms in image scope; "
-        f"Ostinato {percent(ostinato['runs'][0]['top1'])} % at {shown(cost(ostinato.get('device'), board))} ms; "
+        f"{percent(image['runs'][0]['top1'])} %, {_time(image, board)} in image scope; "
+        f"Ostinato {percent(ostinato['runs'][0]['top1'])} %, {_time(ostinato, board)}; "
         f"conventional {percent(f['rows']['conventional, best dense']['runs'][0]['top1'])} %"
     )
 
