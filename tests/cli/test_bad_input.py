@@ -89,7 +89,8 @@ def test_corrupt_data(refused: Run, tmp_path: Path, name: str) -> None:
     ("pattern", "complaint"),
     [
         ("conv3:L=8,H=4", "no layer 'conv3'"),
-        ("fc1:L=8,H=4", "only Conv2d can be reused"),
+        ("bn1:L=8,H=4", "can be reused"),
+        ("fc1:L=8,H=4", "use scope 'compiled'"),
         ("conv1:L=76,H=4", "K = 75"),
         ("conv1:L=38,H=4,direction=horizontal,sharing=layer", "K = 75"),
         ("conv2:L=7,H=4,scope=compiled,sharing=block", "length 7 does not divide its 64 input channels"),

@@ -48,8 +48,9 @@ def _refuse_unsupported(call: Call, pattern: Pattern) -> None:
         supported["block_rows"] = (1,)
     for field, values in supported.items():
         found = getattr(pattern, field)
+        where = "" if field == "scope" else f" in {pattern.scope} scope"
         call.refuse_unless(
             found in values,
-            f"firmware has no kernel for {field}={found!r} in {pattern.scope} scope; supported is "
+            f"firmware has no kernel for {field}={found!r}{where}; supported is "
             f"{' or '.join(map(repr, values))}: convert the layer with that, or leave it conventional",
         )
