@@ -132,9 +132,16 @@ OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
 OST_INLINE void finish_some(int8_t *to, const int8_t *from, int32_t bits, int32_t count)
 {
     const uint32_t even = ost_load_u32(from), odd = ost_load_u32(from + 4);
-    const uint32_t halves[4] = {even, odd, even >> 16, odd >> 16};
-    for (int32_t k = 0; k < count; k++) {
-        to[k] = ost_saturate_s8((int16_t)halves[k] >> bits);
+    /* No loop: it would be unrolled for counts that do not occur. */
+    to[0] = ost_saturate_s8((int16_t)even >> bits);
+    if (count > 1) {
+        to[1] = ost_saturate_s8((int16_t)odd >> bits);
+    }
+    if (count > 2) {
+        to[2] = ost_saturate_s8((int16_t)(even >> 16) >> bits);
+    }
+    if (count > 3) {
+        to[3] = ost_saturate_s8((int16_t)(odd >> 16) >> bits);
     }
 }
 
