@@ -36,7 +36,7 @@ Patterns = dict[str, Pattern | StemPattern]
 TREE = Pattern(8, 4, scope="compiled", sharing="block", clustering="tree", init="polished", gradient="frozen")
 STEM = StemPattern(groups=10, hashes=6)
 FIRES = tuple(f"fire{i}.expand3x3" for i in range(2, 10))
-FIRE_SIZES = ((4, 4), (4, 4), (8, 6), (4, 4), (4, 4), (4, 4), (4, 3), (4, 3))  # (L, H); what 2 MB of flash can hold
+FIRE_SIZES = ((4, 4), (4, 4), (8, 6), (4, 4), (4, 3), (4, 4), (4, 3), (4, 3))  # (L, H); what 2 MB of flash can hold
 
 
 def tree(length: int, hashes: int) -> Pattern:
