@@ -103,7 +103,14 @@ def test_the_cortex_m4_waits_for_every_word(tmp_path: Path, name: str, waits: in
 
 @pytest.mark.parametrize(
     ("name", "first", "second"),
-    [("word", 1, 0), ("next_word", 1, 0), ("next_line", 1, 1), ("line_before", 2, 0), ("far_word", 2, 0), ("internal", 0, 0)],
+    [
+        ("word", 1, 0),
+        ("next_word", 1, 0),
+        ("next_line", 1, 1),
+        ("line_before", 2, 0),
+        ("far_word", 2, 0),
+        ("internal", 0, 0),
+    ],
 )
 def test_the_cortex_m7_reads_lines(tmp_path: Path, name: str, first: int, second: int) -> None:
     """`first` lines that start a burst, `second` that go on with one: those wait less by the cycles in between."""
@@ -156,7 +163,7 @@ def test_it_cannot_be_written_or_read_beyond_its_end(tmp_path: Path) -> None:
     )
     elf = compile_firmware([tmp_path / "bad.c"], tmp_path / "bad.elf", memory=Memory.of(F4, external=True))
     simulator = Simulator(elf)
-    with pytest.raises(SimulationError, match="put.*which is flash"):
+    with pytest.raises(SimulationError, match=r"put.*which is flash"):
         simulator.run("put", ["outside"])
-    with pytest.raises(SimulationError, match="get.*no memory"):
+    with pytest.raises(SimulationError, match=r"get.*no memory"):
         Simulator(elf).run("get", [WINDOW_ORIGIN + (16 << 20)])

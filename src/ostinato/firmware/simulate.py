@@ -26,12 +26,30 @@ _TIMEOUT_S = 600.0
 
 
 class SimulatedNetwork:
-    """The example firmware of a project, powered up."""
+    """The example firmware of a project, powered up.
+
+    Args:
+        elf: as linked.
+        graph: the network.
+        plan: its arena.
+        board: that it is for.
+        flash_wait_states: see `memory_of`.
+        external: model the board's external flash.
+        guarded: refuse accesses of a layer to memory that is not its own.
+    """
 
     def __init__(
-        self, elf: Path, graph: QGraph, plan: Plan, board: Board, *, flash_wait_states: int = 0, guarded: bool = False
+        self,
+        elf: Path,
+        graph: QGraph,
+        plan: Plan,
+        board: Board,
+        *,
+        flash_wait_states: int = 0,
+        external: bool = False,
+        guarded: bool = False,
     ) -> None:
-        memory = memory_of(board, flash_wait_states)
+        memory = memory_of(board, flash_wait_states, external=external)
         self.simulator = Simulator(elf, core=board.core, memory=memory, guarded=guarded, timeout_s=_TIMEOUT_S)
         self._guards = network_guards(graph, plan, self.simulator.symbols, _ARENA, _OUTPUT) if guarded else None
         self._labels = [op.name for op in graph.ops]
@@ -121,6 +139,8 @@ def layer_reports(
                 counted=sum(counted[i] for counted in heads) / count if binding.counts else None,
                 counts=binding.counts,
                 choice=choices.get(op.name, ""),
+                flash_bytes=project.layers[i].flash_bytes,
+                external_bytes=project.layers[i].external_bytes,
             )
         )
     return tuple(reports)

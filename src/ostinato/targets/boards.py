@@ -73,8 +73,8 @@ BOARDS: dict[str, Board] = {
                 address_clocks=6,
                 dummy_clocks=10,
                 loader="N25Q128A_STM32469I-DISCO.stldr",
-                source="ST's STM32CubeF4, Drivers/BSP/STM32469I-Discovery/stm32469i_discovery_qspi.c: quad I/O fast read "
-                "(0xEB) at 90 MHz, instruction on one line, 24-bit address, 10 dummy cycles, 2 clocks between commands",
+                source="ST's STM32CubeF4, Drivers/BSP/STM32469I-Discovery/stm32469i_discovery_qspi.c: quad I/O fast "
+                "read (0xEB) at 90 MHz, instruction on one line, 24-bit address, 10 dummy cycles, 2 clocks between",
             ),
         ),
         Board(
@@ -105,8 +105,8 @@ BOARDS: dict[str, Board] = {
                 address_clocks=8,
                 dummy_clocks=10,
                 loader="MX25L512G_STM32F769I-DISCO.stldr",
-                source="ST's STM32CubeF7, Drivers/BSP/STM32F769I-Discovery/stm32f769i_discovery_qspi.c: 4READ4B (0xEC) at "
-                "108 MHz, everything on four lines, 32-bit address, 10 dummy cycles, 1 clock between commands",
+                source="ST's STM32CubeF7, Drivers/BSP/STM32F769I-Discovery/stm32f769i_discovery_qspi.c: 4READ4B (0xEC) "
+                "at 108 MHz, everything on four lines, 32-bit address, 10 dummy cycles, 1 clock between commands",
             ),
         ),
     )

@@ -117,7 +117,7 @@ MOST_WAIT_STATES = 15
 def memory_of(board: Board, flash_wait_states: int, *, external: bool = False) -> MemorySystem | None:
     """The memory system of a board with so many flash wait states; None for 0, the ideal memory of the cycle models.
 
-    With `external`, constants are in the board's external flash, which costs what it costs even where the rest is ideal.
+    With `external`, constants are in the board's external flash, which costs its time even where the rest is ideal.
 
     Raises:
         BoardError: a number that the part cannot be set to, or a board without a memory model or external flash.
