@@ -83,8 +83,9 @@ class Published:
 TREC = "TREC (NeurIPS 2022), table 2, conventional"
 TINY = "MLPerf Tiny v1.0 (github.com/mlcommons/tiny_results_v1.0), image classification, median throughput"
 PAPER = (
-    "Lai, Suda and Chandra: CMSIS-NN, arXiv 1801.06601, the table of the CIFAR-10 network; **its figures are quoted from "
-    "memory**: the text at hand confirmed the paper, its network and its processor, not the table. They add up to its total"
+    "Lai, Suda and Chandra: CMSIS-NN, arXiv 1801.06601, the table of the CIFAR-10 network; **its figures are quoted "
+    "from memory**, for the texts at hand have the paper's abstract and that its example is Caffe's network, not the table; "
+    "they add up to its total"
 )
 LIBRARY = "Their CMSIS-NN computes in 8-bit fixed point (`q7`); ours is a kernel in the style of its int8 form. "
 
@@ -125,8 +126,8 @@ PUBLISHED = (
     ),
     Published(
         "Caffe's CIFAR-10 network", "STM32F746", "CMSIS-NN", 99.1, "cmsis", PAPER,
-        "The convolutions, 97 % of the time, agree within 6 % of each other, though the compiler, its level and the wait "
-        "states are not published, and theirs are the `q7` kernels. Our pooling is one pass and three to four times as "
+        "The convolutions, 97 % of the time, agree within 6 %, though the compiler, its level and the wait states "
+        "are not published, and theirs are the `q7` kernels. Our pooling is one pass and three to four times as "
         "fast as theirs, which pools columns, then rows, in place. They list no ReLU; ours is part of the convolution.",
         (31.4, 1.6, 42.8, 0.4, 22.6, 0.2, 0.1),
     ),
