@@ -84,8 +84,8 @@ TREC = "TREC (NeurIPS 2022), table 2, conventional"
 TINY = "MLPerf Tiny v1.0 (github.com/mlcommons/tiny_results_v1.0), image classification, median throughput"
 PAPER = (
     "Lai, Suda and Chandra: CMSIS-NN, arXiv 1801.06601, the table of the CIFAR-10 network; **its figures are quoted "
-    "from memory**, for the texts at hand have the paper's abstract and that its example is Caffe's network, not the table; "
-    "they add up to its total"
+    "from memory**, for the texts at hand have the paper's abstract and that its example is Caffe's network, not the "
+    "table; they add up to its total"
 )
 LIBRARY = "Their CMSIS-NN computes in 8-bit fixed point (`q7`); ours is a kernel in the style of its int8 form. "
 
