@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.units import unit_vectors
 
 PIXEL_STEPS = 128
 """Int8 steps of a pixel between 0 and 1: the network's input is q / 128 (docs/design.md)."""
@@ -95,7 +96,7 @@ def coefficients(x: Tensor, transform: StemTransform, geometry: ConvGeometry) ->
     planes = [(int(c), int(v)) for c, v, _ in transform.axes.tolist()]
     distinct = list(dict.fromkeys(planes))
     taps = torch.zeros(len(planes), len(distinct), 1, geometry.kernel_size[1], dtype=torch.float64, device=x.device)
-    taps[torch.arange(len(planes)), [distinct.index(p) for p in planes], 0] = transform.horizontal.double()
+    taps[range(len(planes)), [distinct.index(p) for p in planes], 0] = transform.horizontal.double()
     v = columns(x, transform.rotation, distinct, geometry)
     sums = F.conv2d(v, taps, transform.offset.double(), (1, geometry.stride[1]))
     return (sums / (1 << DROPPED_BITS)).floor_().clamp_(-LEVELS // 2, LEVELS // 2 - 1)
@@ -130,6 +131,10 @@ class _RowSums(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
         (ids,) = ctx.saved_tensors
         gradient = gradients[0].contiguous()
+        if gradient.device.type != "cpu":  # many additions to few rows wait for each other there; products do not
+            count = ctx.rows // ids.shape[1]
+            parts = (unit_vectors(group - g * count, count, gradient.dtype) for g, group in enumerate(ids.unbind(1)))
+            return None, torch.cat([units.t() @ gradient for units in parts])
         sums = gradient.new_zeros(ctx.rows, gradient.shape[1])
         for group in ids.unbind(1):
             sums.index_add_(0, group, gradient)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ostinato.errors import ModelError
+from ostinato.nn import ReuseConv2d
 from ostinato.training.recipes import Recipe
 
 HASH_PARAMETERS = ("hash_vectors", "thresholds")
@@ -21,17 +22,22 @@ def is_hash(name: str) -> bool:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with up to three groups: decayed weights, undecayed weights, hashes.
+    """SGD with groups: decayed weights, undecayed weights, hashes, and offsets of tables' rows by their rate.
 
-    Each group has its `base_lr` and its `clip_norm`. Parameters without gradient are left out. Raises ModelError
-    when nothing is left to train.
+    Each group has its `base_lr`. A row of a table is read by one of 2^H pixels, so that the loss is as many times
+    flatter along its offsets as along a weight: their rate is 2^H times the weights'. Parameters without gradient are
+    left out. Raises ModelError when nothing is left to train.
     """
     decayed, plain, hashes = [], [], []
+    offsets: dict[int, list[nn.Parameter]] = {}
+    rows = {id(m.table_offsets): m.pattern.ids for m in model.modules() if isinstance(m, ReuseConv2d)}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         if is_hash(name):
             hashes.append(parameter)
+        elif id(parameter) in rows:
+            offsets.setdefault(rows[id(parameter)], []).append(parameter)
         elif recipe.decay_all or parameter.ndim > 1:
             decayed.append(parameter)
         else:
@@ -40,6 +46,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         {"params": decayed, "weight_decay": recipe.weight_decay, "lr": recipe.lr, "hashes": False},
         {"params": plain, "weight_decay": 0.0, "lr": recipe.lr, "hashes": False},
         {"params": hashes, "weight_decay": 0.0, "lr": recipe.hash_lr, "hashes": True},
+    ]
+    groups += [
+        {"params": some, "weight_decay": recipe.weight_decay / ids, "lr": recipe.lr * ids, "hashes": False}
+        for ids, some in sorted(offsets.items())
     ]
     used = [{**group, "base_lr": group["lr"]} for group in groups if group["params"]]
     if not used:
