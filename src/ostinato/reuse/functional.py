@@ -78,11 +78,12 @@ def reuse_conv2d(
 
     Raises:
         PatternError: if the pattern or the shapes do not fit the layer.
-        ModelError: for an empty or non-finite input, or a compiled layer without centroids.
+        ModelError: for an empty or non-finite input (training on an accelerator does not look for the latter: the
+            gradients tell), or a compiled layer without centroids.
     """
     geometry = ConvGeometry(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]),
                             stride, padding, dilation)  # type: ignore[arg-type]  # fmt: skip
-    check_input(x, geometry, layer_name)
+    check_input(x, geometry, layer_name, look=x.device.type == "cpu" or not training)
     check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
     check_rows(pattern, x.shape[0], *geometry.output_size(x.shape[2], x.shape[3]), layer_name)
     running = _running(centroids, counts, pattern, training, layer_name)
@@ -245,8 +246,11 @@ def quantised_columns(
     return im2col(image, unpadded, pattern.order)
 
 
-def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str) -> None:
-    """Refuse an input of a wrong shape, an empty one, and one with NaN or infinity."""
+def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str, look: bool = True) -> None:
+    """Refuse an input of a wrong shape, an empty one, and one with NaN or infinity.
+
+    Without `look`, the numbers are not looked at: an accelerator would have to be waited for, in every layer.
+    """
     if x.dim() != 4 or x.shape[1] != geometry.in_channels or not x.is_floating_point():
         raise ModelError(
             f"layer '{layer_name}' takes floating-point images (B, {geometry.in_channels}, H, W), "
@@ -255,6 +259,8 @@ def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str) -> None:
     if x.numel() == 0:
         raise ModelError(f"layer '{layer_name}' got an empty input of shape {tuple(x.shape)}")
     geometry.output_size(x.shape[2], x.shape[3])
+    if not look:
+        return
     # A sum is one cheap pass; only if it overflows or is NaN are the elements looked at.
     if not torch.isfinite(x.detach().sum()) and not bool(torch.isfinite(x.detach()).all()):
         bad = int((~torch.isfinite(x)).sum())

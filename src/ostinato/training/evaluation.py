@@ -34,15 +34,17 @@ def evaluate(model: nn.Module, split: Split, batch_size: int = 250, progress: bo
     """
     if len(split) == 0:
         raise DataError("There is nothing to evaluate: the split is empty.")
-    device, correct, loss = device_of(model), 0, 0.0
+    device = device_of(model)
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
     with evaluating(model), torch.inference_mode():
         for start in track(range(0, len(split), batch_size), "Evaluating", progress):
             labels = split.labels[start : start + batch_size].to(device)
             images = to_input(split.images[start : start + batch_size].to(device))
             logits = model(images.contiguous(memory_format=torch.channels_last))
-            correct += int((logits.argmax(1) == labels).sum())
-            loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
-    return Evaluation(correct / len(split), loss / len(split), len(split))
+            loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+            sums += torch.stack([(logits.argmax(1) == labels).sum().double(), loss.double()])
+    correct, total = sums.tolist()  # asked for once: an accelerator would have to be waited for
+    return Evaluation(correct / len(split), total / len(split), len(split))
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -63,19 +64,23 @@ def set_learning_rates(optimizer: torch.optim.SGD, factor: float) -> None:
         group["lr"] = group["base_lr"] * factor
 
 
-def clip_gradients(model: nn.Module, recipe: Recipe) -> None:
+def clip_gradients(model: nn.Module, recipe: Recipe, wait: bool = True) -> Tensor:
     """Scale the weights' gradients to norm `clip_norm` at most, the hashes' to `hash_clip_norm`, each on its own.
 
-    Raises ModelError, naming the parameter, when a gradient is NaN or infinite.
+    Raises ModelError, naming the parameter, when a gradient is NaN or infinite; without `wait` for an accelerator, call
+    `refuse_non_finite` when what this returns, whether all gradients are finite, is known to be false.
     """
+    finite = torch.ones((), dtype=torch.bool, device=next(model.parameters()).device)
     for hashes, limit in ((False, recipe.clip_norm), (True, recipe.hash_clip_norm)):
         members = [p for name, p in _with_gradient(model) if is_hash(name) == hashes]
         if not members:
             continue
         norm = nn.utils.get_total_norm([p.grad for p in members if p.grad is not None])
-        if not bool(torch.isfinite(norm)):
-            raise ModelError(_non_finite(model))
+        finite = finite & torch.isfinite(norm)
+        if wait and not bool(finite):
+            refuse_non_finite(model)
         nn.utils.clip_grads_with_norm_(members, limit, norm)
+    return finite
 
 
 def training_loss(logits: Tensor, labels: Tensor, teacher_logits: Tensor | None, recipe: Recipe) -> Tensor:
@@ -95,6 +100,11 @@ def training_loss(logits: Tensor, labels: Tensor, teacher_logits: Tensor | None,
 
 def _with_gradient(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, p) for name, p in model.named_parameters() if p.requires_grad and p.grad is not None)
+
+
+def refuse_non_finite(model: nn.Module) -> NoReturn:
+    """Raise ModelError that names the first parameter whose gradient is NaN or infinite."""
+    raise ModelError(_non_finite(model))
 
 
 def _non_finite(model: nn.Module) -> str:

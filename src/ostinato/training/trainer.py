@@ -24,6 +24,7 @@ from ostinato.training.interrupts import StopRequest, stop_on_interrupt
 from ostinato.training.optimisation import (
     clip_gradients,
     make_optimizer,
+    refuse_non_finite,
     set_learning_rates,
     training_loss,
 )
@@ -130,16 +131,18 @@ class Trainer:
         loss = training_loss(logits.float(), labels, taught, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        clip_gradients(self.model, self.recipe)
+        finite = clip_gradients(self.model, self.recipe, wait=self.device.type == "cpu")
         self.optimizer.step()
         position.step += 1
         correct = (logits.detach().argmax(1) == labels).sum()
-        self._tallies.append(torch.stack([loss.detach().double() * len(labels), correct.double()]))
+        self._tallies.append(torch.stack([loss.detach().double() * len(labels), correct.double(), finite.double()]))
         position.seen += len(labels)
 
     def _tally(self) -> None:
         """Add the losses and right answers of the steps since the last call to the epoch's."""
-        for loss, correct in torch.stack(self._tallies).tolist():
+        for loss, correct, finite in torch.stack(self._tallies).tolist():
+            if not finite:
+                refuse_non_finite(self.model)
             self.state.position.loss_sum += loss
             self.state.position.correct += int(correct)
         self._tallies.clear()
