@@ -59,7 +59,7 @@ class Run:
     seed: int
     before: float
     after: float | None
-    commit: str = COMMIT
+    commit: str | None = COMMIT
 
 
 def trained(
