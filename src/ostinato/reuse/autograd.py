@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -19,12 +20,17 @@ from ostinato.reuse.products import multiply_centroids, product_gradients, room_
 from ostinato.reuse.synchronise import sum_over_processes
 
 
+def no_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Without autocast inside; entering that where there is none takes as long as a small layer's sums."""
+    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
+
+
 def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
     """`backward` in the precision of its tensors, also where it is called under autocast, as the forward pass is."""
 
     @wraps(backward)
     def run(ctx: Any, gradient: Tensor) -> Any:
-        with torch.autocast(gradient.device.type, enabled=False):
+        with no_autocast(gradient.device.type):
             return backward(ctx, gradient)
 
     return run
@@ -166,7 +172,10 @@ def _table_and_hash(
         sum_over_processes(pulls)  # of the losses of all processes: their vectors share these centroids
     vectors, offsets, pulled = None, None, None
     if sample is not None and len(sample.slices):
-        places = BySlice.of(sample.slices, layout.slices)
+        if ctx.reuse.pattern.gradient == "trec":
+            places = BySlice.of(sample.slices, layout.slices)
+        else:
+            places = BySlice.even(len(sample.slices), layout.slices, pulls.device)
         row_gradients = pulls.new_empty(0) if own is None else own
         state = Clustered(sample, places, clusters, assignment.centroids, pulls[:-1], row_gradients)
         vectors, offsets, pulled = hash_gradients(state, hash_vectors, thresholds, ctx.reuse.pattern)

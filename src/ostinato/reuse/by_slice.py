@@ -34,6 +34,12 @@ class BySlice:
         places = order + first.index_select(0, slice_numbers)
         return cls(places, order.new_zeros(slices * width).index_copy_(0, places, order), slices, width)
 
+    @classmethod
+    def even(cls, vectors: int, slices: int, device: torch.device) -> BySlice:
+        """For equally many `vectors` of each slice, ascending by slice."""
+        order = torch.arange(vectors, device=device)
+        return cls(order, order, slices, vectors // slices)
+
     @property
     def full(self) -> bool:
         """Whether no place is empty: vectors then stand where they are."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
-from ostinato.reuse.autograd import ReuseMatmul, multiply, quantise
+from ostinato.reuse.autograd import ReuseMatmul, multiply, no_autocast, quantise
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
 from ostinato.reuse.geometry import ConvGeometry, Pair
@@ -20,7 +20,7 @@ from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.straight_through import StraightThrough
-from ostinato.reuse.views import im2col, pad_input, weight_matrix, whole_slices
+from ostinato.reuse.views import im2col, pad_pixels, weight_matrix, whole_slices
 
 
 def reuse_conv2d(
@@ -94,7 +94,7 @@ def reuse_conv2d(
         form = partial(_quantised_convolution, precision=x.dtype)
     elif pattern.direction == "horizontal":
         form = partial(_horizontal_product)
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device.type):
         y: Tensor = form(
             x.to(compute), weight.to(compute), None if bias is None else bias.to(compute),
             hash_vectors.to(compute), thresholds.to(compute), reuse, geometry,
@@ -112,7 +112,7 @@ def _reuse_product(
     weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     if product is multiply and pixel_aligned(geometry, pattern):
         layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
-        table = pad_input(x, geometry).permute(0, 2, 3, 1).reshape(-1, pattern.length)
+        table = pad_pixels(x, geometry).reshape(-1, pattern.length)
         y = ReuseMatmul.apply(table, weights, bias, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
         return _image(y.view(x.shape[0], -1, y.shape[1]), None, x, geometry)
     columns = im2col(x, geometry, pattern.order)
@@ -164,9 +164,9 @@ def _quantised_convolution(
     The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product
     is in `precision`, as that of the convolution it takes the place of; sums over clusters need more.
     """
-    xp = pad_input(x, geometry)
-    batch, channels, height, width = xp.shape
-    pixels = xp.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    image = pad_pixels(x, geometry)
+    batch, height, width, channels = image.shape
+    pixels = image.reshape(batch, -1, channels)
     xh = quantise(pixels, hash_vectors, thresholds, reuse)
     if reuse.training and reuse.pattern.input_gradient == "straight-through":
         xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
@@ -183,7 +183,7 @@ def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tenso
     For b = 1 these are the slices of X, (B, P, S·L); where ids exist once per pixel, its channels (B, H·W, C).
     """
     if pattern.pixelwise:
-        return pad_input(x, geometry).permute(0, 2, 3, 1).flatten(1, 2)
+        return pad_pixels(x, geometry).flatten(1, 2)
     columns = im2col(x, geometry, pattern.order)
     if pattern.blocked:
         columns = _rows(x, geometry, pattern).arrange(columns)

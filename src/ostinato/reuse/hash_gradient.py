@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ostinato.reuse.by_slice import BySlice
 from ostinato.reuse.clustering import Slots
@@ -65,9 +66,11 @@ def hash_gradients(
         rows = rows / norms
     groups, size, hashes = hash_vectors.shape
     planes = hash_vectors.repeat(places.slices // groups, 1, 1)  # slice s uses matrix s mod G
-    offsets = thresholds.repeat(places.slices // groups, 1).unsqueeze(1)
+    offsets = thresholds.repeat(places.slices // groups, 1).unsqueeze(2)
     placed = places.repeat(rows)
-    projections = places.take(torch.baddbmm(offsets, placed, planes, beta=-1))
+    # Transposed, the product of so few columns is four times as fast.
+    projected = torch.baddbmm(offsets, planes.transpose(1, 2), placed.transpose(1, 2), beta=-1)
+    projections = places.take(projected.transpose(1, 2)).contiguous()
     scale = pattern.gradient != "trec"
     deviation = deviations(projections, groups, places.slices) if scale else projections.new_empty(0)
     gradient = places.put(projection_gradient(state, projections, deviation, pattern))
@@ -83,11 +86,14 @@ def hash_gradients(
 
 def deviations(projections: Tensor, groups: int, slices: int) -> Tensor:
     """(G, H) standard deviations of `projections` (A, H), equally many of each slice s, which uses hash s mod G."""
-    grouped = projections.view(-1, groups, len(projections) // slices, projections.shape[1])
     smallest = torch.finfo(projections.dtype).tiny ** 0.25
-    together = grouped.transpose(1, 2).flatten(0, 1)
-    centred = together - together.mean(0)
-    return centred.square_().mean(0).sqrt_().clamp_min_(smallest)
+    by_slice = projections.view(slices, -1, projections.shape[1])
+    # Sums over rows as products with ones: a reduction that is not over the last dimension takes four times as long.
+    ones = by_slice.new_full((slices, 1, by_slice.shape[1]), groups / len(projections))
+    mean = torch.bmm(ones, by_slice).view(-1, groups, projections.shape[1]).sum(0)
+    centred = by_slice - mean.repeat(slices // groups, 1).unsqueeze(1)
+    variance = torch.bmm(ones, centred.square_()).view(-1, groups, projections.shape[1]).sum(0)
+    return variance.sqrt_().clamp_min_(smallest)
 
 
 def projection_gradient(state: Clustered, projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
@@ -178,8 +184,8 @@ def _reached_columns(soft: Tensor, sigma: float, ids: int) -> tuple[Tensor, Tens
 def _flip_kernel(projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
     """(A, H) a·S·(1 − S) with a = flip_slope/deviation: how dense the vectors are near each hyperplane."""
     slope = pattern.flip_slope / deviation
-    tail = torch.sigmoid(-(slope * projections).abs())
-    return torch.where(tail > 2e-3, slope * tail * (1 - tail), torch.zeros_like(tail))
+    tail = F.threshold(torch.sigmoid((slope * projections).abs().neg_()), 2e-3, 0.0)
+    return slope * tail * (1 - tail)
 
 
 def _window_kernel(projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:
@@ -204,22 +210,21 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
     if moves_centroids:
         left = _dots(own - pulls.index_select(0, home), away)
         stay = stay + left / (clusters.sizes.index_select(0, home) - 1).clamp_min(1)
-    who, which = kernel.nonzero().unbind(1)
-    bit = hashes - 1 - which
-    mine = keys[who]
+    near = kernel.bool().view(-1).nonzero().squeeze(1)
+    who = near // hashes
+    bit = hashes * (who + 1) - 1 - near
+    mine = keys.index_select(0, who)
     other, size = clusters.find(mine ^ (1 << bit))
     there = (size > 0).to(rows.dtype)
     # With e = x − c_q, x is recovered with the error e·n/(n + 1), and c_q moves by e/(n + 1); with n = 0 both are 0.
     error = rows.index_select(0, who) - centroids.index_select(0, other)
     lost = _dots(own.index_select(0, who), error)
-    difference = stay[who] - there * lost
+    difference = stay.index_select(0, who) - there * lost
     if moves_centroids:
         gained = lost + _dots(pulls.index_select(0, other), error)
         difference = difference + there * gained / (size + 1)
-    difference = torch.where((mine >> bit) & 1 == 1, -difference, difference)
-    change = torch.zeros_like(kernel)
-    change[who, which] = difference
-    return change
+    difference = difference * (1 - 2 * ((mine >> bit) & 1)).to(difference.dtype)
+    return torch.zeros_like(kernel).view(-1).index_copy_(0, near, difference).view_as(kernel)
 
 
 def _dots(a: Tensor, b: Tensor) -> Tensor:

@@ -73,7 +73,8 @@ def _by_cluster(clusters: Slots, centroids: Tensor, filters: Tensor, layout: Lay
     recovered = None
     for part in _parts(clusters, layout, width, length):
         products = torch.bmm(by_slice[part], matrices[part]).view(-1, width)
-        bags = (clusters.index[part] - part.start * clusters.per_slice).t().contiguous()
+        index = clusters.index[part]
+        bags = (index - part.start * clusters.per_slice if part.start else index).t().contiguous()
         summed = F.embedding_bag(bags, products, mode="sum")
         recovered = summed if recovered is None else recovered.add_(summed)
         del products, summed  # not beside the next part's
@@ -109,7 +110,7 @@ def _own_gradients(sample: HashSample, outer: Tensor, matrices: Tensor) -> Tenso
     units = sample.units.view(slices, -1)
     size = outer.shape[1] // outputs * length
     own = outer.new_empty(slices, units.shape[1], size)
-    for part in _steps(slices, _HELD, units.shape[1] * outer.shape[1]):
+    for part in _steps(slices, 2 * _HELD, units.shape[1] * outer.shape[1]):
         taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, outputs)
         own[part] = _times_transposed(taken, matrices[part]).reshape(len(taken), -1, size)
         del taken
@@ -187,8 +188,9 @@ def _held(layout: Layout, centroids: Tensor) -> int:
 
 def _parts(clusters: Slots, layout: Layout, width: int, length: int) -> Iterator[slice]:
     """Slices at a time, so that neither products, `width` numbers for a slot, nor W's gradient need much memory."""
-    limit = max(_HELD, layout.vectors * length // 8)
-    return _steps(layout.slices, limit, max(clusters.per_slice, length) * width)
+    each = max(clusters.per_slice, length) * width
+    # One part may take as much as Y: two would need Y twice, for their sum.
+    return _steps(layout.slices, max(_HELD, layout.vectors * length // 8, layout.vectors_per_slice * width), each)
 
 
 def _steps(count: int, limit: int, each: int, fewest: int = 1) -> Iterator[slice]:
