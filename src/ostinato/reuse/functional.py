@@ -108,13 +108,16 @@ def _reuse_product(
 ) -> Tensor:  # fmt: skip
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
-    matrix = weight_matrix(weight, pattern.order)
-    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     if product is multiply and pixel_aligned(geometry, pattern):
         layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
         table = pad_pixels(x, geometry).reshape(-1, pattern.length)
-        y = ReuseMatmul.apply(table, weights, bias, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
-        return _image(y.view(x.shape[0], -1, y.shape[1]), None, x, geometry)
+        taps = weight.permute(0, 2, 3, 1) if pattern.order == "kh.kw.c" else weight.permute(0, 3, 2, 1)
+        y = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
+            table, taps.flatten(1, 2), bias, hash_vectors, thresholds, reuse, layout
+        )
+        return y.unflatten(2, geometry.output_size(x.shape[2], x.shape[3]))  # type: ignore[no-any-return]
+    matrix = weight_matrix(weight, pattern.order)
+    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
         y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)

@@ -64,18 +64,18 @@ def hash_gradients(
     if pattern.similarity == "angular":
         norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
         rows = rows / norms
-    groups, size, hashes = hash_vectors.shape
-    planes = hash_vectors.repeat(places.slices // groups, 1, 1)  # slice s uses matrix s mod G
-    offsets = thresholds.repeat(places.slices // groups, 1).unsqueeze(2)
+    groups = places.slices % len(hash_vectors)  # slice s uses matrix s mod G
+    planes, offsets = hash_vectors.index_select(0, groups), thresholds.index_select(0, groups).unsqueeze(2)
     placed = places.repeat(rows)
     # Transposed, the product of so few columns is four times as fast.
     projected = torch.baddbmm(offsets, planes.transpose(1, 2), placed.transpose(1, 2), beta=-1)
     projections = places.take(projected.transpose(1, 2)).contiguous()
     scale = pattern.gradient != "trec"
-    deviation = deviations(projections, groups, places.slices) if scale else projections.new_empty(0)
+    deviation = deviations(projections, len(hash_vectors), len(groups)) if scale else projections.new_empty(0)
     gradient = places.put(projection_gradient(state, projections, deviation, pattern))
-    vectors = torch.bmm(placed.transpose(1, 2), gradient).view(-1, groups, size, hashes).sum(0)
-    shifts = -gradient.sum(1).view(-1, groups, hashes).sum(0)
+    products = torch.bmm(placed.transpose(1, 2), gradient)
+    vectors = torch.zeros_like(hash_vectors).index_add_(0, groups, products)
+    shifts = torch.zeros_like(thresholds).index_add_(0, groups, gradient.sum(1), alpha=-1)
     if pattern.gradient != "trec":
         return vectors, shifts, None
     pulled = places.take(torch.bmm(gradient, planes.transpose(1, 2)))
