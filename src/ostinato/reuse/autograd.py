@@ -120,13 +120,15 @@ def quantise(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: R
     return quantised.view(columns.shape)
 
 
-def multiply(columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
+def multiply(
+    columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, bias: Tensor | None = None
+) -> Tensor:  # fmt: skip
     """`ReuseMatmul` of (B, P, S·b·L) columns; gives (B, P·b, M)."""
     layout = Layout(columns.shape[0], columns.shape[1], columns.shape[2] // hash_vectors.shape[1])
     table = columns.reshape(-1, hash_vectors.shape[1])
     by_slice = weights.view(len(weights), layout.slices, -1)
     y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
-        table, by_slice, None, hash_vectors, thresholds, reuse, layout
+        table, by_slice, bias, hash_vectors, thresholds, reuse, layout
     )
     return y.transpose(1, 2)
 

@@ -157,7 +157,7 @@ class Slots:
 
 
 def _narrow(numbers: Tensor, limit: int) -> Tensor:
-    """`numbers`, 0 ... limit − 1, in the same order as int16 where that can hold them: a radix sort takes a pass a byte."""
+    """`numbers`, 0 ... limit − 1, or int16 in the same order, where those suffice: a radix sort takes a pass a byte."""
     half = 1 << 15
     if limit <= half:
         return numbers.to(torch.int16)

@@ -120,7 +120,9 @@ def _reuse_product(
     weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
-        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
+        added = {"bias": bias} if product is multiply else {}  # saves a copy of Y
+        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse, **added)
+        bias = None if added else bias
     else:
         order = _rows(x, geometry, pattern)
         rows = order.arrange(columns)

@@ -61,7 +61,8 @@ def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:
 
 
 def _taken(slices: Tensor, units: Tensor, weight: float, table: Tensor, layout: Layout) -> HashSample:
-    places = layout.base(table.device)[units] + layout.offset(table.device)[slices]
+    base, offset = layout.base(table.device), layout.offset(table.device)
+    places = base.index_select(0, units) + offset.index_select(0, slices)
     return HashSample(slices, units, table.detach().index_select(0, places), weight)
 
 

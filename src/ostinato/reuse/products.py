@@ -20,7 +20,7 @@ from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout
 
-_HELD = 1 << 17  # numbers of products held at a time (half a MiB of float32), or an eighth of X's if that is more
+_HELD = 1 << 16  # numbers of products held at a time (a quarter MiB of float32), or an eighth of X's if that is more
 
 _IMAGES = 16
 
@@ -102,7 +102,8 @@ def _by_cluster(clusters: Slots, centroids: Tensor, filters: Filters, layout: La
     width = centroids.shape[1] // length * filters.outputs
     by_slice = centroids.view(layout.slices, -1, length)
     recovered = None
-    for part in _parts(clusters, layout, width, filters):
+    # One part may take as much as Y: two would need Y twice, for their sum.
+    for part in _parts(clusters, layout, width, filters, layout.vectors_per_slice * width):
         products = torch.bmm(by_slice[part], filters.part(part).permute(1, 2, 0)).view(-1, width)
         index = clusters.index[part]
         bags = (index - part.start * clusters.per_slice if part.start else index).t().contiguous()
@@ -138,7 +139,7 @@ def _times_transposed(summed: Tensor, matrices: Tensor) -> Tensor:
 
 def _own_gradients(own: Tensor, units: Tensor, outer: Tensor, matrices: Tensor) -> None:
     """Write to `own` (s, n, b·L) the gradients `outer` (N, b·M) of units (s, n) times W (s, L, M), transposed."""
-    for part in _steps(len(units), _HELD, units.shape[1] * outer.shape[1]):
+    for part in _steps(len(units), 2 * _HELD, units.shape[1] * outer.shape[1]):
         taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, matrices.shape[2])
         own[part] = _times_transposed(taken, matrices[part]).reshape(len(taken), -1, own.shape[2])
         del taken
@@ -212,14 +213,13 @@ def _kernel(filters: Tensor) -> Tensor:
 
 def _held(layout: Layout, centroids: Tensor) -> int:
     """Numbers of X̂ written out at a time: a quarter of X's."""
-    return max(_HELD // 4, layout.vectors * centroids.shape[1] // 4)
+    return max(_HELD // 2, layout.vectors * centroids.shape[1] // 4)
 
 
-def _parts(clusters: Slots, layout: Layout, width: int, filters: Filters) -> Iterator[slice]:
+def _parts(clusters: Slots, layout: Layout, width: int, filters: Filters, most: int = 0) -> Iterator[slice]:
     """Slices at a time, so that neither products, `width` numbers for a slot, nor W's gradient need much memory."""
     length = filters.length
-    # One part may take as much as Y: two would need Y twice, for their sum.
-    limit = max(_HELD, layout.vectors * length // 8, layout.vectors_per_slice * width)
+    limit = max(_HELD, layout.vectors * length // 8, most)
     return _steps(layout.slices, limit, max(clusters.per_slice, length) * width, filters.together)
 
 
