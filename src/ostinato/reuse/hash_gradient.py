@@ -164,7 +164,7 @@ def _quotient_gradient(
         width = column.to(excess.dtype) * sigma
         deviations = (excess - (column - own - 1)) / width  # (Q − 1)/σ
         slope = -deviations * torch.exp(-0.5 * deviations * deviations) / width
-        pull = _dots(rows, state.centroid_gradients.index_select(0, cluster)) / state.clusters.sizes[cluster]
+        pull = _dots(state.centroid_gradients.index_select(0, cluster), rows) / state.clusters.sizes[cluster]
         total += torch.where(start + step < stop, pull * slope, torch.zeros_like(excess))
     return total
 
@@ -205,29 +205,27 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
     clusters, centroids, pulls = state.clusters, state.centroids, state.centroid_gradients
     rows, own = state.sample.rows, state.row_gradients
     home, hashes = state.home(), kernel.shape[1]
-    keys = state.keys(home)
-    away = rows - centroids.index_select(0, home)
-    stay = _dots(own, away)  # what it is worth to be recovered exactly
+    keys, felt = state.keys(home), own
     if moves_centroids:
-        left = _dots(own - pulls.index_select(0, home), away)
-        stay = stay + left / (clusters.sizes.index_select(0, home) - 1).clamp_min(1)
+        others = (clusters.sizes.index_select(0, home) - 1).clamp_min(1).to(own.dtype).unsqueeze(1)
+        felt = (own - pulls.index_select(0, home)).div_(others).add_(own)
+    stay = _dots(rows - centroids.index_select(0, home), felt)  # what it is worth to be recovered exactly, and to leave
     near = kernel.bool().view(-1).nonzero().squeeze(1)
     who = near // hashes
     bit = hashes * (who + 1) - 1 - near
     mine = keys.index_select(0, who)
     other, size = clusters.find(mine ^ (1 << bit))
-    there = (size > 0).to(rows.dtype)
     # With e = x − c_q, x is recovered with the error e·n/(n + 1), and c_q moves by e/(n + 1); with n = 0 both are 0.
-    error = rows.index_select(0, who) - centroids.index_select(0, other)
-    lost = _dots(own.index_select(0, who), error)
-    difference = stay.index_select(0, who) - there * lost
+    error = rows.index_select(0, who).sub_(centroids.index_select(0, other))
+    felt = own.index_select(0, who)
     if moves_centroids:
-        gained = lost + _dots(pulls.index_select(0, other), error)
-        difference = difference + there * gained / (size + 1)
-    difference = difference * (1 - 2 * ((mine >> bit) & 1)).to(difference.dtype)
+        felt -= pulls.index_select(0, other).add_(felt).div_((size + 1).to(own.dtype).unsqueeze(1))
+    lost = _dots(error, felt)
+    difference = stay.index_select(0, who) - (size > 0).to(lost.dtype) * lost
+    difference *= (1 - 2 * ((mine >> bit) & 1)).to(difference.dtype)
     return torch.zeros_like(kernel).view(-1).index_copy_(0, near, difference).view_as(kernel)
 
 
 def _dots(a: Tensor, b: Tensor) -> Tensor:
-    """(A,) products of rows (A, D); as a matrix's with ones, since sums over short rows are slow."""
-    return (a * b) @ a.new_ones(a.shape[1])
+    """(A,) products of rows (A, D), overwriting `a`; as a matrix's with ones, since sums over short rows are slow."""
+    return a.mul_(b) @ a.new_ones(a.shape[1])

@@ -30,7 +30,7 @@ FULL = 0.5
 """Slots over vectors of a slice above which the conventional form is taken."""
 
 Gradients = tuple[Tensor, Tensor, Tensor | None]
-"""Of W (as it is), of the centroids (C + 1, b·L) with a row of zeros at the end, and of the sampled vectors (A, b·L)."""
+"""Of W (as it lies), of the centroids (C + 1, b·L) with a row of zeros at the end, and of sampled vectors (A, b·L)."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,15 @@ class Filters:
     def put(self, gradient: Tensor, part: slice, values: Tensor) -> None:
         """Write `values` (M, slices, L) to that part of `gradient`, a tensor as W is."""
         rows = self._rows(gradient, part)
-        rows.unflatten(2, (self.together, self.length)).copy_(values.unflatten(1, (-1, self.together)))
+        shape = self.outputs, rows.shape[1], self.together, self.length
+        rows.view(shape).copy_(values.reshape(shape))
 
     def _rows(self, tensor: Tensor, part: slice) -> Tensor:
         return tensor[:, part.start // self.together : part.stop // self.together]
+
+    def parts(self, limit: int, each: int) -> Iterator[slice]:
+        """As many slices at a time as have `limit` numbers, if one has `each`."""
+        return _steps(self.weights.shape[1] * self.together, limit, each, self.together)
 
 
 def multiply_centroids(clusters: Slots, centroids: Tensor, filters: Filters, layout: Layout) -> Tensor:
@@ -103,7 +108,8 @@ def _by_cluster(clusters: Slots, centroids: Tensor, filters: Filters, layout: La
     by_slice = centroids.view(layout.slices, -1, length)
     recovered = None
     # One part may take as much as Y: two would need Y twice, for their sum.
-    for part in _parts(clusters, layout, width, filters, layout.vectors_per_slice * width):
+    limit = max(_limit(layout, filters), layout.vectors_per_slice * width)
+    for part in filters.parts(limit, clusters.per_slice * width):
         products = torch.bmm(by_slice[part], filters.part(part).permute(1, 2, 0)).view(-1, width)
         index = clusters.index[part]
         bags = (index - part.start * clusters.per_slice if part.start else index).t().contiguous()
@@ -120,15 +126,17 @@ def _by_cluster_gradients(
     by_slice = centroids.view(layout.slices, -1, filters.length)
     gradient, pulls = torch.empty_like(filters.weights), room_for_pulls(centroids)
     pulls_by_slice = pulls[:-1].view_as(by_slice)
-    own = None if sample is None else outer.new_empty(layout.slices, len(sample.units) // layout.slices, centroids.shape[1])
-    for part in _parts(clusters, layout, outer.shape[1], filters):
+    own, each = None, max(clusters.per_slice, filters.length) * outer.shape[1]
+    if sample is not None:
+        own = outer.new_empty(layout.slices, len(sample.units) // layout.slices, centroids.shape[1])
+    for part in filters.parts(_limit(layout, filters), each):
         matrices = filters.part(part).permute(1, 2, 0)
         summed = clusters.sums(outer, part=part).view(part.stop - part.start, -1, filters.outputs)
         pulls_by_slice[part] = _times_transposed(summed, matrices)
         filters.put(gradient, part, torch.bmm(by_slice[part].transpose(1, 2), summed).permute(2, 0, 1))
         del summed
         if sample is not None and own is not None:
-            _own_gradients(own[part], sample.units.view(layout.slices, -1)[part], outer, matrices)
+            _own_gradients(own, part, sample.units, outer, matrices, _limit(layout, filters))
     return gradient, pulls, None if own is None else own.flatten(0, 1)
 
 
@@ -137,9 +145,12 @@ def _times_transposed(summed: Tensor, matrices: Tensor) -> Tensor:
     return torch.bmm(matrices, summed.transpose(1, 2)).transpose(1, 2)
 
 
-def _own_gradients(own: Tensor, units: Tensor, outer: Tensor, matrices: Tensor) -> None:
-    """Write to `own` (s, n, b·L) the gradients `outer` (N, b·M) of units (s, n) times W (s, L, M), transposed."""
-    for part in _steps(len(units), 2 * _HELD, units.shape[1] * outer.shape[1]):
+def _own_gradients(
+    own: Tensor, slices: slice, units: Tensor, outer: Tensor, matrices: Tensor, limit: int
+) -> None:  # fmt: skip
+    """Write to `slices` of `own` (S, n, b·L) the gradients `outer` (N, b·M) of `units` (S·n) times W (s, L, M)ᵀ."""
+    own, units = own[slices], units.view(len(own), -1)[slices]
+    for part in _steps(len(own), limit, units.shape[1] * outer.shape[1]):
         taken = outer.index_select(0, units[part].reshape(-1)).view(part.stop - part.start, -1, matrices.shape[2])
         own[part] = _times_transposed(taken, matrices[part]).reshape(len(taken), -1, own.shape[2])
         del taken
@@ -216,11 +227,9 @@ def _held(layout: Layout, centroids: Tensor) -> int:
     return max(_HELD // 2, layout.vectors * centroids.shape[1] // 4)
 
 
-def _parts(clusters: Slots, layout: Layout, width: int, filters: Filters, most: int = 0) -> Iterator[slice]:
-    """Slices at a time, so that neither products, `width` numbers for a slot, nor W's gradient need much memory."""
-    length = filters.length
-    limit = max(_HELD, layout.vectors * length // 8, most)
-    return _steps(layout.slices, limit, max(clusters.per_slice, length) * width, filters.together)
+def _limit(layout: Layout, filters: Filters) -> int:
+    """Numbers of products, and of W's gradient, held at a time."""
+    return max(_HELD, layout.vectors * filters.length // 8)
 
 
 def _steps(count: int, limit: int, each: int, fewest: int = 1) -> Iterator[slice]:
