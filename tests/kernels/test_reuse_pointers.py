@@ -11,6 +11,7 @@ import pytest
 from conftest import INCLUDES, SimulatedKernels
 from host_runner import HostKernels
 from reuse_samples import make_compiled, random_input
+from strides import apart, expected_output
 
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_estimate import cycles_by_addresses, cycles_by_offsets
@@ -18,7 +19,6 @@ from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_for
 from ostinato.kernels.reuse_rows import RowOrder, row_order
 from ostinato.kernels.sources import compiled_sources
 from ostinato.quant.ops import ConvDims, QReuseCompiled
-from ostinato.quant.reference import execute_op
 from ostinato.targets.toolchain import compile_firmware, compile_host_library
 
 CONV2 = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
@@ -107,10 +107,11 @@ def check(machine, layer, seeds):
         rng = np.random.default_rng(seed)
         op = make_uneven(rng, layer)
         x = random_input(rng, op.input.shape, op.input.zero_point)
-        binding = bind_reuse_pointers(op)
-        call = machine.run(binding, x, op.output.size)
+        binding = apart(rng, op, bind_reuse_pointers(op))
+        expected = expected_output(op, binding, x)
+        call = machine.run(binding, x, len(expected))
         assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
-        np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
+        np.testing.assert_array_equal(call.output, expected)
     return call
 
 
@@ -131,7 +132,8 @@ def test_refusals(host):
     op = make(np.random.default_rng(0), LAYERS[2])
     binding, x = bind_reuse_pointers(op), np.zeros(op.input.shape, np.int8)
     assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes - 1).status == -2
-    for change in ({"length": 8}, {"fraction_bits": 0}, {"hash": {**binding.params["hash"], "words": 2}}):
+    narrow = {"hash": {**binding.params["hash"], "words": 2}}
+    for change in ({"length": 8}, {"fraction_bits": 0}, narrow, {"out_stride": 15}):
         broken = replace(binding, params={**binding.params, **change})
         assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == -1, change
 

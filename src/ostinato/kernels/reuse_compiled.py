@@ -123,6 +123,7 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
         scratch_bytes=_scratch_bytes(op, ids, slices),
         sources=_sources(op.hash.hashes),
         phases=PHASES,
+        strided=True,
     )
 
 
@@ -185,6 +186,7 @@ def _params(op: QReuseCompiled, window: dict[str, Any], ids: IdMap | None, slice
         "paired": ArrayRef("paired"),
         "wide_offset": ArrayRef("wide_offset"),
         "fraction_bits": int(op.fraction_bits),
+        "out_stride": int(op.dims.output[2]),
     }
 
 

@@ -129,7 +129,6 @@ def has_pointer_form(op: QReuseCompiled) -> bool:
         sizes["ID_BYTES"] + TILE,
         2 * ids.pixel_step + op.length,
         dims.input[2],
-        dims.output[2],
         2 << hashing.hashes if cuts else 4 * (1 << hashing.hashes) * 2 * words(op.length) if hashing.tree else 0,
     )
     walked = words(op.length) in _TREE_WORDS and hashing.hashes <= _TREE_LEVELS
@@ -185,6 +184,7 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
             "table": ArrayRef("table"),
             "offset": ArrayRef("offset"),
             "fraction_bits": int(op.fraction_bits),
+            "out_stride": int(op.dims.output[2]),
         },
         arrays={
             **(pack_nodes(op.hash, none) if cuts else pack_hash(op.name, op.hash, [op.length] * blocks, none)),
@@ -199,6 +199,7 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
             f"{kernel}.c": _C.substitute(kernel=kernel, sizes=sizes),
             f"{kernel}_asm.S": _assembly(ids, sizes, order),
         },
+        strided=True,
     )
 
 
@@ -220,15 +221,13 @@ def _sizes(ids: IdMap) -> dict[str, int]:
         "TAP_ROW_BYTES": dims.dilation[0] * pitch,
         "STEP_BYTES": dims.stride[1] * pixel,
         "STEP_ROW_BYTES": dims.stride[0] * pitch,
-        "CHANNELS": dims.output[2],
         "OUTPUT_ROWS": dims.output[0],
-        "ROW_OUT_BYTES": dims.output[1] * dims.output[2],
         "FRACTION_BITS": op.fraction_bits,
     }
 
 
 def _name(ids: IdMap, order: RowOrder) -> str:
-    """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`.
+    """All that the generated code depends on: `14x14x64_k5x5_10x10_L8_H4_F3_pairs`.
 
     The sizes are the map's. Neighbours in pairs and all rows single have names; any other order has a checksum.
     """
@@ -241,7 +240,7 @@ def _name(ids: IdMap, order: RowOrder) -> str:
     for letter, sizes, usual in (("s", dims.stride, 1), ("p", dims.padding, 0), ("d", dims.dilation, 1)):
         parts += [f"{letter}{by(sizes)}"] if sizes != (usual, usual) else []
     parts += [f"every{ids.pixel_step}"] if ids.pixel_step != dims.input[2] else []
-    parts += [by(dims.output), f"L{op.length}", f"{('H', 'tree', 'cut')[hash_form(op)]}{op.hash.hashes}"]
+    parts += [by(dims.output[:2]), f"L{op.length}", f"{('H', 'tree', 'cut')[hash_form(op)]}{op.hash.hashes}"]
     neighbours = RowOrder(tuple(zip(range(0, op.rows - 1, 2), range(1, op.rows, 2), strict=True)), order.single)
     usual = order.pairs == neighbours.pairs and len(order.single) == op.rows % 2
     form = "single" if not order.pairs else "pairs" if usual else f"{zlib.crc32(repr(order).encode()):08x}"

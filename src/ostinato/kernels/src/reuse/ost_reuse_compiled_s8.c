@@ -50,7 +50,8 @@ OST_INLINE int arguments_are_valid(const ost_reuse_compiled_s8_params *p, const 
 {
     if (!(p && in && out && p->table && p->offset && p->paired && p->hash.offsets && p->hash.vectors &&
           ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->hash.words >= 1 &&
-          p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7 && p->length >= 1)) {
+          p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7 && p->length >= 1 &&
+          p->out_stride >= p->window.output.channels)) {
         return 0;
     }
     if (p->mapped) {
@@ -70,7 +71,7 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_windows(const ost_reuse_compile
     const ost_shape size = p->window.output;
     for (int32_t oy = 0; oy < size.height; oy++) {
         const uint8_t *corner = m->map + oy * window.step_y;
-        for (int32_t ox = 0; ox < size.width; ox++, corner += window.step_x, out += size.channels) {
+        for (int32_t ox = 0; ox < size.width; ox++, corner += window.step_x, out += p->out_stride) {
             ost_reuse_window_ids(&window, corner, m->ids);
             ost_reuse_lookup(lookup, m->ids, out);
         }
@@ -87,7 +88,7 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_runs(const ost_reuse_compiled_s
         for (int32_t ox = 0; ox < w->output.width; ox += longest) {
             const int32_t left = w->output.width - ox, count = left < longest ? left : longest;
             ost_reuse_row_ids(p, x, oy, ox, count, m->gather, m->map);
-            for (int32_t n = 0; n < count; n++, out += w->output.channels) {
+            for (int32_t n = 0; n < count; n++, out += p->out_stride) {
                 ost_reuse_lookup(lookup, m->map + n * step, out);
             }
         }

@@ -127,7 +127,8 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
 {
     const int32_t tiles = p->map.window.output.channels / TILE;
     for (int32_t tile = 0; tile < tiles; tile++) {
-        const ost_pointer_sum sum = {map, p->offset + tile * TILE, out + tile * TILE};
+        const ost_pointer_sum sum = {map, p->offset + tile * TILE, out + tile * TILE, p->out_stride,
+                                     p->map.window.output.width * p->out_stride};
         if (tile > 0) {
             ost_reuse_move_pointers(map, map_entries(p) / 8, blocks_of(p) * block_bytes(p));
         }
@@ -177,15 +178,15 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
                                                    int8_t *out)
 {
     const ost_window *w = &p->map.window;
-    const int32_t channels = w->output.channels, step = w->stride.width * blocks_of(p);
+    const int32_t step = w->stride.width * blocks_of(p);
     (void)functions;
-    for (int32_t m = 0; m < channels; m += TILE) {
+    for (int32_t m = 0; m < w->output.channels; m += TILE) {
         const int8_t *table = p->table + m / TILE * blocks_of(p) * block_bytes(p);
         const int16_t *offset = p->offset + m;
         int8_t *to = out + m;
         for (int32_t oy = 0; oy < w->output.height; oy++) {
             const uint32_t *corner = map + oy * w->stride.height * padded_width(w) * blocks_of(p);
-            for (int32_t ox = 0; ox < w->output.width; ox++, corner += step, to += channels) {
+            for (int32_t ox = 0; ox < w->output.width; ox++, corner += step, to += p->out_stride) {
                 int16_t sums[TILE];
                 for (int32_t k = 0; k < TILE; k += 4) { /* offsets are in the order 0 2 1 3 */
                     sums[k] = offset[k];
@@ -226,8 +227,8 @@ OST_INLINE int arguments_are_valid(const ost_reuse_pointers_s8_params *p, const 
            ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->length >= 1 &&
            ost_reuse_map_is_valid(&p->map, &p->window) && p->map.window.input.channels % p->length == 0 &&
            p->hash.words == (p->length + 3) / 4 && p->map.window.output.channels % TILE == 0 &&
-           p->map.window.input.width >= 2 && p->fraction_bits >= 1 &&
-           p->fraction_bits <= 7;
+           p->map.window.input.width >= 2 && p->fraction_bits >= 1 && p->fraction_bits <= 7 &&
+           p->out_stride >= p->map.window.output.channels;
 }
 
 /* Of the input's copy, behind the map. */

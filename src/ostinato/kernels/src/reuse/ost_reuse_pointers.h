@@ -32,6 +32,8 @@ typedef struct {
     const uint32_t *map;
     const int16_t *offset;
     int8_t *out;
+    int32_t stride;    /* bytes from one output to the next */
+    int32_t row_bytes; /* from one row of outputs to the next */
 } ost_pointer_sum;
 
 typedef struct {

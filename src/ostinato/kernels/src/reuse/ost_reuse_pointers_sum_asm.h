@@ -21,7 +21,9 @@
     .equ    S_ROW_END, 36       /* of the outputs of this row */
     .equ    S_END, 40           /* of all outputs */
     .equ    S_MAP, 44           /* of this row's first window */
-    .equ    S_BYTES, 48
+    .equ    S_STRIDE, 48
+    .equ    S_ROW_BYTES, 52
+    .equ    S_BYTES, 56
 
 /* at_map, at_table: where row number \row is found; rows run through kernel rows, kernel columns and channel blocks. */
     .macro  locate row
@@ -39,18 +41,18 @@
 \name:
     push    {r4-r11, lr}
     sub     sp, sp, #S_BYTES
-    ldmia   r0, {r0-r2}                 /* map, offset, out */
-    ldmia   r1, {r4-r11}
-    stmia   sp, {r4-r11}
-    movw    r3, #(ROW_OUT_BYTES & 0xffff)
-    movt    r3, #(ROW_OUT_BYTES >> 16)
+    ldmia   r0, {r0-r4}                 /* map, offset, out, stride, row_bytes */
     str     r0, [sp, #S_MAP]
     str     r2, [sp, #S_OUT]
-    add     r4, r2, r3
-    str     r4, [sp, #S_ROW_END]
+    str     r3, [sp, #S_STRIDE]
+    str     r4, [sp, #S_ROW_BYTES]
+    add     r3, r2, r4
+    str     r3, [sp, #S_ROW_END]
     movw    r5, #OUTPUT_ROWS
-    mla     r2, r3, r5, r2
+    mla     r2, r4, r5, r2
     str     r2, [sp, #S_END]
+    ldmia   r1, {r4-r11}
+    stmia   sp, {r4-r11}
 
 1:  ldr     r4, [sp, #0]
     ldr     r5, [sp, #4]
@@ -75,6 +77,7 @@
     mov     r1, #0x00ff00ff
     ldr     r2, [sp, #S_OUT]
     ldr     r3, [sp, #S_ROW_END]
+    ldr.w   r12, [sp, #S_STRIDE]
     pack_known r4, r4, r5
     pack_known r5, r6, r7
     pack_known r6, r8, r9
@@ -83,7 +86,7 @@
     str     r5, [r2, #4]
     str     r6, [r2, #8]
     str     r7, [r2, #12]
-    addw    r2, r2, #CHANNELS
+    add     r2, r2, r12
     add     r0, r0, #STEP_BYTES
     str     r2, [sp, #S_OUT]
     cmp     r2, r3
@@ -94,8 +97,7 @@
     movw    r3, #STEP_ROW_BYTES
     add     r0, r0, r3
     str     r0, [sp, #S_MAP]
-    movw    r3, #(ROW_OUT_BYTES & 0xffff)
-    movt    r3, #(ROW_OUT_BYTES >> 16)
+    ldr     r3, [sp, #S_ROW_BYTES]
     add     r3, r3, r2
     str     r3, [sp, #S_ROW_END]
     cmp     r2, r1
