@@ -20,7 +20,7 @@ from conventional_samples import random_bindings
 from conventional_samples import random_input as random_values
 from horizontal_samples import random_horizontal
 from reuse_samples import SOURCES as REUSE
-from reuse_samples import bind, random_compiled, random_image, random_input
+from reuse_samples import bind, random_compiled, random_image, random_input, random_pooled
 from strides import apart, expected_output
 
 from ostinato.kernels.binding import Binding
@@ -53,6 +53,11 @@ def compiled(rng: np.random.Generator) -> Iterator[Case]:
     yield op, apart(rng, op, bind(op)), random_input(rng, op.input.shape, op.input.zero_point)
 
 
+def pooled(rng: np.random.Generator) -> Iterator[Case]:
+    op = random_pooled(rng)
+    yield op, apart(rng, op, bind(op)), random_input(rng, op.input.shape, op.input.zero_point)
+
+
 def horizontal(rng: np.random.Generator) -> Iterator[Case]:
     op = random_horizontal(rng)
     yield op, bind_reuse_horizontal(op), random_input(rng, op.input.shape, op.input.zero_point)
@@ -72,7 +77,7 @@ def executions(host_kernels, simulated_kernels):
     }
 
 
-@pytest.mark.parametrize("draw", [conventional, image, compiled, horizontal, stem])
+@pytest.mark.parametrize("draw", [conventional, image, compiled, pooled, horizontal, stem])
 def test_every_execution_has_the_reference_bits(executions, draw: Callable[[np.random.Generator], Iterator[Case]]):
     for seed in range(FIRST_SEED, FIRST_SEED + LAYERS):
         for op, binding, x in draw(np.random.default_rng(seed)):

@@ -19,6 +19,7 @@ from ostinato.firmware.codegen.readme import readme
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import check_replaceable, replacing
 from ostinato.firmware.hot_code import choose_hot_code, hot_budget
+from ostinato.firmware.pooling import fuse_pools, with_pools
 from ostinato.firmware.preview import PlanReport, preview
 from ostinato.firmware.select import check_kernel
 from ostinato.firmware.simulate import SimulatedNetwork
@@ -143,7 +144,7 @@ def plan(
     """
     target, conv_kernel = get_board(board), check_kernel(kernel)
     graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales, softmax)
-    return preview(Chooser.by_sizes(graph, conv_kernel, target).project())
+    return preview(Chooser.by_sizes(with_pools(graph), conv_kernel, target).project())
 
 
 def _quantized(
@@ -204,8 +205,10 @@ def deploy_graph(
         model: the float model, if it is to be compared, too.
     """
     target, conv_kernel = get_board(board), check_kernel(kernel)
-    project = Chooser.by_sizes(graph, conv_kernel, target).project()  # what cannot fit compiles nothing
-    check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
+    project = Chooser.by_sizes(with_pools(graph), conv_kernel, target).project()  # what cannot fit compiles nothing
+    planned = project.graph
+    check_fit(planned, project.bindings, project.plan, estimate_sizes(planned, project.bindings, project.plan), target)
+    graph = fuse_pools(graph, samples[0], target, toolchain)
     chooser = Chooser.by_cycles(graph, conv_kernel, target, samples[0], toolchain)
     project = chooser.project()
     check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)

@@ -6,6 +6,9 @@
  * proven that no sum of the two leaves int8), then single ones. 25 cycles for a pair (32 results), 14 for a single row.
  * Straight-line code of 88 bytes a pair: it is best run from RAM where flash has wait states.
  *
+ * POOLED: an output is what was stored there before, or what is larger; the sizes are those of one output of each pooling
+ * window, and the function is called for each of them. 13 cycles for 16 channels.
+ *
  * Registers: r0 the window's corner in the map, r1 and r2 addresses, r4 to r11 sums (ost_reuse_pack_asm.h's order). */
 #ifndef OST_REUSE_POINTERS_SUM_ASM_H
 #define OST_REUSE_POINTERS_SUM_ASM_H
@@ -82,6 +85,16 @@
     pack_known r5, r6, r7
     pack_known r6, r8, r9
     pack_known r7, r10, r11
+    .if POOLED
+    ldr.w   r8, [r2]
+    ldr.w   r9, [r2, #4]
+    ldr.w   r10, [r2, #8]
+    ldr.w   r11, [r2, #12]
+    largest r4, r8
+    largest r5, r9
+    largest r6, r10
+    largest r7, r11
+    .endif
     str     r4, [r2]
     str     r5, [r2, #4]
     str     r6, [r2, #8]
@@ -105,6 +118,12 @@
     add     sp, sp, #S_BYTES
     pop     {r4-r11, pc}
     .size   \name, . - \name
+    .endm
+
+/* Of four bytes each; r1 is overwritten. */
+    .macro  largest word, other
+    ssub8   r1, \word, \other
+    sel     \word, \word, \other
     .endm
 
 /* Saturated sums of channels (0, 2) and (1, 3) to the bytes of one word; r1 is 0x00ff00ff. */
