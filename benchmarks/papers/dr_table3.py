@@ -16,7 +16,19 @@ import time
 from typing import Any
 
 from fragments import BATCH, Bench, Fragment, Reproduction, main, percent, spread
-from hosts import FULL, NETWORKS, QUICK, bench, chosen, counted, deep_reuse_pattern, described, printed, trained, whole_macs
+from hosts import (
+    FULL,
+    NETWORKS,
+    QUICK,
+    bench,
+    chosen,
+    counted,
+    deep_reuse_pattern,
+    described,
+    printed,
+    trained,
+    whole_macs,
+)
 from theirs import DR_TABLE3
 from torch import nn
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from fragments import BATCH, Bench, Fragment, Reproduction, main, percent
-from hosts import FULL, QUICK, bench, convolutions, counted, described, printed, trained
+from hosts import FULL, QUICK, bench, counted, described, printed, trained
 from theirs import DR_TABLE5
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
