@@ -26,12 +26,12 @@ import numpy as np
 from host_runner import HostKernels
 from horizontal_samples import horizontal_corners, random_horizontal
 from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
-from reuse_samples import bind, corner_cases, random_compiled, random_image, random_input
+from reuse_samples import bind, corner_cases, random_compiled, random_image, random_input, random_pooled
 from stem_samples import bind_stem, random_stem
 
 host = HostKernels(Path(sys.argv[2]))
 rng = np.random.default_rng(0)
-for make in (random_image, random_compiled):
+for make in (random_image, random_compiled, random_pooled):
     for seed in range(60):
         op = make(np.random.default_rng(seed))
         assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0

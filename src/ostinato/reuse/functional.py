@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
-from ostinato.reuse.autograd import ReuseMatmul, multiply, quantise
+from ostinato.reuse.autograd import ReuseMatmul, multiply, no_autocast, quantise
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
 from ostinato.reuse.geometry import ConvGeometry, Pair
@@ -20,7 +20,8 @@ from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.straight_through import StraightThrough
-from ostinato.reuse.views import im2col, pad_input, weight_matrix, whole_slices
+from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
+from ostinato.reuse.views import im2col, pad_pixels, weight_matrix, whole_slices
 
 
 def reuse_conv2d(
@@ -36,6 +37,7 @@ def reuse_conv2d(
     dilation: int | Pair = 1,
     centroids: Tensor | None = None,
     counts: Tensor | None = None,
+    table_offsets: Tensor | None = None,
     training: bool = False,
     momentum: float | None = None,
     synchronised: bool = False,
@@ -61,6 +63,7 @@ def reuse_conv2d(
         dilation: as in torch's conv2d.
         centroids: (S or blocks, 2^H, b·L), compiled scope only: looked up in evaluation, updated in place in training.
         counts: (S or blocks, 2^H), with `centroids`.
+        table_offsets: (M, blocks·2^H, KH, KW), with `table="free"`: what each row of the table has besides centroid·W.
         training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
         momentum: weight of this batch in that update; None accumulates.
         synchronised: with `training`: form clusters over the batches of all processes of `torch.distributed` together,
@@ -75,11 +78,12 @@ def reuse_conv2d(
 
     Raises:
         PatternError: if the pattern or the shapes do not fit the layer.
-        ModelError: for an empty or non-finite input, or a compiled layer without centroids.
+        ModelError: for an empty or non-finite input (training on an accelerator does not look for the latter: the
+            gradients tell), or a compiled layer without centroids.
     """
     geometry = ConvGeometry(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]),
                             stride, padding, dilation)  # type: ignore[arg-type]  # fmt: skip
-    check_input(x, geometry, layer_name)
+    check_input(x, geometry, layer_name, look=x.device.type == "cpu" or not training)
     check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
     check_rows(pattern, x.shape[0], *geometry.output_size(x.shape[2], x.shape[3]), layer_name)
     running = _running(centroids, counts, pattern, training, layer_name)
@@ -91,10 +95,10 @@ def reuse_conv2d(
         product = partial(cached_matmul, cache=ResultCache(pattern.cache_entries) if cache is None else cache)
     form = partial(_reuse_product, product=product)
     if pattern.pixelwise:
-        form = partial(_quantised_convolution, precision=x.dtype)
+        form = partial(_quantised_convolution, precision=x.dtype, table_offsets=table_offsets)
     elif pattern.direction == "horizontal":
         form = partial(_horizontal_product)
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device.type):
         y: Tensor = form(
             x.to(compute), weight.to(compute), None if bias is None else bias.to(compute),
             hash_vectors.to(compute), thresholds.to(compute), reuse, geometry,
@@ -108,16 +112,21 @@ def _reuse_product(
 ) -> Tensor:  # fmt: skip
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
-    matrix = weight_matrix(weight, pattern.order)
-    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     if product is multiply and pixel_aligned(geometry, pattern):
         layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
-        table = pad_input(x, geometry).permute(0, 2, 3, 1).reshape(-1, pattern.length)
-        y = ReuseMatmul.apply(table, weights, bias, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
-        return _image(y.view(x.shape[0], -1, y.shape[1]), None, x, geometry)
+        table = pad_pixels(x, geometry).reshape(-1, pattern.length)
+        taps = weight.permute(0, 2, 3, 1) if pattern.order == "kh.kw.c" else weight.permute(0, 3, 2, 1)
+        y = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
+            table, taps.flatten(1, 2), bias, hash_vectors, thresholds, reuse, layout
+        )
+        return y.unflatten(2, geometry.output_size(x.shape[2], x.shape[3]))  # type: ignore[no-any-return]
+    matrix = weight_matrix(weight, pattern.order)
+    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
-        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
+        added = {"bias": bias} if product is multiply else {}  # saves a copy of Y
+        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse, **added)
+        bias = None if added else bias
     else:
         order = _rows(x, geometry, pattern)
         rows = order.arrange(columns)
@@ -157,24 +166,34 @@ def _image(y: Tensor, bias: Tensor | None, x: Tensor, geometry: ConvGeometry) ->
 
 def _quantised_convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    reuse: Reuse, geometry: ConvGeometry, precision: torch.dtype,
+    reuse: Reuse, geometry: ConvGeometry, precision: torch.dtype, table_offsets: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """Conventional convolution of the input with every pixel's channel blocks replaced by centroids (DESIGN §5.5).
 
     The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product
-    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more.
+    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more. Offsets of table
+    rows are one more convolution, of the ids as unit vectors, through which the input has no gradient.
     """
-    xp = pad_input(x, geometry)
-    batch, channels, height, width = xp.shape
-    pixels = xp.permute(0, 2, 3, 1).reshape(batch, -1, channels)
-    xh = quantise(pixels, hash_vectors, thresholds, reuse)
+    image = pad_pixels(x, geometry)
+    batch, height, width, channels = image.shape
+    pixels = image.reshape(batch, -1, channels)
+    by_units = takes_units(pixels, hash_vectors, reuse)
+    if by_units or table_offsets is not None:
+        ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
+        ids = ids.view(batch * height * width, -1)
+    xh = quantise_by_units(pixels, ids, reuse) if by_units else quantise(pixels, hash_vectors, thresholds, reuse)
     if reuse.training and reuse.pattern.input_gradient == "straight-through":
         xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
     xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
     if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
         xh = xh.contiguous()
     low = None if bias is None else bias.to(precision)
-    return F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
+    y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
+    if table_offsets is None:
+        return y
+    units = unit_vectors(ids.view(batch, height, width, -1), reuse.pattern.ids, precision)
+    units = units.flatten(3).permute(0, 3, 1, 2)
+    return y + F.conv2d(units, table_offsets.to(precision), None, geometry.stride, 0, geometry.dilation)
 
 
 def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:
@@ -183,7 +202,7 @@ def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tenso
     For b = 1 these are the slices of X, (B, P, S·L); where ids exist once per pixel, its channels (B, H·W, C).
     """
     if pattern.pixelwise:
-        return pad_input(x, geometry).permute(0, 2, 3, 1).flatten(1, 2)
+        return pad_pixels(x, geometry).flatten(1, 2)
     columns = im2col(x, geometry, pattern.order)
     if pattern.blocked:
         columns = _rows(x, geometry, pattern).arrange(columns)
@@ -232,8 +251,11 @@ def quantised_columns(
     return im2col(image, unpadded, pattern.order)
 
 
-def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str) -> None:
-    """Refuse an input of a wrong shape, an empty one, and one with NaN or infinity."""
+def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str, look: bool = True) -> None:
+    """Refuse an input of a wrong shape, an empty one, and one with NaN or infinity.
+
+    Without `look`, the numbers are not looked at: an accelerator would have to be waited for, in every layer.
+    """
     if x.dim() != 4 or x.shape[1] != geometry.in_channels or not x.is_floating_point():
         raise ModelError(
             f"layer '{layer_name}' takes floating-point images (B, {geometry.in_channels}, H, W), "
@@ -242,6 +264,8 @@ def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str) -> None:
     if x.numel() == 0:
         raise ModelError(f"layer '{layer_name}' got an empty input of shape {tuple(x.shape)}")
     geometry.output_size(x.shape[2], x.shape[3])
+    if not look:
+        return
     # A sum is one cheap pass; only if it overflows or is NaN are the elements looked at.
     if not torch.isfinite(x.detach().sum()) and not bool(torch.isfinite(x.detach()).all()):
         bad = int((~torch.isfinite(x)).sum())
