@@ -82,15 +82,16 @@ def ours(f: Fragment) -> str:
 def difference(f: Fragment) -> str:
     same = all(r["convolutions"] == DR_TABLE1[name][1] for name, r in f["rows"].items())
     return (
-        f"The numbers of convolutions {'are' if same else 'are not'} the same; CifarNet alone is trained and measured on its own "
+        f"The numbers of convolutions {'are' if same else 'are not'} the same; CifarNet alone is trained and measured "
+        "on its own "
         "data, for ImageNet is not at hand; images are shuffled once and for all, theirs at random."
     )
 
 
 TABLE1 = Reproduction(
-    name="dr_table1", paper="DR", what="Table I", title="benchmark networks", measure=measure, section=section, ours=ours,
-    theirs=", ".join(f"{name} {row[1]} convolutions" for name, row in DR_TABLE1.items()), difference=difference, full={},
-    networks=("shapes",), bench=bench,
+    name="dr_table1", paper="DR", what="Table I", title="benchmark networks", measure=measure, section=section,
+    ours=ours, theirs=", ".join(f"{name} {row[1]} convolutions" for name, row in DR_TABLE1.items()),
+    difference=difference, full={}, networks=("shapes",), bench=bench,
 )  # fmt: skip
 
 if __name__ == "__main__":

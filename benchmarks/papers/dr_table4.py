@@ -71,7 +71,8 @@ def measure(given: Bench, s: argparse.Namespace) -> dict[str, Any]:
     tuned = _tuned(given.network, given, s)
     return {
         "model": given.model, "images": len(split), "held": len(held), "weights": described(given, s), "rows": rows,
-        "conventional": evaluate(given.network, split).top1, "conventional_tuned": evaluate(tuned, split).top1, "seeds": "0",
+        "conventional": evaluate(given.network, split).top1, "seeds": "0",
+        "conventional_tuned": evaluate(tuned, split).top1,
     }  # fmt: skip
 
 
@@ -85,7 +86,8 @@ def _masks(
         "impact": strongest,
     }
     made = {
-        f"perforated, {name}": {layer: kind(i, 1 / saving) for layer, i in impact.items()} for name, kind in kinds.items()
+        f"perforated, {name}": {layer: kind(i, 1 / saving) for layer, i in impact.items()}
+        for name, kind in kinds.items()
     }
     made["perforated, impact, greedy shares"] = _greedy(given.network, work, impact, held, saving)
     return made
@@ -137,14 +139,22 @@ def section(f: Fragment) -> str:
     for method, networks in DR_TABLE4.items():
         for network, (saving, before, tuned) in networks.items():
             lines.append([
-                f"theirs: {method}, {network}", f"{saving:.1f}", "", f"{before:g}", "", "–" if tuned is None else f"{tuned:g}",
+                f"theirs: {method}, {network}", f"{saving:.1f}", "", f"{before:g}", "",
+                "–" if tuned is None else f"{tuned:g}",
             ])  # fmt: skip
-    heading = ["method", "× fewer computations, convolutions", "top-1 %", "points lost", "top-1 % fine-tuned", "points lost"]
+    heading = [
+        "method",
+        "× fewer computations, convolutions",
+        "top-1 %",
+        "points lost",
+        "top-1 % fine-tuned",
+        "points lost",
+    ]
     s = f["settings"]
-    return f"""{f["network"]}: {f["weights"]}; first {f["images"]:,} test images (Deep Reuse: clusters of {BATCH}). Perforated:
-the same positions for all images, the others copied from the nearest; impact measured on {f["held"]:,} training images,
-shares on as many held-out ones; the mask best on these fine-tuned {s["tune"]} epochs at {LR}, as the conventional network
-is. Deep Reuse's FLOPs have every term.
+    return f"""{f["network"]}: {f["weights"]}; first {f["images"]:,} test images (Deep Reuse: clusters of {BATCH}).
+Perforated: the same positions for all images, the others copied from the nearest; impact measured on {f["held"]:,}
+training images, shares on as many held-out ones; the mask best on these fine-tuned {s["tune"]} epochs at {LR}, as the
+conventional network is. Deep Reuse's FLOPs have every term.
 
 {table(heading, lines)}"""
 
@@ -156,10 +166,15 @@ def _best(f: Fragment) -> tuple[str, Mapping[str, Any]]:
 
 def ours(f: Fragment) -> str:
     name, best = _best(f)
-    told = [f"{name}: {best['saving']:.2f} times fewer, {100 * (f['conventional'] - best['top1']):.1f} points lost, fine-tuned "
-            f"{100 * (f['conventional_tuned'] - best['tuned']):.1f}"]  # fmt: skip
-    told += [f"{n}: {r['saving']:.2f} times, {100 * (f['conventional'] - r['top1']):.1f} points" for n, r in f["rows"].items()
-             if n.startswith("Deep Reuse")]  # fmt: skip
+    told = [
+        f"{name}: {best['saving']:.2f} times fewer, {100 * (f['conventional'] - best['top1']):.1f} points lost, "
+        f"fine-tuned {100 * (f['conventional_tuned'] - best['tuned']):.1f}"
+    ]
+    told += [
+        f"{n}: {r['saving']:.2f} times, {100 * (f['conventional'] - r['top1']):.1f} points"
+        for n, r in f["rows"].items()
+        if n.startswith("Deep Reuse")
+    ]
     return f"{f['network']}: " + "; ".join(told)
 
 
@@ -168,19 +183,23 @@ def difference(f: Fragment) -> str:
     reuse = f["rows"]["Deep Reuse, L and H chosen here"]
     lost = [100 * (f["conventional"] - r["top1"]) for r in (best, reuse)]
     tuned = 100 * (f["conventional_tuned"] - best["tuned"])
-    verdict = "as in the paper, Deep Reuse loses less" if lost[1] < lost[0] else "against the paper, Deep Reuse loses more"
+    verdict = (
+        "as in the paper, Deep Reuse loses less" if lost[1] < lost[0] else "against the paper, Deep Reuse loses more"
+    )
     return (
-        f"{f['network']}: before any fine-tuning {verdict} ({lost[1]:.1f} points at {reuse['saving']:.2f} times against "
-        f"{lost[0]:.1f} at {best['saving']:.2f} for the {name.removeprefix('perforated, ')} mask, {tuned:.1f} once that is "
-        "fine-tuned); our baseline is implemented and measured on the same network, theirs is copied, for other weights; random "
-        "hashes with thresholds of zero are what costs our Deep Reuse its accuracy."
+        f"{f['network']}: before any fine-tuning {verdict} ({lost[1]:.1f} points at {reuse['saving']:.2f} times "
+        f"against {lost[0]:.1f} at {best['saving']:.2f} for the {name.removeprefix('perforated, ')} mask, {tuned:.1f} "
+        "once that is fine-tuned); our baseline is implemented and measured on the same network, theirs is copied, for "
+        "other weights; what random hashes cost, Table III's section separates from what clusters cost."
     )
 
 
 def _theirs() -> str:
     return "; ".join(
-        f"{method} on {network}: {saving} times fewer, {before:g} points lost" + ("" if tuned is None else f", fine-tuned {tuned:g}")
-        for method, networks in DR_TABLE4.items() for network, (saving, before, tuned) in networks.items()
+        f"{method} on {network}: {saving} times fewer, {before:g} points lost"
+        + ("" if tuned is None else f", fine-tuned {tuned:g}")
+        for method, networks in DR_TABLE4.items()
+        for network, (saving, before, tuned) in networks.items()
     )
 
 

@@ -3,10 +3,10 @@
     python benchmarks/papers/dr_table5.py --data-root DIR
     python benchmarks/papers/dr_table5.py --data-root DIR --quick
 
-Small weights are set to zero, layer by layer to the densities of Deep Compression's AlexNet; what remains is trained for
---tune epochs and shared: 256 values in each convolution, 32 in each fully connected layer (k-means). Then every
-convolution, one at a time, has Table II's L and H, in the compressed and in the uncompressed network. FLOPs are counted,
-every term, and zeros are not skipped, as in the paper, whose × are times on a GPU.
+Small weights are set to zero, layer by layer to the densities of Deep Compression's AlexNet; what remains is trained
+for --tune epochs and shared: 256 values in each convolution, 32 in each fully connected layer (k-means). Then every
+convolution, one at a time, has Table II's L and H, in the compressed and in the uncompressed network. FLOPs are
+counted, every term, and zeros are not skipped, as in the paper, whose × are times on a GPU.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ from ostinato.data import Split
 from ostinato.nn import convert
 from ostinato.training import evaluate, fit
 
-DENSITY = {"conv1": 0.84, "conv2": 0.38, "conv3": 0.35, "conv4": 0.37, "conv5": 0.37, "fc1": 0.09, "fc2": 0.09, "fc3": 0.25}
+DENSITY = {
+    "conv1": 0.84,
+    "conv2": 0.38,
+    "conv3": 0.35,
+    "conv4": 0.37,
+    "conv5": 0.37,
+    "fc1": 0.09,
+    "fc2": 0.09,
+    "fc3": 0.25,
+}
 """Of Deep Compression's AlexNet (Han et al., 2015, Table 4): share of weights that stay."""
 VALUES = {nn.Conv2d: 256, nn.Linear: 32}
 """Shared weights of a layer: 8 and 5 bits."""
@@ -47,6 +56,7 @@ class Masked(nn.Module):
         self.register_buffer("mask", mask)
 
     def forward(self, weight: Tensor) -> Tensor:
+        """The weights that stay."""
         return weight * self.mask
 
 
@@ -76,7 +86,9 @@ def shared(weight: Tensor, values: int) -> Tensor:
 def compressed(given: Bench, s: argparse.Namespace) -> nn.Module:
     """A copy of the network: pruned, fine-tuned, its weights shared."""
     network, data = copy.deepcopy(given.network), given.dataset
-    layers = {name: m for name, m in network.named_modules() if name in DENSITY and isinstance(m, (nn.Conv2d, nn.Linear))}
+    layers = {
+        name: m for name, m in network.named_modules() if name in DENSITY and isinstance(m, (nn.Conv2d, nn.Linear))
+    }
     for name, layer in layers.items():
         parametrize.register_parametrization(layer, "weight", Masked(pruned(layer.weight, DENSITY[name])))
     few = dataclasses.replace(data, valid=data.valid.subset(min(s.held, len(data.valid)), 0))
@@ -116,12 +128,13 @@ def section(f: Fragment) -> str:
     for name, r in small["layers"].items():
         before = plain["layers"][name]
         lines.append([
-            name, str(r["L"]), str(r["H"]), f"{100 * f['density'][name]:.0f}", f"{before['r_c']:.3f}", f"{r['r_c']:.3f}",
+            name, str(r["L"]), str(r["H"]), f"{100 * f['density'][name]:.0f}", f"{before['r_c']:.3f}",
+            f"{r['r_c']:.3f}",
             f"{before['saving']:.2f}", f"{r['saving']:.2f}", f"{100 * (plain['top1'] - before['top1']):.1f}",
             f"{100 * (small['top1'] - r['top1']):.1f}", f"{DR_TABLE5[name]:.2f}" if f["model"] == "alexnet" else "–",
         ])  # fmt: skip
-    heading = ["layer", "L", "H", "weights left, %", "r_c", "r_c compressed", "× fewer FLOPs", "× compressed", "points lost",
-               "points lost, compressed", "× faster, theirs (GPU)"]  # fmt: skip
+    heading = ["layer", "L", "H", "weights left, %", "r_c", "r_c compressed", "× fewer FLOPs", "× compressed",
+               "points lost", "points lost, compressed", "× faster, theirs (GPU)"]  # fmt: skip
     s = f["settings"]
     return f"""{f["network"]}: {f["weights"]}; first {f["images"]:,} test images in batches of {BATCH}. Top-1
 {percent(plain["top1"])} %, compressed ({s["tune"]} epochs of fine-tuning at {LR}) {percent(small["top1"])} %. Each
@@ -136,7 +149,8 @@ def _savings(f: Fragment, which: str) -> list[float]:
 
 def ours(f: Fragment) -> str:
     return (
-        f"{f['network']}: {min(_savings(f, 'compressed')):.2f} to {max(_savings(f, 'compressed')):.2f} times fewer FLOPs "
+        f"{f['network']}: {min(_savings(f, 'compressed')):.2f} to {max(_savings(f, 'compressed')):.2f} times fewer "
+        "FLOPs "
         f"compressed, {min(_savings(f, 'uncompressed')):.2f} to {max(_savings(f, 'uncompressed')):.2f} uncompressed"
     )
 
@@ -145,17 +159,21 @@ def difference(f: Fragment) -> str:
     small, plain = mean(_savings(f, "compressed")), mean(_savings(f, "uncompressed"))
     lost = mean(f["rows"]["compressed"]["top1"] - r["top1"] for r in f["rows"]["compressed"]["layers"].values())
     return (
-        f"{f['network']}: Deep Reuse saves {small:.2f} times on the compressed network and {plain:.2f} on the uncompressed one "
-        f"(mean of layers): {'it hardly matters to reuse, as the paper says' if abs(small / plain - 1) < 0.15 else 'it matters'}; "
-        f"a layer alone costs {100 * lost:.1f} points on average, of which the paper says nothing; images are smaller than "
+        f"{f['network']}: Deep Reuse saves {small:.2f} times on the compressed network and {plain:.2f} on the "
+        "uncompressed one "
+        "(mean of layers): "
+        f"{'it hardly matters to reuse, as the paper says' if abs(small / plain - 1) < 0.15 else 'it matters'}; "
+        f"a layer alone costs {100 * lost:.1f} points on average, of which the paper says nothing; images are smaller "
+        "than "
         "ImageNet's, so that a batch has fewer vectors and a larger share of them are clusters."
     )
 
 
 TABLE5 = Reproduction(
-    name="dr_table5", paper="DR", what="Table V", title="compressed AlexNet", measure=measure, section=section, ours=ours,
-    theirs=f"{min(DR_TABLE5.values()):.2f} to {max(DR_TABLE5.values()):.2f} times faster on a GPU", difference=difference,
-    full={"images": 10_000, "held": 1000, "tune": 10, **FULL}, quick={"images": 100, "held": 100, "tune": 1, **QUICK},
+    name="dr_table5", paper="DR", what="Table V", title="compressed AlexNet", measure=measure, section=section,
+    ours=ours, theirs=f"{min(DR_TABLE5.values()):.2f} to {max(DR_TABLE5.values()):.2f} times faster on a GPU",
+    difference=difference, full={"images": 10_000, "held": 1000, "tune": 10, **FULL},
+    quick={"images": 100, "held": 100, "tune": 1, **QUICK},
     networks=("alexnet-cifar10",), bench=bench,
 )  # fmt: skip
 

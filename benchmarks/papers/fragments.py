@@ -78,6 +78,7 @@ class Reproduction:
         theirs: the same of the paper, and
         difference: one sentence.
         networks: measured if none are named; what they are is for `bench`.
+        quick_networks: those of them that `everything.py --quick` measures; all if None.
         full, quick: settings and their values without and with --quick.
     """
 
@@ -93,6 +94,7 @@ class Reproduction:
     full: Mapping[str, int | float | str]
     quick: Mapping[str, int | float | str] = field(default_factory=dict)
     networks: Sequence[str] = ("cifarnet-cifar10", "squeezenet-cifar10")
+    quick_networks: Sequence[str] | None = None
     bench: Callable[[str, Path], Bench] | None = None
 
 

@@ -63,7 +63,8 @@ def described(given: Bench, s: argparse.Namespace) -> str:
     """Where its weights are from."""
     if given.name in entries():
         return "the trained network that comes along"
-    return f"trained here for {s.epochs} epochs on {min(s.train, len(given.dataset.train)):,} images ({given.dataset.name})"
+    images = min(s.train, len(given.dataset.train))
+    return f"trained here for {s.epochs} epochs on {images:,} images ({given.dataset.name})"
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:

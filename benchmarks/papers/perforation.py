@@ -30,6 +30,7 @@ class Perforated(nn.Module):
         self.register_buffer("source", nearest(mask))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, M, OH, OW)."""
         y: Tensor = self.conv(x)
         return y.flatten(2)[:, :, self.source].view_as(y)
 

@@ -44,7 +44,9 @@ def measure(given: Bench, s: argparse.Namespace) -> dict[str, Any]:
     trainings = {}
     for gradient in GRADIENTS:
         network = convert(_untrained(given), patterns(given.model, "batch", gradient=gradient))
-        probe = SufficientDirection(to_input(probed.images), probed.labels, revert, layers=list(patterns(given.model, "batch")))
+        probe = SufficientDirection(
+            to_input(probed.images), probed.labels, revert, layers=list(patterns(given.model, "batch"))
+        )
         result = fit(network, few, epochs=s.epochs, seed=0, progress=False, probe=probe)
         trainings[gradient] = [
             {key: record[key] for key in ("mu", "mu_g", "train_loss", "valid_top1")} for record in result.history
@@ -71,9 +73,9 @@ def section(f: Fragment) -> str:
             for what, key in (("μ", "mu"), ("μ_G", "mu_g")):
                 lines.append([gradient, layer, what, *(_number(history[e][key][layer]) for e in epochs)])
     heading = ["gradient", "layer", "", *(f"epoch {e + 1}" for e in shown(f["settings"]["epochs"]))]
-    return f"""{f["model"]} from random weights, {f["training_images"]:,} training images, {f["settings"]["epochs"]} epochs of
-the recipe `modern`, batch scope, L and H of TREC Table 3; μ and μ_G = ‖E[g]‖/‖∇F‖ on {f["probed"]:,} of the images
-against the conventional network with the same weights; top-1 on {f["images"]:,} held-out training images.
+    return f"""{f["model"]} from random weights, {f["training_images"]:,} training images, {f["settings"]["epochs"]}
+epochs of the recipe `modern`, batch scope, L and H of TREC Table 3; μ and μ_G = ‖E[g]‖/‖∇F‖ on {f["probed"]:,} of the
+images against the conventional network with the same weights; top-1 on {f["images"]:,} held-out training images.
 
 {table(heading, lines)}
 
@@ -109,7 +111,8 @@ def claims(f: Fragment, gradient: str) -> list[bool]:
 
 def ours(f: Fragment) -> str:
     return "; ".join(
-        f"{gradient}: " + ", ".join(f"{layer} {_number(min(c))} to {_number(max(c))}" for layer, c in _curves(f, gradient).items())
+        f"{gradient}: "
+        + ", ".join(f"{layer} {_number(min(c))} to {_number(max(c))}" for layer, c in _curves(f, gradient).items())
         for gradient in f["trainings"]
     )
 
@@ -120,12 +123,15 @@ def difference(f: Fragment) -> str:
         positive, lower, rises = ("holds" if found else "does not" for found in claims(f, gradient))
         last = percent(f["trainings"][gradient][-1]["valid_top1"])
         told.append(
-            f"with `{gradient}` μ > 0 {positive}, smaller in the first layer {lower}, larger at the end than after the first "
+            f"with `{gradient}` μ > 0 {positive}, smaller in the first layer {lower}, larger at the end than after "
+            "the first "
             f"epoch in every layer {rises} (top-1 {last} %)"
         )
     return (
-        f"{f['network']}: {'; '.join(told)}; {f['settings']['epochs']} epochs of {f['training_images']:,} images against the "
-        "paper's 100 of all, and against the conventional network's gradient, for the paper does not name its ∇F: through "
+        f"{f['network']}: {'; '.join(told)}; {f['settings']['epochs']} epochs of {f['training_images']:,} images "
+        "against the "
+        "paper's 100 of all, and against the conventional network's gradient, for the paper does not name its ∇F: "
+        "through "
         "`trec`'s relaxation, of slope 10,000, the gradient that reaches lower layers is not bounded by it."
     )
 

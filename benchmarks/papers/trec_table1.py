@@ -91,8 +91,8 @@ def section(f: Fragment) -> str:
     heading = ["layer", "N", "K", "M", "L", "H", "parameters K·M", "K·M + L·H", "FLOPs, r_t printed", "r_t batch",
                "r_t image", "every term, batch", "every term, image"]  # fmt: skip
     return f"""Table 1 evaluated for Table 3's layers: FLOPs are those of reuse over conventional, H/M + 1 − r_t, with
-the paper's r_t and with that of random hashes on {f["images"]:,} test images (batch scope: of {BATCH}). "Every term" adds
-the additions of centroids and recovery.
+the paper's r_t and with that of random hashes on {f["images"]:,} test images (batch scope: of {BATCH}). "Every term"
+adds the additions of centroids and recovery.
 
 {table(heading, [*lines, total])}"""
 
@@ -115,7 +115,8 @@ def _parameters(f: Fragment) -> tuple[int, int]:
 
 def ours(f: Fragment) -> str:
     return (
-        f"{f['network']}: the formula leaves {percent(_total(f, 'printed', 'flops'))} % of the FLOPs with the paper's r_t, "
+        f"{f['network']}: the formula leaves {percent(_total(f, 'printed', 'flops'))} % of the FLOPs with the paper's "
+        "r_t, "
         f"{percent(_total(f, 'image', 'flops'))} % with image scope's; every term counted "
         f"{percent(_total(f, 'image', 'all_flops'))} %"
     )
@@ -127,8 +128,10 @@ def difference(f: Fragment) -> str:
     paying = sum(r["reuse"]["image"]["all_flops"] < r["conventional"]["flops"] for r in layers)
     plain, more = _parameters(f)
     return (
-        f"{f['network']}: the formulas are the paper's; H < M·r_t holds in image scope for {met} of {len(layers)} layers, and "
-        f"with every term counted {paying} do fewer FLOPs than conventional ones; hashes add {percent(more / plain - 1)} % "
+        f"{f['network']}: the formulas are the paper's; H < M·r_t holds in image scope for {met} of {len(layers)} "
+        "layers, and "
+        f"with every term counted {paying} do fewer FLOPs than conventional ones; hashes add "
+        f"{percent(more / plain - 1)} % "
         "to these layers' parameters."
     )
 
