@@ -1,8 +1,8 @@
 """What it saves that a compiled layer does the max-pool behind it: `python benchmarks/pooling.py`.
 
-CifarNet's convolutions and their 2×2 pooling, and a 3×3 one, modelled on both cores without wait states: the layer and the
-pooling one after the other, and as one kernel. Random tables, smooth inputs; all bits are checked against the integer
-reference. SRAM is input, output and scratch of whichever of the two needs more. Writes docs/results/pooling.md.
+CifarNet's convolutions and their 2×2 pooling, and a 3×3 one, modelled on both cores without wait states: the layer and
+the pooling one after the other, and as one kernel. Random tables, smooth inputs; all bits are checked against the
+integer reference. SRAM is input, output and scratch of the one that needs more. Writes docs/results/pooling.md.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ def main() -> None:
     lines = [
         "# Poolings in the layer before them",
         "",
-        "Modelled cycles, no wait states, of a compiled layer, of the max-pool behind it, and of both as one kernel, which",
-        "stores no unpooled output; *saved* is of the sum of the two. Random tables of 7 bits, smooth random inputs; every",
-        "output has the integer reference's bits. SRAM, in bytes, is input, output and scratch of the larger of the two",
-        "layers, and of both as one. The Cortex-M7's model is not calibrated.",
+        "Modelled cycles, no wait states, of a compiled layer, of the max-pool behind it, and of both as one kernel,",
+        "which stores no unpooled output; *saved* is of the sum of the two. Random tables of 7 bits, smooth random",
+        "inputs; every output has the integer reference's bits. SRAM, in bytes, is input, output and scratch of the",
+        "larger of the two layers, and of both as one. The Cortex-M7's model is not calibrated.",
         "",
         f"| | | M4: {heading} | M7: {heading} | SRAM apart | as one |",
         f"| --- | --- |{' ---: |' * 10}",

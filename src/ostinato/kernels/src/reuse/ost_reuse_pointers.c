@@ -120,16 +120,16 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
 {
     const int32_t tiles = p->map.window.output.channels / TILE;
     const int32_t row = row_step(p), column = p->map.window.stride.width * ost_pointer_blocks(p);
-    ost_pool_begin(&p->pool, &p->map.window.output, p->out_stride, out);
     for (int32_t tile = 0; tile < tiles; tile++) {
         ost_pointer_sum sum = {map, p->offset + tile * TILE, out + tile * TILE, p->out_stride,
-                               p->map.window.output.width / p->pool.width * p->out_stride};
+                               p->map.window.output.width / p->pool.width * p->out_stride, 0};
         if (tile > 0) {
             ost_reuse_move_pointers(map, map_entries(p) / 8, ost_pointer_blocks(p) * ost_pointer_block_bytes(p));
         }
         for (int32_t y = 0; y < p->pool.height; y++) { /* of all pooled pixels, one output after the other */
             for (int32_t x = 0; x < p->pool.width; x++) {
                 sum.map = map + y * row + x * column;
+                sum.pooled = y + x;
                 functions->sum(&sum);
             }
         }
@@ -194,7 +194,6 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
     const int32_t step = w->stride.width * ost_pointer_blocks(p), width = w->output.width / p->pool.width;
     const ost_size2 part = {w->output.height - w->output.height % p->pool.height, width * p->pool.width};
     (void)functions;
-    ost_pool_begin(&p->pool, &w->output, p->out_stride, out);
     for (int32_t m = 0; m < w->output.channels; m += TILE) {
         const int8_t *table = p->table + m / TILE * ost_pointer_blocks(p) * ost_pointer_block_bytes(p);
         const int16_t *offset = p->offset + m;
@@ -214,10 +213,10 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
                 for (int32_t k = 0; k < TILE; k++) {
                     made[k] = ost_saturate_s8(sums[k] >> p->fraction_bits);
                 }
-                if (ost_has_pool(&p->pool)) {
-                    ost_max_bytes(to, made, TILE);
-                } else {
+                if (oy % p->pool.height == 0 && ox % p->pool.width == 0) {
                     ost_copy_bytes(to, made, TILE);
+                } else {
+                    ost_max_bytes(to, made, TILE);
                 }
             }
         }

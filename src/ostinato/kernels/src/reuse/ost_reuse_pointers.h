@@ -52,6 +52,7 @@ typedef struct {
     int8_t *out;
     int32_t stride;    /* bytes from one output to the next */
     int32_t row_bytes; /* from one row of outputs to the next */
+    int32_t pooled;    /* of pooled outputs: 0 where none is stored yet */
 } ost_pointer_sum;
 
 typedef struct {

@@ -6,8 +6,8 @@
  * proven that no sum of the two leaves int8), then single ones. 25 cycles for a pair (32 results), 14 for a single row.
  * Straight-line code of 88 bytes a pair: it is best run from RAM where flash has wait states.
  *
- * POOLED: an output is what was stored there before, or what is larger; the sizes are those of one output of each pooling
- * window, and the function is called for each of them. 13 cycles for 16 channels.
+ * POOLED: the sizes are those of one output of each pooling window, and the function is called for each of them; but for
+ * the first, what was stored stays if it is larger: 16 cycles for 16 channels.
  *
  * Registers: r0 the window's corner in the map, r1 and r2 addresses, r4 to r11 sums (ost_reuse_pack_asm.h's order). */
 #ifndef OST_REUSE_POINTERS_SUM_ASM_H
@@ -26,7 +26,8 @@
     .equ    S_MAP, 44           /* of this row's first window */
     .equ    S_STRIDE, 48
     .equ    S_ROW_BYTES, 52
-    .equ    S_BYTES, 56
+    .equ    S_POOLED, 56
+    .equ    S_BYTES, 60
 
 /* at_map, at_table: where row number \row is found; rows run through kernel rows, kernel columns and channel blocks. */
     .macro  locate row
@@ -44,11 +45,12 @@
 \name:
     push    {r4-r11, lr}
     sub     sp, sp, #S_BYTES
-    ldmia   r0, {r0-r4}                 /* map, offset, out, stride, row_bytes */
+    ldmia   r0, {r0-r5}                 /* map, offset, out, stride, row_bytes, pooled */
     str     r0, [sp, #S_MAP]
     str     r2, [sp, #S_OUT]
     str     r3, [sp, #S_STRIDE]
     str     r4, [sp, #S_ROW_BYTES]
+    str     r5, [sp, #S_POOLED]
     add     r3, r2, r4
     str     r3, [sp, #S_ROW_END]
     movw    r5, #OUTPUT_ROWS
@@ -81,11 +83,16 @@
     ldr     r2, [sp, #S_OUT]
     ldr     r3, [sp, #S_ROW_END]
     ldr.w   r12, [sp, #S_STRIDE]
+    .if POOLED
+    ldr.w   lr, [sp, #S_POOLED]
+    .endif
     pack_known r4, r4, r5
     pack_known r5, r6, r7
     pack_known r6, r8, r9
     pack_known r7, r10, r11
     .if POOLED
+    cmp     lr, #0
+    beq     2f
     ldr.w   r8, [r2]
     ldr.w   r9, [r2, #4]
     ldr.w   r10, [r2, #8]
@@ -94,6 +101,7 @@
     largest r5, r9
     largest r6, r10
     largest r7, r11
+2:
     .endif
     str     r4, [r2]
     str     r5, [r2, #4]

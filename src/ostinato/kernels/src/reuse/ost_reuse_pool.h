@@ -4,7 +4,7 @@
 #define OST_REUSE_POOL_H
 
 #include "ost_types.h"
-#include "../support/ost_window.h"
+#include "../support/ost_simd.h"
 
 OST_INLINE int ost_pool_is_valid(const ost_size2 *pool, const ost_shape *outputs)
 {
@@ -14,15 +14,6 @@ OST_INLINE int ost_pool_is_valid(const ost_size2 *pool, const ost_shape *outputs
 OST_INLINE int ost_has_pool(const ost_size2 *pool)
 {
     return pool->height > 1 || pool->width > 1;
-}
-
-/* Pooled pixels begin as what never wins. */
-OST_INLINE void ost_pool_begin(const ost_size2 *pool, const ost_shape *outputs, int32_t stride, int8_t *out)
-{
-    const int32_t pixels = outputs->height / pool->height * (outputs->width / pool->width);
-    for (int32_t n = 0; n < pixels && ost_has_pool(pool); n++, out += stride) {
-        ost_fill_bytes(out, INT8_MIN, outputs->channels);
-    }
 }
 
 /* to[k] = max(to[k], from[k]). */
