@@ -16,7 +16,7 @@ CONFIG = RunConfig(epochs=1, fine_tune_epochs=1, train_limit=256, calibration_im
 
 
 def some_methods(model: str) -> tuple[Method, ...]:
-    chosen = ("conventional-cmsis", "conventional-dense", "deep-reuse-image", "tree-compiled")
+    chosen = ("conventional-cmsis", "conventional-dense", "deep-reuse-image", "ostinato")
     return tuple(method for method in methods_for(model) if method.slug in chosen)
 
 
@@ -53,7 +53,7 @@ def test_files(finished: tuple[Path, Report]) -> None:
     for picture in ("accuracy_latency", "latency_by_layer", "similar_tiles"):
         assert (out / "plots" / f"{picture}.png").stat().st_size > 1000
     assert Report.read(out / "report.json") == report
-    assert (out / "firmware" / "tree-compiled" / "model.h").exists()
+    assert (out / "firmware" / "ostinato" / "model.h").exists()
     assert not [path for path in out.rglob("*") if path.name.endswith(".tmp")]
 
 

@@ -108,8 +108,9 @@ def _notes(config: RunConfig, dataset: ImageDataset, found: int) -> tuple[str, .
         f"fine-tuned for {schedule.fine_tune_epochs} epochs.",
         "The epoch is chosen on held-out training images; the test set is used for the numbers above only.",
         "Deep Reuse keeps the trained weights; TREC starts from ITQ hashes and refitted weights and fine-tunes both "
-        "(flip estimator); the tree is refitted and fine-tuned with its hash frozen. Rows thus differ in more than "
-        "learned hashes.",
+        "(flip estimator); the tree is refitted and fine-tuned with its hash frozen; Ostinato also groups channels, "
+        "has a transform-coded stem as its first layer, and learns what its tables' rows add to products. Rows thus "
+        "differ in more than learned hashes.",
     ]
     if found:
         notes.append(f"{found} rows were measured by an earlier call, at the commit of that time.")

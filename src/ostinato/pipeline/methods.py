@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ostinato.errors import OstinatoError
-from ostinato.reuse.pattern import Pattern
+from ostinato.reuse import Pattern, StemPattern
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,21 +16,23 @@ class Method:
 
     `slug` names its folder. `patterns`: layer → pattern, empty for a conventional row. `refit`: solve weights and bias
     in closed form against the conventional layer's outputs. `fine_tune`: train with reuse in the loop, hashes included
-    where the pattern's gradient is not frozen.
+    where the pattern's gradient is not frozen. `recipe`: by `compile_tables` rather than `convert` and `calibrate`.
     """
 
     slug: str
     method: str
     kernel: str
     dense_kernel: Literal["cmsis", "dense"] = "dense"
-    patterns: Mapping[str, Pattern] = field(default_factory=dict)
+    patterns: Mapping[str, Pattern | StemPattern] = field(default_factory=dict)
     refit: bool = False
     fine_tune: bool = False
+    recipe: bool = False
 
     @property
     def scope(self) -> str | None:
         """Whose vectors share clusters; None without reuse."""
-        return next((pattern.scope for pattern in self.patterns.values()), None)
+        scopes = (pattern.scope for pattern in self.patterns.values() if isinstance(pattern, Pattern))
+        return next(scopes, "compiled" if self.patterns else None)  # a stem has tables, too
 
 
 CMSIS_STYLE = Method(slug="conventional-cmsis", method="conventional", kernel="cmsis-style", dense_kernel="cmsis")
@@ -43,16 +45,20 @@ def cifarnet_methods() -> tuple[Method, ...]:
     Rows of one scope share slices, order and hash count. What else differs between them: Deep Reuse has random hashes
     and keeps the trained weights (DR is a method of inference time); TREC starts from ITQ hashes and a closed-form
     refit and fine-tunes weights and hashes together (flip estimator); the tree is refitted and fine-tuned alike, its
-    hash frozen. So no difference between two rows is the worth of learning the hash alone, which
-    `benchmarks/fine_tuning.py` measures.
+    hash frozen; the last row is the whole recipe, for both convolutions. So no difference between two rows is the worth
+    of learning the hash alone, which `benchmarks/fine_tuning.py` measures.
     """
-    random = {
+    random: dict[str, Pattern] = {
         "conv1": Pattern(length=15, hashes=6, scope="image", init="random"),
         "conv2": Pattern(length=32, hashes=3, scope="image", init="random"),
     }
     learned = {name: replace(pattern, init="itq") for name, pattern in random.items()}
     hyperplanes = Pattern(length=8, hashes=6, scope="compiled", sharing="block", init="itq")
     tree = replace(hyperplanes, clustering="tree", init="pca", gradient="frozen")
+    both: dict[str, Pattern | StemPattern] = {
+        "conv1": StemPattern(groups=10, hashes=6),
+        "conv2": Pattern.compiled(8, 6, table="free"),
+    }
     return (
         CMSIS_STYLE,
         BEST_DENSE,
@@ -60,10 +66,11 @@ def cifarnet_methods() -> tuple[Method, ...]:
         _trained("trec-image", "TREC (learned)", "reuse-image", learned),
         _trained("trec-compiled", "TREC (learned)", "reuse-compiled", {"conv2": hyperplanes}),
         _trained("tree-compiled", "Ostinato (tree)", "reuse-compiled", {"conv2": tree}),
+        replace(_trained("ostinato", "Ostinato", "reuse-compiled", both), recipe=True),
     )
 
 
-def _trained(slug: str, method: str, kernel: str, patterns: Mapping[str, Pattern]) -> Method:
+def _trained(slug: str, method: str, kernel: str, patterns: Mapping[str, Pattern | StemPattern]) -> Method:
     return Method(slug=slug, method=method, kernel=kernel, patterns=patterns, refit=True, fine_tune=True)
 
 

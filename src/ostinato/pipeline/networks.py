@@ -19,7 +19,7 @@ from ostinato.nn import calibrate, convert
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.methods import Method
 from ostinato.reuse import Pattern, StemPattern
-from ostinato.training import FitResult, fit, load_model_state, save_model
+from ostinato.training import FitResult, compile_tables, fit, load_model_state, save_model
 
 Say = Callable[[str], None]
 
@@ -91,10 +91,8 @@ def reuse_network(
     done = folder / "finished"
     if done.exists():
         return load_network(folder / MODEL_FILE)[0]
-    example = calibration_images(dataset, 1, config.seed)
-    network = convert(conventional, dict(method.patterns), example_input=example)
     say("calibrating: hashes, centroids" + (", closed-form refit" if method.refit else ""))
-    calibrate(network, calibration_images(dataset, config.calibration_images, config.seed), refit=method.refit)
+    network = _calibrated(config, dataset, conventional, method)
     meta = {
         "patterns": pattern_meta(method.patterns),
         "classes": list(dataset.classes),
@@ -106,6 +104,14 @@ def reuse_network(
         save_model(folder / MODEL_FILE, network, meta={**meta, "dataset": dataset.name, "seed": config.seed})
     done.touch()
     return network.eval()
+
+
+def _calibrated(config: RunConfig, dataset: ImageDataset, conventional: nn.Module, method: Method) -> nn.Module:
+    images = calibration_images(dataset, config.calibration_images, config.seed)
+    if method.recipe:
+        return compile_tables(conventional, images, method.patterns, refit=method.refit, refit_dense=False)
+    network = convert(conventional, dict(method.patterns), example_input=images[:1])
+    return calibrate(network, images, refit=method.refit)
 
 
 def fine_tune(

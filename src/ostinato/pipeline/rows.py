@@ -12,6 +12,7 @@ from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset, to_input
 from ostinato.files import write_atomically
 from ostinato.firmware import SimulationReport, deploy
 from ostinato.nn import measure_reuse, reuse_layers
+from ostinato.nn.convert import stem_layers
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.flops import flops_remaining
 from ostinato.pipeline.methods import Method
@@ -62,6 +63,7 @@ def assemble_row(
     is in the table, so r_t is 1, and what it costs is flash.
     """
     patterns = {name: layer.pattern for name, layer in reuse_layers(network).items()}
+    shown = {**patterns, **{name: stem.pattern for name, stem in stem_layers(network).items()}}
     computed = {name: 0 if patterns[name].scope == "compiled" else stats.clusters for name, stats in reuse.items()}
     vectors = sum(stats.vectors for stats in reuse.values())
     layers = tuple(
@@ -71,7 +73,7 @@ def assemble_row(
             cycles=layer.cycles,
             instructions=layer.instructions,
             phases=Phases(**layer.phases),
-            pattern=str(patterns[layer.name]) if layer.name in patterns else None,
+            pattern=str(shown[layer.name]) if layer.name in shown else None,
             redundancy_ratio=1.0 - computed[layer.name] / reuse[layer.name].vectors if layer.name in reuse else None,
             choice=layer.choice or None,
         )
