@@ -89,7 +89,7 @@ def test_it_is_told_everywhere(inside: Firmware, tmp_path: Path) -> None:
     part = inside.board.external_flash
     assert part is not None
     readme = (tmp_path / "fw" / "README.md").read_text()
-    for words in ("| tables | table | 55,296 |", part.part, part.loader, "-j .external", "0x90000000"):
+    for words in ("| tables | table | 55,296 |", part.part, part.loader, "-R .external", "0x90000000"):
         assert words in readme
     assert "EXTERNAL const int8_t tables_table[55296]" in (tmp_path / "fw" / "weights.c").read_text()
     assert "#define MODEL_EXTERNAL_BYTES 55296" in (tmp_path / "fw" / "model.h").read_text()
