@@ -1,6 +1,6 @@
 """How many vectors the hash gradient needs: that of a sample against that of all vectors.
 
-    python benchmarks/hash_sample.py runs/cifarnet/model.pt [more networks] --data-dir DIR [--batches 6] [--batch 64]
+    python benchmarks/hash_sample.py cifarnet-cifar10 [more networks] --data-dir DIR [--batches 6] [--batch 64]
 
 Reuses one layer of a trained network at a time, calibrated on 500 training images, and computes dLoss/dhash
 vectors on batches of training images, from all vectors and from samples of several sizes (flip estimator). A sample's
@@ -15,6 +15,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 from ostinato import data
 from ostinato.data import ImageDataset, Split, to_input
 from ostinato.files import write_atomically
+from ostinato.models.zoo import checkpoint_path
 from ostinato.nn import ReuseConv2d, calibrate, convert
 from ostinato.pipeline.networks import calibration_images, load_network
 from ostinato.reuse import Pattern
@@ -40,8 +42,13 @@ PATTERNS = {
 ROWS = (50_000, 8_192, 4_096, 2_048, 1_024)
 SHARES = (1 / 4, 1 / 8, 1 / 16, 1 / 32)
 LEARNING = ("image, slice", "compiled, block")
-SETTINGS: tuple[tuple[int, float], ...] = ((0, 20), (50_000, 20), (8_192, 20), (8_192, 5), (2_048, 20), (2_048, 5))
-"""Rows drawn, 0: not trained, and slope of the flip estimator's kernel."""
+SETTINGS = (
+    *((rows, share, slope) for rows, share in ((50_000, 1.0), (50_000, 1 / 16), (8_192, 1.0)) for slope in (20.0, 5.0)),
+    (8_192, 1.0, 2.0),
+    (50_000, 1.0, None),
+    (8_192, 1.0, None),
+)
+"""`gradient_rows`, `gradient_share`, and the slope of the flip estimator's kernel; None: straight-through."""
 LEARNING_RATE = 0.01
 SEEDS = (0, 1, 2)
 
@@ -105,13 +112,15 @@ def learn(network: nn.Module, layer: ReuseConv2d, batches: list[tuple[Tensor, Te
 
 def learning(conventional: nn.Module, name: str, dataset: ImageDataset, options: argparse.Namespace) -> str:
     """Table of the validation loss and top-1 before and after, by pattern and sample size."""
-    lines = ["| scope, sharing | rows drawn | `flip_slope` | loss | top-1 | loss, range |", "|---|" + 5 * "---:|"]
+    head = "| scope, sharing | gradient | rows, at most | share, at most | loss | top-1 | loss, range |"
+    lines = [head, "|---|---|" + 5 * "---:|"]
     valid = batched(dataset.valid.subset(1024, 0), 128)
     for title in LEARNING:
-        for rows, slope in SETTINGS:
+        for rows, share, slope in ((0, 1.0, 20.0), *SETTINGS):
             results = []
             for seed in SEEDS:
-                drawn = {"gradient_share": 1.0, "gradient_rows": max(1, rows), "flip_slope": slope}
+                drawn: dict[str, Any] = {"gradient_share": share, "gradient_rows": max(1, rows)}
+                drawn |= {"gradient": "straight-through"} if slope is None else {"flip_slope": slope}
                 pattern = replace(PATTERNS[title], init="median", seed=seed, **drawn)
                 network = convert(conventional, {name: pattern})
                 calibrate(network, calibration_images(dataset, 500, seed), refit=False)
@@ -122,8 +131,10 @@ def learning(conventional: nn.Module, name: str, dataset: ImageDataset, options:
                     learn(network, layer, batched(images, options.batch))
                 results.append(evaluated(network, valid))
             losses, hits = zip(*results, strict=True)
-            count, spread = f"{rows:,}" if rows else "not trained", f"{min(losses):.3f}–{max(losses):.3f}"
-            lines.append(f"| {title} | {count} | {slope:g} | {mean(losses):.3f} | {100 * mean(hits):.1f} | {spread} |")
+            way = "straight-through" if slope is None else f"flip, slope {slope:g}"
+            drawn_of = f"{way} | {rows:,} | 1/{round(1 / share)}" if rows else "not trained | | "
+            spread = f"{min(losses):.3f}–{max(losses):.3f}"
+            lines.append(f"| {title} | {drawn_of} | {mean(losses):.3f} | {100 * mean(hits):.1f} | {spread} |")
             print(lines[-1], flush=True)
     return "\n".join(lines)
 
@@ -135,7 +146,7 @@ def batched(split: Split, size: int) -> list[tuple[Tensor, Tensor]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", type=Path, nargs="+", help="checkpoints of trained conventional networks")
+    parser.add_argument("networks", nargs="+", help="trained conventional networks: folders, files or the package's")
     parser.add_argument("--data-dir")
     parser.add_argument("--batches", type=int, default=6)
     parser.add_argument("--batch", type=int, default=64)
@@ -143,7 +154,7 @@ def main() -> None:
     options = parser.parse_args()
     columns: dict[str, dict[str, float]] = {}
     for path in options.networks:
-        conventional, meta = load_network(path)
+        conventional, meta = load_network(checkpoint_path(path))
         dataset = data.load(meta["dataset"], data_dir=options.data_dir, seed=int(meta["seed"]))
         calibration = calibration_images(dataset, 500, 0)
         batches = batched(dataset.train.subset(options.batches * options.batch, 1), options.batch)
@@ -160,7 +171,7 @@ def main() -> None:
     samples = list(next(iter(columns.values())))
     table = [f"| layer, scope, sharing | {' | '.join(samples)} |", "|---|" + "---:|" * len(samples)]
     table += [f"| {name} | {' | '.join(f'{found[s]:.3f}' for s in samples)} |" for name, found in columns.items()]
-    command = " ".join(f"{path.parent.name}/{path.name}" for path in options.networks)
+    command = " ".join(Path(path).name for path in options.networks)
     command = f"python benchmarks/hash_sample.py {command} --data-dir DIR"
     lines = "\n".join(table)
     few = f"{Pattern(1, 1).gradient_rows:,} rows and 1/{round(1 / Pattern(1, 1).gradient_share)} of all vectors"

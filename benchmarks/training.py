@@ -18,6 +18,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -143,7 +144,10 @@ def measure_layer(name: str, conv: nn.Conv2d, x: Tensor, rounds: int) -> list[Re
             nn.init.normal_(layer.hash_vectors)
             nn.init.normal_(layer.thresholds, std=1e-3)
         modules[title] = layer
-    runs = {title: lambda layer=layer: step(layer, x, gradient) for title, layer in modules.items()}
+    runs: dict[str, Callable[[], None]] = {}
+    for title, layer in modules.items():
+        own = torch.empty_like(layer(x)).copy_(gradient)  # in the memory format of the layer's output
+        runs[title] = partial(step, layer, x, own)
     seconds = fastest(runs, rounds, x.device)
     im2col = gradient.numel() // conv.out_channels * conv.weight[0].numel() * x.element_size()
     return [
@@ -230,6 +234,8 @@ Batches of {options.batch} images, {options.threads} thread(s), best of {options
 Image scope with L=16, H=4 (first layer: L=15), compiled scope with L=8, H=6, order `kh.kw.c`. Goals:
 {GOALS["time"]}× the time, {GOALS["memory"]:g}× im2col's memory, evaluation in {GOALS["evaluation"]}× the time.{gpu}
 Memory is what PyTorch allocates in a step, gradients and outputs included; that of `nn.Conv2d` stands beside it.
+A layer gets its gradient in the memory format of its output (channels last from reuse by slices), as batch
+normalisation and ReLU after it pass it on; inputs have channels first.
 
 {(chr(10) * 2).join(sections)}
 

@@ -110,8 +110,10 @@ def test_other_scopes_and_sharing_refuse_it() -> None:
 
 @pytest.mark.parametrize("pattern", [FREE, Pattern.compiled(4, 3), Pattern.compiled(8, 4, momentum=0.3)])
 def test_the_form_for_accelerators_gives_the_same(pattern: Pattern, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrated = network(pattern).double()
+
     def everything() -> list[torch.Tensor]:
-        model = network(pattern).double()
+        model = copy.deepcopy(calibrated)
         layer, x = model[2].train(), model[:2](images().double()).detach().requires_grad_()
         y = layer(x)
         y.square().sum().backward()

@@ -18,6 +18,7 @@ from ostinato.firmware.external import check_outside
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import check_replaceable, replacing
 from ostinato.firmware.linking import check_estimate, linked, with_hot_code
+from ostinato.firmware.pooling import fuse_pools, with_pools
 from ostinato.firmware.preview import PlanReport, preview
 from ostinato.firmware.pricing import Told
 from ostinato.firmware.select import check_kernel
@@ -152,7 +153,7 @@ def plan(
     target, conv_kernel = get_board(board), check_kernel(kernel)
     graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales, softmax)
     outside = check_outside(external_flash, graph, target)
-    return preview(Chooser.by_sizes(graph, conv_kernel, target, outside).project())
+    return preview(Chooser.by_sizes(with_pools(graph), conv_kernel, target, outside).project())
 
 
 def _quantized(
@@ -219,7 +220,9 @@ def deploy_graph(
     told = progress or (lambda _: None)
     target, conv_kernel = get_board(board), check_kernel(kernel)
     outside = check_outside(external_flash, graph, target)
-    check_estimate(Chooser.by_sizes(graph, conv_kernel, target, outside).project())  # what cannot fit compiles nothing
+    # What cannot fit compiles nothing.
+    check_estimate(Chooser.by_sizes(with_pools(graph), conv_kernel, target, outside).project())
+    graph = fuse_pools(graph, samples[0], target, toolchain)
     choose = partial(Chooser.by_cycles, graph, conv_kernel, target, samples[0], toolchain, told=told)
 
     builds = WorkFolder()

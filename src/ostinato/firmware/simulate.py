@@ -12,6 +12,7 @@ from ostinato.firmware.codegen.model import HOOK
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.guarding import network_guards
 from ostinato.firmware.memory import Plan
+from ostinato.firmware.pooling import pool_note
 from ostinato.firmware.report import LayerReport
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
@@ -138,7 +139,7 @@ def layer_reports(
                 phases=means,
                 counted=sum(counted[i] for counted in heads) / count if binding.counts else None,
                 counts=binding.counts,
-                choice=choices.get(op.name, ""),
+                choice="; ".join(filter(None, (choices.get(op.name), pool_note(graph, op.name)))),
                 flash_bytes=project.layers[i].flash_bytes,
                 external_bytes=project.layers[i].external_bytes,
             )

@@ -10,6 +10,7 @@ from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
 from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import QGraph, QReuseCompiled, QReuseImage
+from ostinato.quant.pooled_op import QPooled
 from ostinato.targets.boards import BOARDS, Board
 from ostinato.targets.external_flash import ExternalFlash
 
@@ -115,7 +116,7 @@ def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, bo
     largest = max(range(len(bindings)), key=lambda i: bindings[i].flash_bytes)
     op, part = graph.ops[largest], bindings[largest].flash_bytes
     remedy = "fewer channels or features in it"
-    if isinstance(op, QReuseCompiled):
+    if isinstance(op, QReuseCompiled | QPooled):
         remedy = (
             f"fewer hashes or longer slices for it (its table has rows · 2^H · M bytes), scope 'image', or {remedy}"
         )

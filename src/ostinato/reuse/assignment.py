@@ -138,8 +138,8 @@ def _identify(
         return layout.spread(ids.view(-1, layout.blocks).t().unsqueeze(1)), None
     if learns and pattern.gradient == "trec":
         parts, dim = projection_parts(rows, hash_vectors, thresholds, layout)
-        found = [(pack_bits(part), near_planes(part, pattern)) for part in parts]
-        packed, near = (torch.cat(each, dim) for each in zip(*found, strict=True))
+        found = [(near_planes(part, pattern), pack_bits(part)) for part in parts]
+        near, packed = (torch.cat(each, dim) for each in zip(*found, strict=True))
         return layout.spread(packed), draw_near(near, table, layout)
     drawn = draw(table, pattern, layout) if learns else None
     return layout.spread(table_ids(rows, hash_vectors, thresholds, layout)), drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -15,8 +16,13 @@ from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_gradient import Clustered, hash_gradients
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout
-from ostinato.reuse.products import multiply_centroids, product_gradients, room_for_pulls
+from ostinato.reuse.products import Filters, multiply_centroids, product_gradients, room_for_pulls
 from ostinato.reuse.synchronise import sum_over_processes
+
+
+def no_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Without autocast inside; entering that where there is none takes as long as a small layer's sums."""
+    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
 
 
 def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +30,7 @@ def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(backward)
     def run(ctx: Any, gradient: Tensor) -> Any:
-        with torch.autocast(gradient.device.type, enabled=False):
+        with no_autocast(gradient.device.type):
             return backward(ctx, gradient)
 
     return run
@@ -33,8 +39,9 @@ def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
 class ReuseMatmul(torch.autograd.Function):
     """Y = X̂·W with one product per centroid and slice (TREC §3.1), summed by an embedding bag.
 
-    Arguments (T, b·L) table, (M, S·L) weights, (M,) bias or None, hash vectors, thresholds, Reuse, Layout; gives
-    (N·b, M). A centroid has b rows of L, and its product b rows of M.
+    Arguments (T, b·L) table, (M, A, D) weights whose rows D are some slices of L each, (M,) bias or None, hash vectors,
+    thresholds, Reuse, Layout; gives (panels, M, units·b), as images are. A centroid has b rows of L, and its product b
+    rows of M.
     """
 
     @staticmethod
@@ -46,9 +53,10 @@ class ReuseMatmul(torch.autograd.Function):
         ctx.reuse, ctx.layout = reuse, layout
         assignment = assign(table.detach(), hash_vectors, thresholds, reuse, layout, _learns(ctx, 3, reuse))
         _save(ctx, assignment, weights, hash_vectors, thresholds)
-        y = multiply_centroids(assignment.clusters, assignment.centroids, weights.detach(), layout)
-        y = y.view(-1, len(weights))
-        return y if bias is None else y.add_(bias)
+        filters = Filters(weights.detach(), reuse.pattern.length)
+        y = multiply_centroids(assignment.clusters, assignment.centroids, filters, layout)
+        y = y.view(layout.panels, -1, len(weights))
+        return (y if bias is None else y.add_(bias)).transpose(1, 2)
 
     @staticmethod
     @_without_autocast
@@ -56,12 +64,13 @@ class ReuseMatmul(torch.autograd.Function):
         """Gradients of table, weights, bias and hash; sums over clusters make them as cheap as the forward pass."""
         assignment, (weights, hash_vectors, thresholds) = _load(ctx)
         clusters, layout, sample = assignment.clusters.ordered(), ctx.layout, assignment.sample
-        outer = gradient.reshape(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
+        rows = gradient.transpose(1, 2).reshape(-1, len(weights))
+        outer = rows.view(layout.vectors_per_slice, -1)  # a unit's b rows of M side by side
         wanted = None if ctx.reuse.pattern.gradient == "trec" else sample
-        weight_gradient, pulls, own = product_gradients(
-            clusters, assignment.centroids, weights, outer, layout, wanted
-        )
-        shift = outer.view(-1, len(weights)).sum(0) if ctx.needs_input_grad[2] else None
+        filters = Filters(weights, ctx.reuse.pattern.length)
+        weight_gradient, pulls, own = product_gradients(clusters, assignment.centroids, filters, outer, layout, wanted)
+        shift = rows.sum(0) if ctx.needs_input_grad[2] else None
+        del rows, outer  # a copy of the outputs' size, where they came as images
         through, vectors, offsets = _table_and_hash(ctx, assignment, pulls, own, hash_vectors, thresholds)
         return through, weight_gradient, shift, vectors, offsets, None, None
 
@@ -111,14 +120,17 @@ def quantise(columns: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: R
     return quantised.view(columns.shape)
 
 
-def multiply(columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
+def multiply(
+    columns: Tensor, weights: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, bias: Tensor | None = None
+) -> Tensor:  # fmt: skip
     """`ReuseMatmul` of (B, P, S·b·L) columns; gives (B, P·b, M)."""
     layout = Layout(columns.shape[0], columns.shape[1], columns.shape[2] // hash_vectors.shape[1])
     table = columns.reshape(-1, hash_vectors.shape[1])
+    by_slice = weights.view(len(weights), layout.slices, -1)
     y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
-        table, weights, None, hash_vectors, thresholds, reuse, layout
+        table, by_slice, bias, hash_vectors, thresholds, reuse, layout
     )
-    return y.view(columns.shape[0], -1, len(weights))
+    return y.transpose(1, 2)
 
 
 def _learns(ctx: Any, position: int, reuse: Reuse) -> bool:
@@ -166,7 +178,8 @@ def _table_and_hash(
         sum_over_processes(pulls)  # of the losses of all processes: their vectors share these centroids
     vectors, offsets, pulled = None, None, None
     if sample is not None and len(sample.slices):
-        places = BySlice.of(sample.slices, layout.slices)
+        make = BySlice.of if ctx.reuse.pattern.gradient == "trec" else BySlice.even
+        places = make(sample.slices, layout.slices)
         row_gradients = pulls.new_empty(0) if own is None else own
         state = Clustered(sample, places, clusters, assignment.centroids, pulls[:-1], row_gradients)
         vectors, offsets, pulled = hash_gradients(state, hash_vectors, thresholds, ctx.reuse.pattern)

@@ -112,10 +112,11 @@ class Slots:
         if self.members is not None:
             return self
         if order is None:
-            order = torch.sort(self.index.reshape(-1), stable=True).indices
+            order = torch.sort(_narrow(self.index, len(self)).reshape(-1), stable=True).indices
         slices, units = self.index.shape
-        first = torch.arange(0, slices * units, units, device=order.device).unsqueeze(1)
-        members = (order.view(slices, units) - first).to(self.index.dtype)  # a slice has exactly N vectors
+        kind = self.index.dtype
+        first = torch.arange(0, slices * units, units, dtype=kind, device=order.device).unsqueeze(1)
+        members = order.to(kind).view(slices, units).sub_(first)  # a slice has exactly N vectors
         starts = (torch.cumsum(self.sizes, 0) - self.sizes).to(self.index.dtype)
         return replace(self, members=members, starts=starts)
 
@@ -153,6 +154,14 @@ class Slots:
         if base is not None and offset is not None:
             members = base.index_select(0, members.reshape(-1)).view_as(members) + offset.unsqueeze(1)
         return bag_sums(members.reshape(-1), rows, starts)
+
+
+def _narrow(numbers: Tensor, limit: int) -> Tensor:
+    """`numbers`, 0 ... limit − 1, or int16 in the same order, where those suffice: a radix sort takes a pass a byte."""
+    half = 1 << 15
+    if limit <= half:
+        return numbers.to(torch.int16)
+    return (numbers - half).to(torch.int16) if limit <= 2 * half else numbers
 
 
 def bag_sums(members: Tensor, rows: Tensor, starts: Tensor) -> Tensor:

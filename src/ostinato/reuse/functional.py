@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
-from ostinato.reuse.autograd import ReuseMatmul, multiply, quantise
+from ostinato.reuse.autograd import ReuseMatmul, multiply, no_autocast, quantise
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
 from ostinato.reuse.geometry import ConvGeometry, Pair
@@ -21,7 +21,7 @@ from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.straight_through import StraightThrough
 from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
-from ostinato.reuse.views import im2col, pad_input, weight_matrix, whole_slices
+from ostinato.reuse.views import im2col, pad_pixels, weight_matrix, whole_slices
 
 
 def reuse_conv2d(
@@ -98,7 +98,7 @@ def reuse_conv2d(
         form = partial(_quantised_convolution, precision=x.dtype, table_offsets=table_offsets)
     elif pattern.direction == "horizontal":
         form = partial(_horizontal_product)
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device.type):
         y: Tensor = form(
             x.to(compute), weight.to(compute), None if bias is None else bias.to(compute),
             hash_vectors.to(compute), thresholds.to(compute), reuse, geometry,
@@ -112,16 +112,21 @@ def _reuse_product(
 ) -> Tensor:  # fmt: skip
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
-    matrix = weight_matrix(weight, pattern.order)
-    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     if product is multiply and pixel_aligned(geometry, pattern):
         layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
-        table = pad_input(x, geometry).permute(0, 2, 3, 1).reshape(-1, pattern.length)
-        y = ReuseMatmul.apply(table, weights, bias, hash_vectors, thresholds, reuse, layout)  # type: ignore[no-untyped-call]
-        return _image(y.view(x.shape[0], -1, y.shape[1]), None, x, geometry)
+        table = pad_pixels(x, geometry).reshape(-1, pattern.length)
+        taps = weight.permute(0, 2, 3, 1) if pattern.order == "kh.kw.c" else weight.permute(0, 3, 2, 1)
+        y = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
+            table, taps.flatten(1, 2), bias, hash_vectors, thresholds, reuse, layout
+        )
+        return y.unflatten(2, geometry.output_size(x.shape[2], x.shape[3]))  # type: ignore[no-any-return]
+    matrix = weight_matrix(weight, pattern.order)
+    weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
-        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
+        added = {"bias": bias} if product is multiply else {}  # saves a copy of Y
+        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse, **added)
+        bias = None if added else bias
     else:
         order = _rows(x, geometry, pattern)
         rows = order.arrange(columns)
@@ -169,9 +174,9 @@ def _quantised_convolution(
     is in `precision`, as that of the convolution it takes the place of; sums over clusters need more. Offsets of table
     rows are one more convolution, of the ids as unit vectors, through which the input has no gradient.
     """
-    xp = pad_input(x, geometry)
-    batch, channels, height, width = xp.shape
-    pixels = xp.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    image = pad_pixels(x, geometry)
+    batch, height, width, channels = image.shape
+    pixels = image.reshape(batch, -1, channels)
     by_units = takes_units(pixels, hash_vectors, reuse)
     if by_units or table_offsets is not None:
         ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
@@ -197,7 +202,7 @@ def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tenso
     For b = 1 these are the slices of X, (B, P, S·L); where ids exist once per pixel, its channels (B, H·W, C).
     """
     if pattern.pixelwise:
-        return pad_input(x, geometry).permute(0, 2, 3, 1).flatten(1, 2)
+        return pad_pixels(x, geometry).flatten(1, 2)
     columns = im2col(x, geometry, pattern.order)
     if pattern.blocked:
         columns = _rows(x, geometry, pattern).arrange(columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ def near_planes(projections: Tensor, pattern: Pattern) -> Tensor:
     1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the soft bit is on the other side of the hard one.
     """
     reach = abs(pattern.centre) + math.log(pattern.ids / (NEGLIGIBLE * pattern.gaussian_sigma)) / pattern.slope
-    return (projections.abs() <= reach).any(-2)
+    return projections.abs().amin(-2) <= reach
 
 
 def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:
@@ -54,13 +55,14 @@ def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:
     They are `near` (blocks, E, places) a hyperplane, and not zero: with a vector's weight in a centroid the loss
     changes by x·dLoss/dcentroid, which is 0 for the zeros of the padding and behind a ReLU.
     """
-    near &= table.view(-1, layout.blocks, table.shape[1]).any(2).t().unsqueeze(1)
+    near &= (table.abs() @ table.new_ones(table.shape[1])).view(-1, layout.blocks).t().unsqueeze(1) > 0
     slices, units = layout.spread(near).nonzero().unbind(1)
     return _taken(slices, units, 1.0, table, layout)
 
 
 def _taken(slices: Tensor, units: Tensor, weight: float, table: Tensor, layout: Layout) -> HashSample:
-    places = layout.base(table.device)[units] + layout.offset(table.device)[slices]
+    base, offset = layout.base(table.device), layout.offset(table.device)
+    places = base.index_select(0, units) + offset.index_select(0, slices)
     return HashSample(slices, units, table.detach().index_select(0, places), weight)
 
 
@@ -72,8 +74,12 @@ def sample(slices: int, units: int, pattern: Pattern, device: torch.device) -> t
     each as often as it has a part in it: all vectors are expected equally often.
     """
     wanted = min(pattern.gradient_rows, math.ceil(pattern.gradient_share * slices * units))
-    each = min(units, max(_FEWEST, wanted // slices))
-    generator = torch.Generator().manual_seed(pattern.seed)  # on the CPU: the same vectors on every device
+    return _stratified(slices, units, min(units, max(_FEWEST, wanted // slices)), pattern.seed, device)
+
+
+@lru_cache(maxsize=64)  # a layer draws the same vectors in every step
+def _stratified(slices: int, units: int, each: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same vectors on every device
     drawn = torch.arange(each, device=generator.device).expand(slices, each)
     if each < units:
         inside = torch.rand(slices, each, generator=generator, dtype=torch.float64, device=generator.device)

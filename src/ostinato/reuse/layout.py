@@ -8,6 +8,7 @@ and X, which repeats it KH·KW times, need not exist (TREC §3.1 without im2col)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -57,12 +58,18 @@ class Layout:
         return self.vectors
 
     def base(self, device: torch.device) -> Tensor:
-        """(N,) where units begin in the table."""
+        """(N,) where units begin in the table; not to be changed."""
+        return _positions(self, device)[0]
+
+    def offset(self, device: torch.device) -> Tensor:
+        """(S,) where a unit's slices are from there; not to be changed."""
+        return _positions(self, device)[1]
+
+    def _base(self, device: torch.device) -> Tensor:
         step = self.slices
         return torch.arange(0, self.vectors, step, dtype=small_ints(self.vectors), device=device)
 
-    def offset(self, device: torch.device) -> Tensor:
-        """(S,) where a unit's slices are from there."""
+    def _offset(self, device: torch.device) -> Tensor:
         return torch.arange(self.slices, dtype=small_ints(self.vectors), device=device)
 
     def hash_matrices(self, parameter: Tensor) -> Tensor:
@@ -151,8 +158,7 @@ class PixelLayout(Layout):
         (ph, pw), (height, width) = self.geometry.padding, self.size
         return self.panels, *self.geometry.output_size(height - 2 * ph, width - 2 * pw)
 
-    def base(self, device: torch.device) -> Tensor:
-        """(N,) where units begin in the table."""
+    def _base(self, device: torch.device) -> Tensor:
         (height, width), (sh, sw), (batch, oh, ow) = self.size, self.geometry.stride, self._outputs
         step = [self.blocks * v for v in (height * width, sh * width, sw)]
         dtype = small_ints(self.rows)
@@ -161,8 +167,7 @@ class PixelLayout(Layout):
         )
         return (first[:, None, None] + second[:, None] + third).reshape(-1)
 
-    def offset(self, device: torch.device) -> Tensor:
-        """(S,) where a unit's slices are from there."""
+    def _offset(self, device: torch.device) -> Tensor:
         outer, inner = self._steps(self.size[1] * self.blocks, self.blocks)
         dtype = small_ints(self.rows)
         first, second = (
@@ -192,6 +197,12 @@ class PixelLayout(Layout):
         windows = self._windows(bags.permute(3, 4, 0, 1, 2))
         windows.copy_(index.view(windows.shape))
         return F.embedding_bag(bags.view(-1, outer * inner), values, mode="sum")
+
+
+@lru_cache(maxsize=64)  # the same in every step of a training
+def _positions(layout: Layout, device: torch.device) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(False):  # such tensors could not be used in training later
+        return layout._base(device), layout._offset(device)
 
 
 def pixel_aligned(geometry: ConvGeometry, pattern: Pattern) -> bool:

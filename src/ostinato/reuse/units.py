@@ -31,17 +31,19 @@ def unit_vectors(ids: Tensor, count: int, dtype: torch.dtype) -> Tensor:
 
 def quantise_by_units(columns: Tensor, ids: Tensor, reuse: Reuse) -> Tensor:
     """`quantise` of columns (B, P, S·D) whose `ids` (B·P, S) are known: (B, P, S·D); updates running centroids."""
-    slices = ids.shape[1]
-    vectors = columns.reshape(len(ids), slices, -1).transpose(0, 1)  # (S, N, D)
-    units = unit_vectors(ids.t(), reuse.pattern.ids, columns.dtype)
+    slices, parts = ids.shape[1], len(columns)
+    vectors = columns.view(parts, -1, slices, columns.shape[2] // slices).permute(2, 0, 1, 3)  # (S, B, P, D)
+    units = unit_vectors(ids.view(parts, -1, slices).permute(2, 0, 1), reuse.pattern.ids, columns.dtype)
     if reuse.fixed:
         assert reuse.running is not None
         means = reuse.running.centroids.to(columns)
     else:
-        sizes = units.sum(1)
-        means = torch.bmm(units.transpose(1, 2), vectors) / sizes.clamp_min(1.0).unsqueeze(2)
+        # Image by image: a sum over all vectors at once is one long sum for a few processors, here and in its gradient.
+        sizes = units.sum((1, 2))
+        means = (units.transpose(2, 3) @ vectors).sum(1) / sizes.clamp_min(1.0).unsqueeze(2)
         _update(reuse, sizes, means.detach())
-    return torch.bmm(units, means).transpose(0, 1).reshape(columns.shape)
+    quantised = units @ means.unsqueeze(1)
+    return quantised.permute(1, 2, 0, 3).reshape(columns.shape)
 
 
 def _update(reuse: Reuse, sizes: Tensor, means: Tensor) -> None:

@@ -35,6 +35,12 @@ def pad_input(x: Tensor, geometry: ConvGeometry) -> Tensor:
     return F.pad(x, (horizontal, horizontal, vertical, vertical)) if vertical or horizontal else x
 
 
+def pad_pixels(x: Tensor, geometry: ConvGeometry) -> Tensor:
+    """`pad_input` with channels last, (B, height, width, C): one copy both pads and permutes."""
+    pixels, (vertical, horizontal) = x.permute(0, 2, 3, 1), geometry.padding
+    return F.pad(pixels, (0, 0, horizontal, horizontal, vertical, vertical)) if vertical or horizontal else pixels
+
+
 def _windows(x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
     """im2col of `x` (B, C, H, W): (B, OH·OW, K), a copy."""
     axes = parse_order(order, COLUMN_AXES)

@@ -8,6 +8,7 @@ from ostinato.firmware.codegen.build_files import has_bring_up
 from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.model import inputs_text, shape_text
 from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.pooling import pool_note
 from ostinato.firmware.sizes import Sizes
 from ostinato.targets.external_flash import WINDOW_ORIGIN
 
@@ -160,6 +161,8 @@ def _external(project: Project) -> str:
 def _choices(project: Project) -> str:
     """Which kernels were chosen, and from what."""
     texts = [(choice.layer, choice.text) for choice in project.choices if choice.text]
+    notes = ((op.name, pool_note(project.graph, op.name)) for op in project.graph.ops)
+    texts += [(layer, note) for layer, note in notes if note]
     if not texts:
         return ""
     rows = "\n".join(f"| {_cell(layer)} | {_cell(text)} |" for layer, text in texts)
