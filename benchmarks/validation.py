@@ -259,8 +259,8 @@ A difference of a layer of 0.1 or 0.2 ms is as large as the rounding of what was
 
 {notes}
 
-What a reader with a board can do: the generated project's example prints the cycles of every layer as DWT counts
-them, to be put beside `simulate(flash_wait_states=...)`.
+What a reader with a board can do: the generated project's board program prints the cycles of every layer as DWT counts
+them, and `ostinato simulate FOLDER --measured FILE` puts them beside the model's.
 
 {provenance("python benchmarks/validation.py", "fixed in the program")}"""
 

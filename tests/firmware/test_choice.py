@@ -86,6 +86,14 @@ def test_the_fastest_is_taken_and_recorded(tmp_path) -> None:
     assert Firmware.load(tmp_path / "fw").project.choices == list(firmware.project.choices)
 
 
+def test_what_is_going_on_is_told() -> None:
+    net, graph = network()
+    lines: list[str] = []
+    deploy_graph(graph, net.images(1), hot_code=True, verify_images=1, progress=lines.append)
+    for words in ("kernels of conv", "kernels of tables", "linking", "RAM", "verifying"):
+        assert any(words in line for line in lines)
+
+
 def test_cycles_are_given_up_where_flash_is_short(tmp_path) -> None:
     net, graph = network()
     fast = deploy_graph(graph, net.images(1), hot_code=False, verify_images=0)

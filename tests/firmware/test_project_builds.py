@@ -16,6 +16,7 @@ from random_networks import NetworkBuilder
 from unicorn import unicorn_const
 
 from ostinato.firmware import Firmware, deploy_graph
+from ostinato.firmware.measured import compare_with_board
 from ostinato.firmware.select import KERNEL_CHOICES
 from ostinato.quant.reference import execute
 from ostinato.targets.boards import Board
@@ -87,6 +88,9 @@ def test_make_links_the_board_program(board: str, toolchain: str, tmp_path: Path
     image = np.array([(i * 89 + (i >> 5)) % 256 for i in range(firmware.graph.input.size)], np.uint8).view(np.int8)
     expected = execute(firmware.graph, image)[firmware.graph.output.name]
     assert rows[-1] == ["output", *map(str, expected.tolist())]
+    compared = compare_with_board(firmware, text)
+    assert compared.same_output
+    assert compared.total.measured == TICK * len(ops)
 
 
 TICK = 1000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,10 @@ from ostinato.training import evaluate
 Network = Annotated[
     Path, typer.Argument(help="Folder that `train` or `convert` wrote, or a name that `ostinato zoo` lists.")
 ]
+
+
+_PLAIN_WIDTH = 120
+"""Of tables that go to a file or a pipe."""
 
 
 def load_trained(network: Path, data_dir: Path | None) -> tuple[Any, ImageDataset, dict[str, Any]]:
@@ -74,3 +79,19 @@ def print_result(result: Mapping[str, Any], as_json: bool) -> None:
             console.print(f"{key:>12}  {value:,}")
         else:
             console.print(f"{key:>12}  {value}")
+
+
+def print_table(table: object) -> None:
+    """Something of rich's on stdout, wide where there is no terminal."""
+    Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(table)
+
+
+@contextmanager
+def status(enabled: bool) -> Iterator[Callable[[str], None]]:
+    """What takes a line on what is going on and shows it on the terminal (stderr), if there is one."""
+    console = Console(stderr=True)
+    if not (enabled and console.is_terminal):
+        yield lambda _: None
+        return
+    with console.status("") as shown:
+        yield shown.update

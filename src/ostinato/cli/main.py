@@ -11,6 +11,7 @@ from rich.console import Console
 import ostinato
 from ostinato.cli import run as run_command
 from ostinato.cli import search as search_command
+from ostinato.cli import simulate as simulate_command
 from ostinato.cli import steps
 from ostinato.cli import train as train_commands
 from ostinato.cli import zoo as zoo_command
@@ -30,7 +31,7 @@ app.command("train")(train_commands.train)
 app.command("prune")(train_commands.prune)
 app.command("convert")(steps.convert)
 app.command("deploy")(steps.deploy)
-app.command("simulate")(steps.simulate)
+app.command("simulate")(simulate_command.simulate)
 app.command("search")(search_command.search)
 app.command("report")(steps.report)
 app.command("boards")(steps.boards)

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ostinato.cli import options
-from ostinato.cli.common import Network, accuracies, load_trained, print_result
+from ostinato.cli.common import Network, accuracies, load_trained, print_result, print_table, status
 from ostinato.cli.patterns import read_patterns
 from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset
 from ostinato.errors import DoesNotFitError
-from ostinato.firmware import Firmware
 from ostinato.firmware import deploy as deploy_firmware
 from ostinato.firmware import plan as plan_firmware
 from ostinato.nn import conversion_report
@@ -35,9 +34,6 @@ from ostinato.search.display import front_table
 from ostinato.search.result import SEARCH_FILE
 from ostinato.targets.boards import BOARDS
 from ostinato.training import apply_patterns, save_model
-
-_PLAIN_WIDTH = 120
-"""Of tables that go to a file or a pipe."""
 
 
 def convert(
@@ -125,6 +121,7 @@ def deploy(
         bool, typer.Option("--dry-run", help="Only tell what it would need: SRAM, flash and stack, layer by layer.")
     ] = False,
     json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Quantise a network to int8, plan its memory, and generate and compile its C project.
 
@@ -141,27 +138,29 @@ def deploy(
         return
     if out is None:
         raise typer.BadParameter("a folder is needed, unless with --dry-run", param_hint="--out")
-    firmware = deploy_firmware(
-        model,
-        _calibration(dataset, config),
-        board=board,
-        kernel=kernel,
-        hot_code=hot_code,
-        external_flash=external_flash,
-        out_dir=out,
-        input_scale=INPUT_SCALE,
-        input_zero_point=INPUT_ZERO_POINT,
-        classes=dataset.classes,
-        name=meta["model"],
-        scales=cast(Scales, scales),  # checked there
-        softmax=softmax,
-    )
+    with status(not (json or quiet)) as progress:
+        firmware = deploy_firmware(
+            model,
+            _calibration(dataset, config),
+            board=board,
+            kernel=kernel,
+            hot_code=hot_code,
+            external_flash=external_flash,
+            out_dir=out,
+            input_scale=INPUT_SCALE,
+            input_zero_point=INPUT_ZERO_POINT,
+            classes=dataset.classes,
+            name=meta["model"],
+            scales=cast(Scales, scales),  # checked there
+            softmax=softmax,
+            progress=progress,
+        )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
     if firmware.external_bytes:
         sizes["external_bytes"] = firmware.external_bytes
     checked = firmware.verification if verify else None
     if checked is not None and not json:
-        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(checked)
+        print_table(checked)
     shown = {"verification": checked.to_dict()} if checked is not None and json else {}
     print_result({"firmware": str(out), **sizes, **shown}, json)
 
@@ -193,40 +192,9 @@ def _dry_run(
     if json:
         print_result(planned.to_dict(), True)
     else:
-        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(dataclasses.replace(planned, problem=None))
+        print_table(dataclasses.replace(planned, problem=None))
     if planned.problem is not None:
         raise DoesNotFitError(planned.problem)
-
-
-def simulate(
-    firmware: Annotated[Path, typer.Argument(help="Folder that `deploy` wrote.")],
-    plain_c: Annotated[
-        bool, typer.Option("--plain-c", help="The portable C twins instead of the DSP kernels.")
-    ] = False,
-    flash_wait_states: Annotated[
-        int,
-        typer.Option("--flash-wait-states", help="Of the board's flash, behind its accelerator or caches; 0: ideal."),
-    ] = 0,
-    guards: Annotated[
-        bool, typer.Option("--guards", help="Refuse every access of a layer to memory that is not its own.")
-    ] = False,
-    json: options.Json = False,
-) -> None:
-    """Run a firmware on the simulated core: exact instructions, modelled cycles, by layer and phase.
-
-    [bold]Examples[/]
-
-      ostinato simulate runs/firmware
-
-      ostinato simulate runs/firmware --flash-wait-states 5
-    """
-    report = Firmware.load(firmware).simulate(plain_c=plain_c, flash_wait_states=flash_wait_states, guards=guards)
-    if json:
-        fields = dataclasses.asdict(report)
-        fields["logits"] = report.logits.tolist()
-        print_result(fields, True)
-    else:
-        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(report)
 
 
 def report(
@@ -256,7 +224,7 @@ def _report_search(run: Path, json: bool) -> None:
     if json:
         print_result(result.to_dict(), True)
     else:
-        Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(front_table(result.front, result.chosen))
+        print_table(front_table(result.front, result.chosen))
 
 
 def boards(json: options.Json = False) -> None:

@@ -10,7 +10,7 @@ from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.external import Outside
 from ostinato.firmware.memory import plan_memory
-from ostinato.firmware.pricing import price, unpriced
+from ostinato.firmware.pricing import Told, price, unpriced
 from ostinato.firmware.select import KernelChoice, candidates
 from ostinato.firmware.sizes import STACK_ESTIMATE
 from ostinato.firmware.storage import plan_project
@@ -39,6 +39,7 @@ class Chooser:
         image: Int8Array,
         toolchain: str,
         outside: Outside = "never",
+        told: Told = lambda _: None,
     ) -> Chooser:
         """With modelled cycles for one image: kernels are compiled and run.
 
@@ -48,7 +49,7 @@ class Chooser:
         """
         check_export(graph)
         found = [candidates(op, kernel) for op in graph.ops]
-        return cls(graph, kernel, board, price(graph, found, image, board, toolchain, outside))
+        return cls(graph, kernel, board, price(graph, found, image, board, toolchain, outside, told))
 
     @classmethod
     def by_sizes(cls, graph: QGraph, kernel: KernelChoice, board: Board, outside: Outside = "never") -> Chooser:

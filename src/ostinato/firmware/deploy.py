@@ -20,6 +20,7 @@ from ostinato.firmware.folder import check_replaceable, replacing
 from ostinato.firmware.linking import check_estimate, linked, with_hot_code
 from ostinato.firmware.pooling import fuse_pools, with_pools
 from ostinato.firmware.preview import PlanReport, preview
+from ostinato.firmware.pricing import Told
 from ostinato.firmware.select import check_kernel
 from ostinato.firmware.sizes import check_fit
 from ostinato.firmware.storage import save_network
@@ -54,6 +55,7 @@ def deploy(
     softmax: bool = False,
     verify: bool = True,
     verify_images: int = 4,
+    progress: Told | None = None,
 ) -> Firmware:
     """Make int8 firmware of `model`.
 
@@ -80,6 +82,7 @@ def deploy(
         verify: before anything is written, compare every layer of the executor, host C, simulated plain C and simulated
             DSP code bit for bit, and with the float model; `Firmware.verification` is the result.
         verify_images: on how many calibration images; 0 for none.
+        progress: called with a line whenever something else is being done.
 
     Raises:
         BoardError: an unknown board.
@@ -94,6 +97,8 @@ def deploy(
     check_kernel(kernel)
     if out_dir is not None:
         check_replaceable(Path(out_dir))
+    if progress is not None:
+        progress("quantising")
     graph, images = _quantized(model, calibration, input_scale, input_zero_point, classes, name, scales, softmax)
     return deploy_graph(
         graph,
@@ -106,6 +111,7 @@ def deploy(
         toolchain=toolchain,
         verify_images=verify_images if verify else 0,
         model=model,
+        progress=progress,
     )
 
 
@@ -194,6 +200,7 @@ def deploy_graph(
     toolchain: str = "zig",
     verify_images: int = 4,
     model: nn.Module | None = None,
+    progress: Told | None = None,
 ) -> Firmware:
     """`deploy` for a network that is quantised already.
 
@@ -208,27 +215,30 @@ def deploy_graph(
         toolchain: of the firmware.
         verify_images: 0 for none.
         model: the float model, if it is to be compared, too.
+        progress: see `deploy`.
     """
+    told = progress or (lambda _: None)
     target, conv_kernel = get_board(board), check_kernel(kernel)
     outside = check_outside(external_flash, graph, target)
     # What cannot fit compiles nothing.
     check_estimate(Chooser.by_sizes(with_pools(graph), conv_kernel, target, outside).project())
     graph = fuse_pools(graph, samples[0], target, toolchain)
-    choose = partial(Chooser.by_cycles, graph, conv_kernel, target, samples[0], toolchain)
+    choose = partial(Chooser.by_cycles, graph, conv_kernel, target, samples[0], toolchain, told=told)
 
     builds = WorkFolder()
     try:
         final = builds.path / "project" if out_dir is None else Path(out_dir)
         with replacing(final) as work:
             builder = Builder(work, builds.path, target, toolchain)
-            project, sizes = linked(choose, outside, builder)
+            project, sizes = linked(choose, outside, builder, told)
             check_fit(graph, project.bindings, project.plan, sizes, target)
             builder = replace(builder, external=project.external_bytes > 0)
-            project, sizes = with_hot_code(project, builder, sizes, samples[0], hot_code)
+            project, sizes = with_hot_code(project, builder, sizes, samples[0], hot_code, told)
             text = readme(project, sizes, toolchain)
             (work / "README.md").write_text(text, encoding="utf-8")
             firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, _builds=builds)
             if verify_images:
+                told("verifying: every layer in C on this computer and on the simulated core")
                 firmware = replace(firmware, verification=firmware.verify(samples[:verify_images], model=model))
             save_network(
                 work,

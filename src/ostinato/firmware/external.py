@@ -10,6 +10,7 @@ import numpy as np
 from ostinato.errors import UnsupportedError
 from ostinato.kernels.binding import Binding
 from ostinato.quant.ops import QGraph, QLinear, QOp, QReuseCompiled
+from ostinato.quant.pooled_op import QPooled
 from ostinato.targets.boards import BOARDS, Board
 from ostinato.targets.external_flash import ExternalFlash
 
@@ -82,6 +83,7 @@ def estimated_cycles(op: QOp, binding: Binding, arrays: Sequence[str], flash: Ex
 
     A fully connected layer reads its weights once, a convolution once for two pixels, a table one row of 2^H per pixel.
     """
+    op = op.layer if isinstance(op, QPooled) else op
     pixels = 1 if isinstance(op, QLinear) else int(np.prod(op.output.shape[:-1]))
     reads = 0.0
     for name in arrays:

@@ -14,6 +14,7 @@ from ostinato.firmware.choosing import Chooser
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.external import Outside
 from ostinato.firmware.hot_code import choose_hot_code, hot_budget
+from ostinato.firmware.pricing import Told
 from ostinato.firmware.simulate import SimulatedNetwork
 from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
 from ostinato.quant.arithmetic import Int8Array
@@ -32,7 +33,9 @@ def check_estimate(project: Project) -> Sizes:
     return sizes
 
 
-def linked(choose: Callable[[Outside], Chooser], outside: Outside, builder: Builder) -> tuple[Project, Sizes]:
+def linked(
+    choose: Callable[[Outside], Chooser], outside: Outside, builder: Builder, told: Told
+) -> tuple[Project, Sizes]:
     """The project as it was written and linked; with `auto`, in internal flash alone if that holds it."""
     if outside == "auto":
         inside = choose("never")
@@ -41,18 +44,19 @@ def linked(choose: Callable[[Outside], Chooser], outside: Outside, builder: Buil
         except DoesNotFitError:
             pass
         else:
-            project, sizes = _linked(inside, builder)
+            project, sizes = _linked(inside, builder, told)
             if sizes.flash_bytes <= builder.board.flash_bytes:
                 return project, sizes
             _clear(builder.project)
-    return _linked(choose(outside), builder)
+    return _linked(choose(outside), builder, told)
 
 
-def _linked(chooser: Chooser, builder: Builder) -> tuple[Project, Sizes]:
+def _linked(chooser: Chooser, builder: Builder, told: Told) -> tuple[Project, Sizes]:
     """The project as it was written and linked; with smaller kernels where it was too large for the flash."""
     project = chooser.project()
     check_estimate(project)
     while True:
+        told("compiling and linking")
         project.write(builder.project)
         sizes = linked_sizes(_unlimited(project, builder), project)
         excess = sizes.flash_bytes - chooser.board.flash_bytes
@@ -79,9 +83,10 @@ def _clear(folder: Path) -> None:
 
 
 def with_hot_code(
-    project: Project, builder: Builder, sizes: Sizes, image: Int8Array, hot_code: bool | int
+    project: Project, builder: Builder, sizes: Sizes, image: Int8Array, hot_code: bool | int, told: Told
 ) -> tuple[Project, Sizes]:
     """The project with functions in RAM that gain by it, if there are any and it still fits."""
+    told("looking for code that is worth its place in RAM")
     build = partial(_build_hot, builder)
     names = choose_hot_code(build, partial(_run, project, image), hot_budget(project.board, sizes, hot_code))
     if not names:

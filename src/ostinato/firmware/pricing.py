@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ostinato.firmware.choice import Option
 from ostinato.firmware.external import Outside, bytes_outside, estimated_cycles, placements
@@ -17,6 +17,9 @@ from ostinato.targets.memory import memory_of
 Candidates = Sequence[Sequence[Candidate]]
 """Of every operator of a network."""
 
+
+Told = Callable[[str], None]
+"""Takes a line on what is being done."""
 
 _Placed = tuple[Candidate, tuple[str, ...]]
 """A kernel, and those of its constants that are in external flash."""
@@ -35,7 +38,13 @@ def unpriced(graph: QGraph, candidates: Candidates, board: Board, outside: Outsi
 
 
 def price(
-    graph: QGraph, candidates: Candidates, image: Int8Array, board: Board, toolchain: str, outside: Outside
+    graph: QGraph,
+    candidates: Candidates,
+    image: Int8Array,
+    board: Board,
+    toolchain: str,
+    outside: Outside,
+    told: Told = lambda _: None,
 ) -> list[list[Option]]:
     """Modelled cycles (no wait states) of every candidate for one image, where there are several for a layer.
 
@@ -49,12 +58,15 @@ def price(
     bindings = list({id(c): c.binding for c, _ in several}.values())
     if not bindings:
         return unpriced(graph, candidates, board, outside)
+    told("compiling the kernels that layers could have")
     runner = KernelRunner(bindings, board.core, toolchain=toolchain, external=any(arrays for _, arrays in several))
     sizes = {function.name: function.size for function in runner.simulator(None).elf.functions}
     tensors = execute(graph, image)
     options = []
     for op, layer in zip(graph.ops, layers, strict=True):
         priced = []
+        if len(layer) > 1:
+            told(f"timing kernels of {op.name}")
         for candidate, arrays in layer:
             cycles, code = None, {}
             if len(layer) > 1:
