@@ -210,7 +210,7 @@ def reproduce(
     words = " ".join(f"--{name} {value}" for name, value in settings.items())
     fragment = {
         "name": made.name, "network": network, "quick": options.quick,
-        "command": f"python benchmarks/papers/{made.name}.py --data-root DIR --networks {network} {words}",
+        "command": f"python benchmarks/papers/{made.name}.py --data-root DIR --networks {network} {words}".rstrip(),
         "commit": COMMIT, "machine": machine(), "seconds": round(time.monotonic() - start, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1), "settings": settings, **numbers,
     }  # fmt: skip
