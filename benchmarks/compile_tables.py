@@ -5,8 +5,9 @@
 
 Steps are compared on held-out training images, calibrated only. Trained rows, and the conventional network fine-tuned
 for equally long with the same recipe, are then measured once on the test images, as float networks and as int8
-firmware. Finished rows are kept in --out, trainings go on from their last epoch, and `--rows` picks some. Writes
-docs/results/compile-tables-<model>-<data>.md and .json.
+firmware. Finished rows are kept in --out, trainings go on from their last epoch, and `--rows` picks some. `--stage`
+stops trained rows after calibration or training, which a machine with a GPU can do (`--device cuda`) and this one then
+measures. Writes docs/results/compile-tables-<model>-<data>.md and .json.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from typing import Any
 
 from torch import nn
 
+import ostinato as ost
 from ostinato import data
+from ostinato.checkpoints.models import HALF
 from ostinato.data import ImageDataset
 from ostinato.files import write_atomically
-from ostinato.firmware import deploy
+from ostinato.models.zoo import checkpoint_path
 from ostinato.nn import calibrate, convert
-from ostinato.pipeline.networks import calibration_images, load_network
+from ostinato.pipeline.networks import calibration_images, load_network, pattern_meta
 from ostinato.reuse import Pattern, StemPattern
-from ostinato.training import compile_tables, evaluate, fit
+from ostinato.training import compile_tables, evaluate, fit, save_model
 from provenance import RESULTS, provenance
 
 Patterns = dict[str, Pattern | StemPattern]
@@ -86,8 +89,9 @@ def rows_for(model: str) -> list[Row]:
         return [
             *calibrated({"conv2": tree(8, 4)}),
             Row("conventional", {}, trained=True),
-            Row("conv2 compiled, L=8 H=6", conv2, dense, trained=True),
-            Row("conv1 a stem, conv2 compiled, L=8 H=6", both, dense, trained=True),
+            Row("conv2 compiled, L=8 H=6, products", conv2, dense, trained=True),
+            Row("conv2 compiled, L=8 H=6", changed(conv2, table="free"), dense, trained=True),
+            Row("conv1 a stem, conv2 compiled, L=8 H=6", changed(both, table="free"), dense, trained=True),
         ]
     expands: Patterns = {n: tree(*size) for n, size in zip(FIRES, FIRE_SIZES, strict=True)}
     return [
@@ -95,7 +99,8 @@ def rows_for(model: str) -> list[Row]:
         Row("+ L and H by layer", expands),
         Row("+ the stem", {"conv1": STEM, **expands}),
         Row("conventional", {}, trained=True),
-        Row("eight 3×3 expands and the stem", {"conv1": STEM, **expands}, trained=True),
+        Row("eight 3×3 expands and the stem, products", {"conv1": STEM, **expands}, trained=True),
+        Row("eight 3×3 expands and the stem", changed({"conv1": STEM, **expands}, table="free"), trained=True),
     ]
 
 
@@ -119,50 +124,72 @@ class Bench:
     """Everything that all rows have in common."""
 
     conventional: nn.Module
+    meta: dict[str, Any]
     dataset: ImageDataset
     out: Path
     options: argparse.Namespace
 
-    def result(self, row: Row, seed: int) -> dict[str, Any]:
-        """From the row's file, where an earlier call finished it."""
+    def result(self, row: Row, seed: int) -> dict[str, Any] | None:
+        """From the row's file, where an earlier call finished it; None if this call is to stop before there is one."""
         folder = self.out / f"{''.join(c if c.isalnum() else '-' for c in row.name)}-{seed}"
         path = folder / "result.json"
         if path.exists():
             found: dict[str, Any] = json.loads(path.read_text())
             return found
         made = self.trained(row, seed, folder) if row.trained else self.calibrated(row, seed)
-        write_atomically(path, json.dumps(made, indent=1).encode())
+        if made is not None:
+            write_atomically(path, json.dumps(made, indent=1).encode())
         return made
 
-    def calibrated(self, row: Row, seed: int) -> dict[str, Any]:
+    def calibrated(self, row: Row, seed: int) -> dict[str, Any] | None:
         """Validation top-1 of the row's network, not trained."""
+        if self.options.stage != "all":
+            return None
         network = compiled(row, self.conventional, self.dataset, seed, self.options.calibration_images)
         return {"row": row.name, "seed": seed, "valid_top1": evaluate(network, self.dataset.valid).top1}
 
-    def trained(self, row: Row, seed: int, folder: Path) -> dict[str, Any]:
-        """Calibrated, fine-tuned, tested, deployed, simulated."""
+    def trained(self, row: Row, seed: int, folder: Path) -> dict[str, Any] | None:
+        """Calibrated, fine-tuned, tested, deployed, simulated; as far as `--stage` says."""
+        start, end = folder / "calibrated.pt", folder / "trained.json"
+        patterns = changed(row.patterns, seed=seed)
+        if not start.exists():
+            network = compiled(row, self.conventional, self.dataset, seed, self.options.calibration_images)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_model(start, network, meta={**self.meta, "patterns": pattern_meta(patterns)})
+        if self.options.stage == "calibrate":
+            return None
+        if not end.exists():
+            self.fine_tune(load_network(start)[0], patterns, seed, folder, end)
+        return None if self.options.stage == "train" else self.measured(row, seed, folder, json.loads(end.read_text()))
+
+    def fine_tune(self, network: nn.Module, patterns: Patterns, seed: int, folder: Path, end: Path) -> None:
+        """`model.pt` in the folder, and what the training was like in `end`."""
         o, dataset = self.options, self.dataset
-        network = compiled(row, self.conventional, dataset, seed, o.calibration_images)
-        before = evaluate(network, dataset.valid).top1
-        print(f"{row.name}, seed {seed}: calibrated {before:.4f}", flush=True)
+        before = evaluate(network.to(o.device), dataset.valid).top1
+        print(f"{folder.name}: calibrated {before:.4f}", flush=True)
         result = fit(
-            network, dataset, epochs=o.epochs, lr=o.lr, seed=seed, run_dir=folder, precision="bfloat16",
-            teacher=copy.deepcopy(self.conventional).eval(), progress=False,
-            on_epoch=lambda record: print(record, flush=True),
+            network, dataset, epochs=o.epochs, lr=o.lr, batch_size=o.batch_size, seed=seed, run_dir=folder,
+            precision="bfloat16", teacher=copy.deepcopy(self.conventional).eval().to(o.device), progress=False,
+            meta={"patterns": pattern_meta(patterns)},
+            on_epoch=lambda record: print(folder.name, record, flush=True),
         )  # fmt: skip
         made = {
-            "row": row.name, "seed": seed, "calibrated_valid_top1": before,
-            "valid_top1": result.history[-1]["valid_top1"], "best_valid_top1": result.valid_top1,
-            "test_top1": evaluate(network, dataset.test).top1, "seconds": result.seconds,
+            "calibrated_valid_top1": before, "valid_top1": result.history[-1]["valid_top1"],
+            "best_valid_top1": result.valid_top1, "seconds": result.seconds, "device": o.device,
         }  # fmt: skip
-        firmware = deploy(network.eval(), dataset, o.board)
+        write_atomically(end, json.dumps(made, indent=1).encode())
+
+    def measured(self, row: Row, seed: int, folder: Path, training: dict[str, Any]) -> dict[str, Any]:
+        """The trained network on test images, as it is and as firmware."""
+        network, dataset = load_network(folder / "model.pt")[0], self.dataset
+        firmware = ost.deploy(network, dataset, self.options.board)
         report = firmware.simulate()
-        made |= {
+        return {
+            "row": row.name, "seed": seed, **training, "test_top1": evaluate(network, dataset.test).top1,
             "int8_test_top1": firmware.evaluate(dataset.test), "cycles": report.cycles, "ms": report.ms,
             "sram_bytes": report.sram_bytes, "flash_bytes": report.flash_bytes,
             "layers": {layer.name: layer.cycles for layer in report.layers},
         }  # fmt: skip
-        return made
 
 
 def spread(values: list[float], form: Callable[[float], str] = lambda v: f"{100 * v:.1f}") -> str:
@@ -195,9 +222,10 @@ def page(model: str, rows: dict[str, list[dict[str, Any]]], bench: Bench, start:
 
 One conventional network; calibration on {o.calibration_images} training images, drawn by the seed. Steps are each on
 top of the one above and are compared on {len(bench.dataset.valid):,} held-out training images. Trained rows: {o.epochs}
-epochs of {len(bench.dataset.train):,} images at learning rate {o.lr}, distilled from the conventional network, which is
-itself trained for as long; weights of the epoch best on validation images; {len(bench.dataset.test):,} test images;
-modelled cycles on {o.board}, zero wait states. Mean (smallest to largest) where there are several seeds.
+epochs of {len(bench.dataset.train):,} images in batches of {o.batch_size} at learning rate {o.lr}, distilled from
+the conventional network, which is itself trained for as long; weights of the epoch best on validation images;
+{len(bench.dataset.test):,} test images; modelled cycles on {o.board}, zero wait states. Mean (smallest to largest)
+where there are several seeds.
 
 {chr(10).join(steps)}
 
@@ -208,32 +236,38 @@ modelled cycles on {o.board}, zero wait states. Mean (smallest to largest) where
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", type=Path, help="folder of a trained conventional network")
+    parser.add_argument("network", help="folder of a trained conventional network, or its name in `ostinato zoo`")
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, help="folder of finished rows (runs/compile-tables-<model>)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", help="numbers of rows to make, from 0; all if left out")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, default=0.003)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--device", default="cpu", help="where to train")
+    parser.add_argument("--stage", choices=("calibrate", "train", "all"), default="all")
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--board", default="stm32f469i")
     options = parser.parse_args()
-    conventional, meta = load_network(options.network / "model.pt")
+    conventional, meta = load_network(checkpoint_path(options.network))
+    meta.pop(HALF, None)
     dataset = data.load(meta["dataset"], data_dir=options.data_dir, seed=int(meta["seed"]))
     out = options.out or Path("runs") / f"compile-tables-{meta['model']}"
-    bench = Bench(conventional, dataset, out, options)
+    bench = Bench(conventional, meta, dataset, out, options)
     found: dict[str, list[dict[str, Any]]] = {}
     for number, row in enumerate(rows_for(meta["model"])):
         if options.rows is None or str(number) in options.rows:
-            found[row.name] = [bench.result(row, seed) for seed in options.seeds]
+            made = [bench.result(row, seed) for seed in options.seeds]
+            found[row.name] = [r for r in made if r is not None]
             print(row.name, [round(r["valid_top1"], 4) for r in found[row.name]], flush=True)
-    if options.rows is not None:
+    if options.rows is not None or options.stage != "all":
         return
     start = evaluate(conventional, dataset.valid).top1
     seeds = " ".join(map(str, options.seeds))
     command = (
         f"python benchmarks/compile_tables.py {options.network} --data-dir DIR --seeds {seeds} --epochs "
-        f"{options.epochs} --lr {options.lr} --calibration-images {options.calibration_images}"
+        f"{options.epochs} --lr {options.lr} --batch-size {options.batch_size} "
+        f"--calibration-images {options.calibration_images}"
     )
     name = f"compile-tables-{meta['model']}-{meta['dataset']}"
     write_atomically(RESULTS / f"{name}.json", (json.dumps(found, indent=1) + "\n").encode())

@@ -34,10 +34,11 @@ def conv(x: Shape, channels: int, kernel: int, stride: int = 1, padding: int = 0
     return Layer("conv", dims)
 
 
-def pool(kind: str, x: Shape, kernel: int, stride: int) -> Layer:
-    """`max_pool` or `avg_pool` without padding."""
-    height, width = ((n - kernel) // stride + 1 for n in x[:2])
-    return Layer(kind, ConvDims(x, (height, width, x[2]), (kernel, kernel), (stride, stride)))
+def pool(kind: str, x: Shape, kernel: int, stride: int, padding: int = 0) -> Layer:
+    """`max_pool` or `avg_pool`."""
+    height, width = ((n + 2 * padding - kernel) // stride + 1 for n in x[:2])
+    dims = ConvDims(x, (height, width, x[2]), (kernel, kernel), (stride, stride), (padding, padding))
+    return Layer(kind, dims)
 
 
 def linear(inputs: int, outputs: int) -> Layer:
@@ -56,12 +57,41 @@ def shape(layer: Layer) -> Shape:
     return layer.dims.output
 
 
+def products(layer: Layer) -> int:
+    """Multiplications of a convolution or a fully connected layer; 0 for others."""
+    if layer.kind == "linear":
+        return layer.inputs * layer.outputs
+    dims = layer.dims
+    return dims.columns * dims.positions * dims.output[2] if layer.kind == "conv" and dims is not None else 0
+
+
+def describe(layer: Layer) -> str:
+    """`conv 5×5, 32×32×3 → 32×32×32`."""
+    dims = layer.dims
+    if dims is None:
+        return f"{layer.kind} {layer.inputs} → {layer.outputs}"
+    sizes = ["×".join(map(str, size)) for size in (dims.kernel, dims.input, dims.output)]
+    return f"{layer.kind} {sizes[0]}, {sizes[1]} → {sizes[2]}"
+
+
 def cifarnet() -> Sequence[Layer]:
     """The TREC artifact's: two 5×5 convolutions without padding, three fully connected layers; 14.7 M products."""
     first = conv((32, 32, 3), 64, 5)
     second = conv((14, 14, 64), 64, 5)
     pools = pool("max_pool", shape(first), 2, 2), pool("max_pool", shape(second), 2, 2)
     return first, pools[0], second, pools[1], linear(1600, 384), linear(384, 192), linear(192, 10)
+
+
+def caffe_cifar10() -> Sequence[Layer]:
+    """Caffe's CIFAR-10 network as CMSIS-NN's paper timed it; 12.3 M products.
+
+    Caffe's pooling windows may reach past the bottom and right edges; ours reach past the top and left instead.
+    """
+    first = conv((32, 32, 3), 32, 5, padding=2)
+    second = conv((16, 16, 32), 32, 5, padding=2)
+    third = conv((8, 8, 32), 64, 5, padding=2)
+    pools = [pool("max_pool", shape(layer), 3, 2, 1) for layer in (first, second, third)]
+    return first, pools[0], second, pools[1], third, pools[2], linear(1024, 10)
 
 
 FIRES = ((96, 128, 16), (128, 128, 16), (128, 256, 32), (256, 256, 32),
@@ -112,6 +142,7 @@ NETWORKS: dict[str, Callable[[], Sequence[Layer]]] = {
     "SqueezeNet": squeezenet,
     "SqueezeNet, complex bypass": lambda: squeezenet(complex_bypass=True),
     "ResNet-8": resnet8,
+    "Caffe's CIFAR-10 network": caffe_cifar10,
 }
 
 

@@ -54,6 +54,7 @@ def shapes(given: Bench, images: int, side: int) -> dict[str, Any]:
         def after(conv: nn.Conv2d, args: tuple[Tensor, ...], output: Tensor) -> None:
             layers[name] = _layer(conv, args[0], output, Pattern(
                 length, hashes, PAPERS_ORDER, "batch", similarity="angular", gradient="frozen"), name)  # fmt: skip
+
         return after
 
     handles = [conv.register_forward_hook(watch(name, theirs[0], theirs[1]))

@@ -25,7 +25,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # programs, not a package
 
-from compile_tables import rows_for
+from compile_tables import rows_for, tree
 from figures import percent
 from ostinato import data, models
 from ostinato.data import ImageDataset, Split
@@ -41,6 +41,9 @@ QUICK = Path("runs") / "results-quick"
 """Where --quick writes, so that it never replaces a committed page."""
 BATCH = 100
 """Images whose vectors share clusters in batch scope."""
+
+FOLDERS = {"tinyimagenet": "tinyimagenet30"}
+"""Where a data set is below the root, if not in a folder of its own name."""
 
 Fragment = Mapping[str, Any]
 
@@ -75,6 +78,7 @@ class Reproduction:
         theirs: the same of the paper, and
         difference: one sentence.
         networks: measured if none are named; what they are is for `bench`.
+        quick_networks: those of them that `everything.py --quick` measures; all if None.
         full, quick: settings and their values without and with --quick.
     """
 
@@ -90,6 +94,7 @@ class Reproduction:
     full: Mapping[str, int | float | str]
     quick: Mapping[str, int | float | str] = field(default_factory=dict)
     networks: Sequence[str] = ("cifarnet-cifar10", "squeezenet-cifar10")
+    quick_networks: Sequence[str] | None = None
     bench: Callable[[str, Path], Bench] | None = None
 
 
@@ -100,20 +105,45 @@ def bench(network: str, root: Path) -> Bench:
     if network not in known:
         raise OstinatoError(f"{network}: no trained network of this name; known: {', '.join(known)}.")
     entry = known[network]
-    return Bench(network, entry.model, models.pretrained(network), dataset(entry.dataset, root), root)
+    trained = models.pretrained(network)
+    return Bench(network, papers_name(trained), trained, dataset(entry.dataset, root), root)
+
+
+def papers_name(network: nn.Module) -> str:
+    """The key of `theirs.py`'s tables: the model's name, and for SqueezeNet which of the two it is."""
+    architecture: Any = network.architecture
+    bypass = architecture["kwargs"].get("bypass")
+    return f"{architecture['model']}-complex" if bypass == "complex" else str(architecture["model"])
+
+
+def trained(*wanted: str) -> tuple[str, ...]:
+    """Names of the trained networks that come along, of these models."""
+    return tuple(name for name, entry in entries().items() if entry.model in wanted)
 
 
 @cache
 def dataset(name: str, root: Path) -> ImageDataset:
-    return data.load(name, data_dir=root / name)
+    """By its name, enlarged where that says so ("cifar10@64")."""
+    base = name.partition("@")[0]
+    return data.load(name, data_dir=root / FOLDERS.get(base, base))
 
 
 @cache
 def compiled(given: Bench, calibration: int, seed: int) -> nn.Module:
-    """The network with the last patterns of `benchmarks/compile_tables.py`, calibrated, not trained."""
-    patterns = rows_for(given.model)[-1].patterns
+    """The network in compiled scope (`our_patterns`), calibrated, not trained."""
     options = {"refit_dense": False} if given.model == "cifarnet" else {}
-    return compile_tables(given.network, given.dataset, patterns, images=calibration, seed=seed, **options)
+    return compile_tables(given.network, given.dataset, our_patterns(given), images=calibration, seed=seed, **options)
+
+
+def our_patterns(given: Bench) -> dict[str, Any]:
+    """The last of `benchmarks/compile_tables.py`; for a network that it does not have, L=8, H=4 in every convolution
+    larger than 1×1 whose channels are a multiple of 8."""
+    if given.model.startswith(("cifarnet", "squeezenet")):
+        return rows_for(given.model)[-1].patterns
+    return {
+        name: tree(8, 4) for name, m in given.network.named_modules()
+        if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1) and m.in_channels % 8 == 0
+    }  # fmt: skip
 
 
 def on_device(

@@ -87,8 +87,7 @@ def _int8(row: dict[str, Any], scales: str) -> str:
 def ours(f: Fragment) -> str:
     board = f["settings"]["boards"].split(",")[0]
     return "; ".join(
-        f"{name} {_int8(r, 'linear')} %, {shown(cost(r['linear'], board))} ms"
-        for name, r in f["rows"].items()
+        f"{name} {_int8(r, 'linear')} %, {shown(cost(r['linear'], board))} ms" for name, r in f["rows"].items()
     )
 
 

@@ -1,7 +1,7 @@
 """docs/results/README.md: Ostinato beside the papers, from the fragments of the programs in this folder.
 
-    python benchmarks/papers/page.py
-    python benchmarks/papers/page.py --fragments runs/results-quick/papers --page runs/results-quick/README.md
+python benchmarks/papers/page.py
+python benchmarks/papers/page.py --fragments runs/results-quick/papers --page runs/results-quick/README.md
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from functools import cache
 from statistics import mean
 from typing import Any
 
-from fragments import BATCH, Bench, Fragment, Reproduction, compiled, cost, main, on_device, percent, spread
+from fragments import BATCH, Bench, Fragment, Reproduction, compiled, cost, main, on_device, percent, spread, trained
 from theirs import TREC_TABLE2, TREC_TABLE3
 from torch import nn
 
@@ -181,8 +181,9 @@ def _theirs() -> str:
 
 TABLE2 = Reproduction(
     name="trec_table2", paper="TREC", what="Table 2", title="whole networks", measure=measure, section=section,
-    ours=ours, theirs=_theirs(), difference=difference, full=FULL,
-    quick=QUICK,
+    ours=ours, theirs=_theirs(), difference=difference, full=FULL, quick=QUICK,
+    networks=trained("cifarnet", "squeezenet", "zfnet", "resnet34"),
+    quick_networks=("cifarnet-cifar10", "squeezenet-cifar10"),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from statistics import mean
 from typing import Any
 
-from fragments import BATCH, Bench, Fragment, Reproduction, main, on_device, percent
+from fragments import BATCH, Bench, Fragment, Reproduction, main, on_device, percent, trained
 from theirs import TREC_TABLE3
 from trec_table2 import measured, patterns, trec
 
@@ -119,6 +119,8 @@ TABLE3 = Reproduction(
     name="trec_table3", paper="TREC", what="Table 3", title="single layers", measure=measure, section=section,
     ours=ours, theirs=_theirs(), difference=difference,
     full={"images": 10_000, "calibration": 500}, quick={"images": 100, "calibration": 100},
+    networks=trained("cifarnet", "squeezenet", "zfnet", "resnet34"),
+    quick_networks=("cifarnet-cifar10", "squeezenet-cifar10"),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -8,18 +8,27 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import dr_table1
 import dr_table2
+import dr_table3
+import dr_table4
+import dr_table5
 import earlier
 import everything
 import fragments
+import gr_fig15
 import gr_fig16
 import gr_table3
 import gr_table4
 import gr_table5
+import hosts
 import page
+import perforation
 import pytest
 import theirs
 import torch
+import trec_fig7
+import trec_table1
 import trec_table2
 import trec_table3
 from fragments import Bench
@@ -36,13 +45,22 @@ SETTINGS = {
     "gr_table5": {"images": 4, "size": 60, "train": 16, "epochs": 1, "calibration": 8},
     "gr_fig16": {"images": 4, "calibration": 8, "boards": "stm32f469i"},
     "dr_table2": {"images": 1},
+    "trec_table1": {"images": 4},
+    "trec_fig7": {"epochs": 1, "train": 16, "images": 8, "probe": 8},
+    "gr_fig15": {"images": 4, "calibration": 8, "seen": 2, "epochs": 1, "train": 8},
+    "dr_table1": {},
+    "dr_table3": {"images": 4, "held": 4, "draws": 2, "tolerance": 0.005, "epochs": 1, "train": 8},
+    "dr_table4": {"images": 4, "held": 4, "saving": 2.0, "tolerance": 0.005, "tune": 1, "epochs": 1, "train": 8},
+    "dr_table5": {"images": 4, "held": 4, "tune": 1, "epochs": 1, "train": 8},
 }
+BLOCKS = tuple(f"layer{i}.{j}.conv{k}" for i in (1, 2, 3, 4) for j in (0, 1) for k in (1, 2))
+"""ResNet-18's."""
 DEVICE = {
     "int8_top1": 0.5,
     "boards": {"stm32f469i": {
         "cycles": 180_000, "ms": 1.0, "sram_bytes": 1024, "flash_bytes": 2048,
         "layers": {name: {"kernel": "k", "cycles": 90_000, "phases": {"gemm": 60_000, "other": 30_000}}
-                   for name in ("conv1", "conv2", "fc1")},
+                   for name in ("conv1", "conv2", "fc1", *BLOCKS)},
     }},
 }  # fmt: skip
 """Stands for deployments, which other tests make: compilers take longer than all the rest here."""
@@ -60,7 +78,7 @@ def undeployed():
     """What deployments were asked for, none of which is made."""
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        for program in (trec_table2, trec_table3, gr_table3, gr_table5, gr_fig16):
+        for program in (trec_table2, trec_table3, gr_table3, gr_table5, gr_fig15, gr_fig16):
             patch.setattr(program, "on_device", lambda *given, **options: asked.append(options) or DEVICE)
         yield asked
 
@@ -86,7 +104,14 @@ def measured_once(given, undeployed):
         "gr_table5": gr_table5.measure(given, small("gr_table5")),
         "gr_fig16": gr_fig16.measure(given, small("gr_fig16")),
         "dr_table2": alexnet(),
+        "trec_table1": trec_table1.measure(given, small("trec_table1")),
+        "trec_fig7": trec_fig7.measure(given, small("trec_fig7")),
+        "gr_fig15": resnet(),
+        "dr_table1": dr_table1.measure(dr_table1.bench("shapes", Path()), small("dr_table1")),
     }
+    known = dataclasses.replace(given, name="cifarnet-cifar10")  # so that it counts as trained
+    for program in (dr_table3, dr_table4, dr_table5):
+        numbers[program.__name__] = program.measure(known, small(program.__name__))
     return {made.name: fragment(made, numbers[made.name]) for made in everything.REPRODUCTIONS}
 
 
@@ -99,6 +124,16 @@ def alexnet():
     torch.manual_seed(0)
     network = models.create("alexnet", num_classes=10, image_size=67, hidden=16).eval()
     return dr_table2.shapes(Bench("alexnet", "alexnet", network, few(data.load("digits"), 32)), 1, 67)
+
+
+def resnet():
+    torch.manual_seed(0)
+    network = models.create("resnet18", num_classes=10, image_size=32, width=1 / 16).eval()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gr_fig15, "trained", lambda given, _: given)
+        return gr_fig15.measure(
+            Bench("resnet18-cifar10", "resnet18", network, few(data.load("digits"), 32)), small("gr_fig15")
+        )
 
 
 def test_what_is_measured_is_what_the_sections_say(measured, undeployed):
@@ -219,10 +254,111 @@ def test_what_a_user_can_put_right_is_one_sentence(tmp_path):
 
 def test_the_papers_layers_are_the_networks():
     for name, layers in theirs.TREC_TABLE3.items():
-        network = models.create(name)
-        convolutions = [n for n, m in network.named_modules() if isinstance(m, torch.nn.Conv2d)]
+        base, _, bypass = name.partition("-")
+        network = models.create(base, **({"bypass": bypass} if bypass else {}))
+        assert fragments.papers_name(network) == name
+        convolutions = [n for n in hosts.convolutions(network) if "downsample" not in n]  # which is not in the table
         assert set(layers) == set(convolutions)
-        assert set(theirs.GR_TABLE3[name]) <= set(layers)
+        assert set(theirs.GR_TABLE3.get(name, ())) <= set(layers)
+    assert set(theirs.TREC_TABLE2) == set(theirs.TREC_TABLE3)
     for name, rows in theirs.DR_TABLE2.items():
-        network = models.create(name, image_size=67, hidden=16)
+        network = models.create(name, **({} if name == "cifarnet" else {"image_size": 67, "hidden": 16}))
         assert len(rows) == sum(isinstance(m, torch.nn.Conv2d) for m in network.modules())
+
+
+def test_table_1_is_the_formula(measured):
+    row = measured["trec_table1"]["layers"]["conv1"]
+    n, k, m, length, hashes = (row[key] for key in ("N", "K", "M", "L", "H"))
+    assert (n, k, m, length, hashes) == (28 * 28, 75, 64, 5, 15)
+    printed = row["reuse"]["printed"]
+    assert printed["parameters"] == k * m + length * hashes
+    assert printed["flops"] == pytest.approx((hashes / m + 1 - 0.9429) * n * k * m)
+    assert printed["all_flops"] > printed["flops"]
+    assert row["hash_parameters"] == (length + 1) * hashes  # one matrix, and its thresholds
+
+
+def test_fig_7_says_which_of_the_papers_claims_hold(measured):
+    f = measured["trec_fig7"]
+    for gradient in ("flip", "trec"):
+        history = f["trainings"][gradient]
+        assert len(history) == 1
+        assert set(history[0]["mu"]) == {"conv1", "conv2"}
+    rising = [{"mu": {"conv1": 0.1 * i, "conv2": 0.2 * i}} for i in (1, 2, 3)]
+    falling = [{"mu": {"conv1": 0.5 - i, "conv2": 0.1 - i}} for i in (0, 1)]
+    told = {**f, "trainings": {"flip": rising, "trec": falling}}
+    assert trec_fig7.claims(told, "flip") == [True, True, True]
+    assert trec_fig7.claims(told, "trec") == [False, False, False]
+    assert list(trec_fig7.shown(20)) == [1, 4, 7, 9, 11, 14, 17, 19]
+    assert list(trec_fig7.shown(3)) == [0, 1, 2]
+
+
+def test_a_perforated_convolution_copies_the_nearest_kept_position():
+    torch.manual_seed(0)
+    conv, mask = torch.nn.Conv2d(2, 3, 3), torch.zeros(5, 7, dtype=torch.bool)
+    for place in ((0, 1), (4, 4), (2, 6)):
+        mask[place] = True
+    x = torch.randn(2, 2, 7, 9)
+    y, got = conv(x), perforation.Perforated(conv, mask)(x)
+    for i in range(5):
+        for j in range(7):
+            distances = {(a, b): (a - i) ** 2 + (b - j) ** 2 for a, b in mask.nonzero().tolist()}
+            least = min(distances.values())
+            sources = [y[:, :, a, b] for (a, b), d in distances.items() if d == least]
+            assert any(torch.equal(got[:, :, i, j], source) for source in sources)
+    assert torch.equal(perforation.Perforated(conv, torch.ones(5, 7, dtype=torch.bool))(x), y)
+    with pytest.raises(ValueError, match="must keep a position"):
+        perforation.nearest(torch.zeros(2, 2, dtype=torch.bool))
+
+
+def test_masks_keep_their_share():
+    generator = torch.Generator().manual_seed(0)
+    for kind in (perforation.uniform, perforation.grid):
+        mask = kind(20, 20, 0.25, generator)
+        assert int(mask.sum()) == 100
+    lines = perforation.grid(20, 20, 0.25, generator)
+    assert {int(n) for n in lines.sum(1)} == {0, 10}  # whole rows and columns
+    impact = torch.arange(12.0).view(3, 4)
+    assert perforation.strongest(impact, 0.25).flatten().tolist() == [False] * 9 + [True] * 3
+    assert int(perforation.strongest(impact, 0.001).sum()) == 1
+
+
+def test_impacts_are_gradient_times_output(given):
+    images, labels = torch.randn(3, 3, 32, 32), torch.tensor([0, 1, 2])
+    layers = hosts.convolutions(given.network)
+    found = perforation.impacts(given.network, images, labels, layers)
+    network = copy.deepcopy(given.network).eval()
+    y = network.conv1(images).detach().requires_grad_(True)
+    network.conv1.register_forward_hook(lambda *_: y)
+    torch.nn.functional.cross_entropy(network(images), labels).backward()
+    torch.testing.assert_close(found["conv1"], (y * y.grad).abs().sum(1).mean(0))
+    assert not any(p.grad is not None for p in given.network.parameters())
+
+
+def test_perforation_saves_what_its_masks_leave_out(measured):
+    rows = measured["dr_table4"]["rows"]
+    for name in ("uniform", "impact", "impact, greedy shares"):
+        assert rows[f"perforated, {name}"]["saving"] == pytest.approx(2.0, rel=0.15)
+    assert sum("tuned" in row for row in rows.values()) == 1
+
+
+def test_compression_prunes_and_shares(measured):
+    weight = torch.tensor([[3.0, -0.1], [0.2, -2.0]])
+    assert dr_table5.pruned(weight, 0.5).tolist() == [[1, 0], [0, 1]]
+    made = dr_table5.shared(torch.tensor([0.0, 1.0, 1.1, -2.0, 0.0, 5.0]), 3)
+    assert made.tolist() == pytest.approx([0.0, 1.05, 1.05, -2.0, 0.0, 5.0])
+    f = measured["dr_table5"]
+    for name, density in f["density"].items():
+        assert density == pytest.approx(dr_table5.DENSITY[name], abs=0.01)
+
+
+def test_the_choice_is_the_greatest_saving_that_keeps_accuracy(given, monkeypatch):
+    def one(network, split):
+        (pattern,) = (layer.pattern for layer in hosts.reuse_layers(network).values())
+        good = pattern.hashes == 10 or pattern.length == 3
+        return SimpleNamespace(top1=1.0 if good else 0.0, saving=float(pattern.length))
+
+    monkeypatch.setattr(hosts, "counted", one)
+    monkeypatch.setattr(hosts, "evaluate", lambda *_: SimpleNamespace(top1=1.0))
+    found = hosts.chosen(given, given.test(2), 0.005)
+    assert (found["conv1"].pattern.length, found["conv1"].pattern.hashes) == (5, 10)
+    assert (found["conv2"].pattern.length, found["conv2"].pattern.hashes) == (10, 10)

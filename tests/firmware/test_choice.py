@@ -33,20 +33,25 @@ def test_the_choice_is_the_best_of_all(seed: int) -> None:
     def option() -> Option:
         used = rng.choice(list(functions), rng.integers(0, 3), replace=False)
         sizes = (int(n) for n in rng.integers(1, 100, 3))
-        return Option("o", "k", next(sizes), next(sizes), next(sizes), {str(f): functions[str(f)] for f in used})
+        code = {str(f): functions[str(f)] for f in used}
+        outside = int(rng.integers(0, 60) * (rng.random() < 0.5))
+        return Option("o", "k", next(sizes), next(sizes), next(sizes), code, external_bytes=outside)
 
     layers = [[option() for _ in range(rng.integers(1, 4))] for _ in range(rng.integers(1, 5))]
+    external = int(rng.integers(0, 100))
     flash, room = int(rng.integers(0, 400)), [int(n) for n in rng.integers(20, 120, len(layers))]
 
     def cost(picks: tuple[int, ...]) -> float:
         taken = [layer[j] for layer, j in zip(layers, picks, strict=True)]
         code = {name: size for o in taken for name, size in o.code.items()}
         fits = sum(o.flash_bytes for o in taken) + sum(code.values()) <= flash
+        fits &= sum(o.external_bytes for o in taken) <= external
         fits &= all(o.scratch_bytes <= space for o, space in zip(taken, room, strict=True))
         return sum(o.cycles or 0 for o in taken) if fits else float("inf")
 
     best = min(cost(picks) for picks in itertools.product(*(range(len(layer)) for layer in layers)))
-    found = fastest_that_fit(layers, [[float(o.cycles or 0) for o in layer] for layer in layers], flash, room)
+    costs = [[float(o.cycles or 0) for o in layer] for layer in layers]
+    found = fastest_that_fit(layers, costs, flash, room, external)
     if found is None:
         assert best == float("inf")
     else:

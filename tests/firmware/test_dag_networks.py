@@ -98,8 +98,7 @@ def test_squeezenet_with_a_reused_expand_layer(squeezenet: nn.Module, convention
     dense = {r.name: r for r in conventional.simulate().layers}
     assert reused[layer].kernel.startswith("reuse_")
     assert reused[layer].cycles < dense[layer].cycles / 3
-    assert dense["fire4.cat"].kernel == "none"  # both halves were written where they belong
-    assert reused["fire4.cat"].kernel == "concat_s8"  # the reused half is copied
+    assert dense["fire4.cat"].kernel == reused["fire4.cat"].kernel == "none"  # written where they belong
 
 
 def test_a_thin_resnet_fits_the_board() -> None:

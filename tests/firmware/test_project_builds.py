@@ -18,11 +18,13 @@ from unicorn import unicorn_const
 from ostinato.firmware import Firmware, deploy_graph
 from ostinato.firmware.select import KERNEL_CHOICES
 from ostinato.quant.reference import execute
+from ostinato.targets.boards import Board
 from ostinato.targets.compilers import find_host_compiler
+from ostinato.targets.emulator import Emulator
 from ostinato.targets.simulator import Simulator
 from ostinato.targets.toolchain import compile_host_library
 
-BOARDS = ("stm32f469i", "stm32f767zi")
+BOARDS = ("stm32f469i", "stm32f767zi", "stm32f769i")
 NO_GCC = "arm-none-eabi-gcc is not installed (Debian: gcc-arm-none-eabi, libnewlib-arm-none-eabi)"
 
 
@@ -88,31 +90,37 @@ def test_make_links_the_board_program(board: str, toolchain: str, tmp_path: Path
 
 
 TICK = 1000
-MHZ = {"stm32f469i": 180, "stm32f767zi": 216}
-UART_STATUS = {"stm32f469i": 0x00, "stm32f767zi": 0x1C}
-UART_DATA = {"stm32f469i": 0x04, "stm32f767zi": 0x28}
+MHZ = {"stm32f469i": 180, "stm32f767zi": 216, "stm32f769i": 216}
+USART = {"stm32f469i": 0x40004800, "stm32f767zi": 0x40004800, "stm32f769i": 0x40011000}
+USART_CLOCK = {"stm32f469i": 45e6, "stm32f767zi": 54e6, "stm32f769i": 108e6}
+UART_STATUS = {"cortex-m4": 0x00, "cortex-m7": 0x1C}
+UART_DATA = {"cortex-m4": 0x04, "cortex-m7": 0x28}
+UART_DIVISOR = {"cortex-m4": 0x08, "cortex-m7": 0x0C}
+QUADSPI, QUADSPI_DONE = 0xA0001000, 1 << 1
 
 
 def run_with_stubbed_peripherals(elf: Path, firmware: Firmware) -> str:
     """What `main` sends over the serial port where every peripheral is memory whose "ready" bits are already set."""
     board = firmware.board
     simulator = Simulator(elf, core=board.core)
-    emulator, usart = simulator._emulator, 0x40004800
+    emulator, usart = simulator._emulator, USART[board.name]
     there = [begin for begin, _, _ in emulator.uc.mem_regions()]  # hot code needs two of the peripherals
     for page in range(0x40000000, 0x40040000, 0x1000):
         if page not in there:
             emulator.map(page, 0x1000, writable=True, executable=False)
     emulator.map(0xE0001000, 0x1000, writable=True, executable=False)
+    emulator.map(QUADSPI, 0x1000, writable=True, executable=False)
     ready = {
         0x40023800: 1 << 1 | 1 << 25,  # RCC_CR: HSIRDY, PLLRDY
         0x40023808: 2 << 2,  # RCC_CFGR: SWS
         0x40007004: 1 << 16 | 1 << 17,  # PWR_CSR: ODRDY, ODSWRDY
-        usart + UART_STATUS[board.name]: 1 << 7,  # TXE
+        usart + UART_STATUS[board.core]: 1 << 7,  # TXE
+        QUADSPI + 0x08: QUADSPI_DONE,  # and not BUSY
     }
     for address, value in ready.items():
         emulator.write(address, value.to_bytes(4, "little"))
     sent: list[int] = []
-    data = usart + UART_DATA[board.name]
+    data = usart + UART_DATA[board.core]
     emulator.uc.hook_add(
         unicorn_const.UC_HOOK_MEM_WRITE,
         lambda _uc, _access, _address, _size, value, _user: sent.append(value & 255),
@@ -127,9 +135,49 @@ def run_with_stubbed_peripherals(elf: Path, firmware: Firmware) -> str:
 
     emulator.uc.hook_add(unicorn_const.UC_HOOK_MEM_READ, count, begin=0xE0001004, end=0xE0001007)
     assert simulator.run("main").result == 0
-    divisor = int.from_bytes(emulator.read(usart + (0x08 if board.name == "stm32f469i" else 0x0C), 4), "little")
-    assert MHZ[board.name] * 1e6 / 4 / divisor == pytest.approx(115200, rel=0.01)
+    divisor = int.from_bytes(emulator.read(usart + UART_DIVISOR[board.core], 4), "little")
+    assert USART_CLOCK[board.name] / divisor == pytest.approx(115200, rel=0.01)
+    if firmware.external_bytes:
+        check_mapped(emulator, board)
+    else:
+        assert emulator.read(QUADSPI, 4) == bytes(4)
     return bytes(sent).decode()
+
+
+def check_mapped(emulator: Emulator, board: Board) -> None:
+    """QUADSPI was left in memory-mapped mode, with the clocks that the board's description has."""
+    flash = board.external_flash
+    assert flash is not None
+    control, device, command = (
+        int.from_bytes(emulator.read(QUADSPI + offset, 4), "little") for offset in (0x00, 0x04, 0x14)
+    )
+    lines = {1: 1, 3: 4}
+    instruction, address, data = (lines[command >> shift & 3] for shift in (8, 10, 24))
+    assert control & 1
+    assert command >> 26 & 3 == 3
+    assert (control >> 24) + 1 == flash.divider
+    assert 1 << (device >> 16 & 31) + 1 == flash.size_bytes
+    assert (device >> 8 & 7) + 1 == flash.deselect_clocks
+    assert 8 // instruction == flash.instruction_clocks
+    assert 8 * ((command >> 12 & 3) + 1) // address == flash.address_clocks
+    assert command >> 18 & 31 == flash.dummy_clocks
+    assert (data, command >> 31) == (4, int(flash.double_rate))
+
+
+@needs("make")
+@pytest.mark.parametrize("board", ["stm32f469i", "stm32f769i"])
+def test_the_board_program_maps_external_flash(board: str, toolchain: str, tmp_path: Path) -> None:
+    net = NetworkBuilder((8, 8, 3), seed=5).linear("wide", 64).linear("head", 4)
+    graph = net.graph()
+    firmware = deploy_graph(
+        graph, net.images(1), board, out_dir=tmp_path / "project", external_flash="wide", verify_images=0
+    )
+    folder = firmware.project_dir
+    succeed("make", "-s", "board", f"TOOLCHAIN={toolchain}", f"PYTHON={sys.executable}", cwd=folder)
+    text = run_with_stubbed_peripherals(folder / "build" / "board.elf", firmware)
+    image = np.array([(i * 89 + (i >> 5)) % 256 for i in range(graph.input.size)], np.uint8).view(np.int8)
+    expected = execute(graph, image)[graph.output.name]
+    assert text.splitlines()[-1].split() == ["output", *map(str, expected.tolist())]
 
 
 def test_cmake_links_the_board_program(firmware: Firmware, toolchain: str, tmp_path: Path) -> None:

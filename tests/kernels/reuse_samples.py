@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Literal
 
@@ -11,8 +12,10 @@ from ostinato.kernels import reuse_compiled, reuse_image
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
+from ostinato.kernels.reuse_pointers import has_pointer_form
 from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray, truncating_divide
-from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage, QTensor
+from ostinato.quant.ops import ConvDims, QHash, QMaxPool2d, QReuseCompiled, QReuseImage, QTensor
+from ostinato.quant.pooled_op import QPooled, pooled
 from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.order import ROW_AXES, parse_order, permutation
 from ostinato.reuse.views import column_indices
@@ -272,11 +275,47 @@ def beyond_int16(rng: np.random.Generator, op: QReuseCompiled) -> QReuseCompiled
     return replace(op, offset=np.where(rng.random(len(far)) < 0.5, op.offset, far).astype(np.int32))
 
 
+def pooled_layer(op: QReuseCompiled, window: tuple[int, int]) -> QPooled:
+    """The layer and a max-pool whose windows lie side by side."""
+    height, width, channels = op.dims.output
+    dims = ConvDims(op.dims.output, (height // window[0], width // window[1], channels), window, window)
+    output = replace(op.output, name="pooled", shape=dims.output)
+    return pooled(op, QMaxPool2d(name="pool", input=op.output, output=output, dims=dims))
+
+
+def random_pooled(rng: np.random.Generator) -> QPooled:
+    """Windows of up to three by three outputs, some of which are left over."""
+    while True:
+        op = random_compiled(rng)
+        window = tuple(int(rng.integers(1, min(3, size) + 1)) for size in op.dims.output[:2])
+        if window != (1, 1):
+            return pooled_layer(op, (window[0], window[1]))
+
+
+def random_with_addresses(count: int) -> list[tuple[QReuseCompiled, tuple[int, int]]]:
+    """Layers that code by addresses can be generated for, and the window of a max-pool behind them."""
+    found: list[tuple[QReuseCompiled, tuple[int, int]]] = []
+    for seed in itertools.count(50_000):
+        rng = np.random.default_rng(seed)
+        op = random_compiled(rng)
+        op = replace(op, dims=replace(op.dims, output=(*op.dims.output[:2], 16)))
+        table, offset = safe_table(rng, op.rows, op.table.shape[1], 16, 50)
+        op = replace(op, output=tensor("y", op.dims.output, 0), table=table, offset=offset.astype(np.int32))
+        window = (int(rng.integers(1, op.dims.output[0] + 1)), int(rng.integers(1, op.dims.output[1] + 1)))
+        if has_pointer_form(op, window):
+            found.append((op, window))
+        if len(found) == count:
+            return found
+    raise AssertionError
+
+
 SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))
 
 
-def bind(op: QReuseImage | QReuseCompiled) -> Binding:
+def bind(op: QReuseImage | QReuseCompiled | QPooled) -> Binding:
     """On the library's code, compiled once for all layers; test_reuse_pointers.py tests what is generated."""
+    if isinstance(op, QPooled):
+        return bind_reuse_compiled(op.layer, "offsets", op.pool.dims.kernel)
     return bind_reuse_image(op) if isinstance(op, QReuseImage) else bind_reuse_compiled(op, "offsets")
 
 

@@ -20,14 +20,14 @@ from conventional_samples import random_bindings
 from conventional_samples import random_input as random_values
 from horizontal_samples import random_horizontal
 from reuse_samples import SOURCES as REUSE
-from reuse_samples import bind, random_compiled, random_image, random_input
+from reuse_samples import bind, random_compiled, random_image, random_input, random_pooled
+from strides import apart, expected_output
 
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.reuse_horizontal import SOURCES as HORIZONTAL
 from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QOp
-from ostinato.quant.reference import execute_op
 
 LAYERS = int(os.environ.get("OSTINATO_LAYERS", "8"))
 """Of each kind."""
@@ -40,7 +40,7 @@ Case = tuple[QOp, Binding, Int8Array]
 def conventional(rng: np.random.Generator) -> Iterator[Case]:
     """The same layer on each kernel that can run it."""
     for op, binding in random_bindings(rng):
-        yield op, binding, random_values(rng, op.input.shape)
+        yield op, apart(rng, op, binding), random_values(rng, op.input.shape)
 
 
 def image(rng: np.random.Generator) -> Iterator[Case]:
@@ -50,7 +50,12 @@ def image(rng: np.random.Generator) -> Iterator[Case]:
 
 def compiled(rng: np.random.Generator) -> Iterator[Case]:
     op = random_compiled(rng)
-    yield op, bind(op), random_input(rng, op.input.shape, op.input.zero_point)
+    yield op, apart(rng, op, bind(op)), random_input(rng, op.input.shape, op.input.zero_point)
+
+
+def pooled(rng: np.random.Generator) -> Iterator[Case]:
+    op = random_pooled(rng)
+    yield op, apart(rng, op, bind(op)), random_input(rng, op.input.shape, op.input.zero_point)
 
 
 def horizontal(rng: np.random.Generator) -> Iterator[Case]:
@@ -72,12 +77,12 @@ def executions(host_kernels, simulated_kernels):
     }
 
 
-@pytest.mark.parametrize("draw", [conventional, image, compiled, horizontal, stem])
+@pytest.mark.parametrize("draw", [conventional, image, compiled, pooled, horizontal, stem])
 def test_every_execution_has_the_reference_bits(executions, draw: Callable[[np.random.Generator], Iterator[Case]]):
     for seed in range(FIRST_SEED, FIRST_SEED + LAYERS):
         for op, binding, x in draw(np.random.default_rng(seed)):
-            expected = execute_op(op, x).ravel()
+            expected = expected_output(op, binding, x)
             for name, kernels in executions.items():
-                call = kernels.run(binding, x, op.output.size)
+                call = kernels.run(binding, x, len(expected))
                 assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes), (name, binding.kernel, seed)
                 np.testing.assert_array_equal(call.output, expected, f"{name}, {binding.kernel}, seed {seed}")

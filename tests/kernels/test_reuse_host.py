@@ -167,7 +167,8 @@ def test_nonsense_is_refused(host):
             {"fraction_bits": 8},
         ]
         if binding.kernel == "reuse_compiled_s8":
-            wrong.append({"rows": op.rows - 1})
+            wrong += [{"rows": op.rows - 1}, {"out_stride": op.dims.output[2] - 1}]
+            wrong += [{"pool": {"height": 0, "width": 1}}, {"pool": {"height": 1, "width": 6}}]
         else:
             wrong += [{"slices_per_pass": 0}, {"slots": 0}, {"slots": 9}, {"block_rows": 0}, {"block_rows": 2}]
         for change in wrong:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import INCLUDES, SimulatedKernels
 from host_runner import HostKernels
-from reuse_samples import make_compiled, random_input
+from reuse_samples import make_compiled, pooled_layer, random_input
+from strides import apart, expected_output
 
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_estimate import cycles_by_addresses, cycles_by_offsets
@@ -18,7 +19,6 @@ from ostinato.kernels.reuse_pointers import bind_reuse_pointers, has_pointer_for
 from ostinato.kernels.reuse_rows import RowOrder, row_order
 from ostinato.kernels.sources import compiled_sources
 from ostinato.quant.ops import ConvDims, QReuseCompiled
-from ostinato.quant.reference import execute_op
 from ostinato.targets.toolchain import compile_firmware, compile_host_library
 
 CONV2 = ConvDims((14, 14, 64), (10, 10, 64), (5, 5))
@@ -80,9 +80,18 @@ def make_uneven(rng, layer) -> QReuseCompiled:
     return replace(op, table=table, offset=np.clip(op.offset, -2000, 2000))
 
 
+POOLED = [
+    (LAYERS[n], window)
+    for n, window in ((0, (2, 2)), (2, (2, 3)), (4, (3, 2)), (5, (1, 2)), (19, (2, 2)), (24, (2, 1)))
+]
+"""Layers with a max-pool behind them; of some, outputs are left over."""
+
+
 @pytest.fixture(scope="module")
 def bindings():
-    return [bind_reuse_pointers(make_uneven(np.random.default_rng(0), layer)) for layer in LAYERS]
+    rng = np.random.default_rng
+    alone = [bind_reuse_pointers(make_uneven(rng(0), layer)) for layer in LAYERS]
+    return [*alone, *(bind_reuse_pointers(make_uneven(rng(0), layer), window) for layer, window in POOLED)]
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +110,19 @@ def core(request, bindings, tmp_path_factory):
     return SimulatedKernels(elf)
 
 
-def check(machine, layer, seeds):
+def check(machine, layer, seeds, window=(1, 1)):
     """Other hashes, tables, zero points and inputs run on the code of one size."""
     for seed in seeds:
         rng = np.random.default_rng(seed)
         op = make_uneven(rng, layer)
         x = random_input(rng, op.input.shape, op.input.zero_point)
-        binding = bind_reuse_pointers(op)
-        call = machine.run(binding, x, op.output.size)
+        binding = bind_reuse_pointers(op, window)
+        op = op if window == (1, 1) else pooled_layer(op, window)
+        binding = apart(rng, op, binding)
+        expected = expected_output(op, binding, x)
+        call = machine.run(binding, x, len(expected))
         assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
-        np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
+        np.testing.assert_array_equal(call.output, expected)
     return call
 
 
@@ -127,11 +139,24 @@ def test_simulator(core, layer):
     assert {name for name in call.profile.by_function if name.startswith("ost_")} <= known
 
 
+@pytest.mark.parametrize(("layer", "window"), POOLED, ids=str)
+def test_pooled(host, core, layer, window):
+    check(host, layer, range(8), window)
+    check(core, layer, range(100, 104), window)
+
+
 def test_refusals(host):
     op = make(np.random.default_rng(0), LAYERS[2])
     binding, x = bind_reuse_pointers(op), np.zeros(op.input.shape, np.int8)
     assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes - 1).status == -2
-    for change in ({"length": 8}, {"fraction_bits": 0}, {"hash": {**binding.params["hash"], "words": 2}}):
+    narrow = {"hash": {**binding.params["hash"], "words": 2}}
+    for change in (
+        {"length": 8},
+        {"fraction_bits": 0},
+        narrow,
+        {"out_stride": 15},
+        {"pool": {"height": 7, "width": 1}},
+    ):
         broken = replace(binding, params={**binding.params, **change})
         assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == -1, change
 

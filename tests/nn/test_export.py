@@ -77,7 +77,7 @@ def test_the_operator_meets_torchs_own_checks(pattern):
         torch.ops.ostinato.reuse_conv2d.default,
         (
             inputs, layer.weight.detach(), None, layer.hash_vectors.detach(), layer.thresholds.detach(),
-            layer.centroids, layer.centroid_counts, json.dumps(pattern.to_dict()),
+            layer.centroids, layer.centroid_counts, layer.table_offsets, json.dumps(pattern.to_dict()),
             list(g.stride), list(g.padding), list(g.dilation), "conv2",
         ),
         test_utils=("test_schema", "test_faketensor"),

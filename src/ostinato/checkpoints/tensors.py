@@ -47,7 +47,7 @@ def digest(content: Mapping[str, Any]) -> str:
     sha = hashlib.sha256()
     for name, tensor in _tensors("", content):
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        flat = tensor.detach().contiguous().flatten()
+        flat = tensor.detach().cpu().contiguous().flatten()
         sha.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
     return sha.hexdigest()
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich.console import Console
 
 from ostinato import data as datasets
 from ostinato.data import ImageDataset
-from ostinato.errors import CheckpointError
+from ostinato.errors import CheckpointError, OstinatoError
 from ostinato.models.stored import load_network
 from ostinato.models.zoo import checkpoint_path
 from ostinato.training import evaluate
@@ -31,6 +32,21 @@ def load_trained(network: Path, data_dir: Path | None) -> tuple[Any, ImageDatase
         if key not in meta:
             raise CheckpointError(f"{path}: its header has no {key!r}, so its data set is unknown.")
     return model, datasets.load(meta["dataset"], data_dir=data_dir, seed=int(meta["seed"])), meta
+
+
+def device_named(name: str) -> torch.device:
+    """A device that is there, by PyTorch's name.
+
+    Raises:
+        OstinatoError: PyTorch knows no such device, or sees none.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what each backend says of its absence
+        first = str(error).splitlines()[0]
+        raise OstinatoError(f"--device {name}: PyTorch cannot use it here ({first}); leave it out.") from None
+    return device
 
 
 def accuracies(network: Any, dataset: ImageDataset, out: Path) -> dict[str, Any]:

@@ -103,6 +103,14 @@ def deploy(
     hot_code: Annotated[
         bool, typer.Option(help="Run from RAM what waits most for the flash, where that pays and fits.")
     ] = True,
+    external_flash: Annotated[
+        str,
+        typer.Option(
+            "--external-flash",
+            help="Constants in the board's external flash: never, auto (what internal flash does not hold), or layers: "
+            "fc1,fc2.",
+        ),
+    ] = "never",
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
     scales: Annotated[
@@ -127,7 +135,9 @@ def deploy(
     model, dataset, meta = load_trained(network, data_dir)
     config = RunConfig(data=meta["dataset"], calibration_images=calibration_images, seed=int(meta["seed"]))
     if dry_run:
-        _dry_run(model, _calibration(dataset, config), board, kernel, meta["model"], scales, softmax, json)
+        _dry_run(
+            model, _calibration(dataset, config), board, kernel, external_flash, meta["model"], scales, softmax, json
+        )
         return
     if out is None:
         raise typer.BadParameter("a folder is needed, unless with --dry-run", param_hint="--out")
@@ -137,6 +147,7 @@ def deploy(
         board=board,
         kernel=kernel,
         hot_code=hot_code,
+        external_flash=external_flash,
         out_dir=out,
         input_scale=INPUT_SCALE,
         input_zero_point=INPUT_ZERO_POINT,
@@ -146,6 +157,8 @@ def deploy(
         softmax=softmax,
     )
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
+    if firmware.external_bytes:
+        sizes["external_bytes"] = firmware.external_bytes
     checked = firmware.verification if verify else None
     if checked is not None and not json:
         Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(checked)
@@ -154,7 +167,15 @@ def deploy(
 
 
 def _dry_run(
-    model: Any, calibration: Any, board: str, kernel: str, name: str, scales: str, softmax: bool, json: bool
+    model: Any,
+    calibration: Any,
+    board: str,
+    kernel: str,
+    external_flash: str,
+    name: str,
+    scales: str,
+    softmax: bool,
+    json: bool,
 ) -> None:
     """Print the plan; one that does not fit is the same error as without --dry-run."""
     planned = plan_firmware(
@@ -162,6 +183,7 @@ def _dry_run(
         calibration,
         board=board,
         kernel=kernel,
+        external_flash=external_flash,
         input_scale=INPUT_SCALE,
         input_zero_point=INPUT_ZERO_POINT,
         name=name,
@@ -241,7 +263,8 @@ def boards(json: options.Json = False) -> None:
     """List the boards."""
     rows = [
         {"name": b.name, "core": b.core, "MHz": b.clock_hz // 10**6, "SRAM KiB": b.sram_bytes // 1024,
-         "flash KiB": b.flash_bytes // 1024}
+         "flash KiB": b.flash_bytes // 1024,
+         "external flash KiB": b.external_flash.size_bytes // 1024 if b.external_flash else 0}
         for b in BOARDS.values()
     ]  # fmt: skip
     if json:

@@ -10,7 +10,7 @@ import typer
 
 from ostinato import data as datasets
 from ostinato.cli import options
-from ostinato.cli.common import Network, accuracies, load_trained, print_result
+from ostinato.cli.common import Network, accuracies, device_named, load_trained, print_result
 from ostinato.models.zoo import checkpoint_path
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.networks import train_conventional
@@ -37,6 +37,7 @@ def train(
     epochs: options.Epochs = None,
     train_limit: options.TrainLimit = None,
     precision: options.Precision = "float32",
+    device: options.Device = "cpu",
     seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -50,17 +51,18 @@ def train(
       ostinato train --recipe resnet8-cifar10 --data-dir data/cifar10 --out runs/resnet8
     """
     weights = None if start is None else checkpoint_path(start)
+    where = device_named(device)
     if recipe is not None:
         chosen = _overridden(read_recipe(recipe), context)
         dataset = datasets.load(chosen.data, data_dir=data_dir, download=download, seed=seed)
         trained = train_recipe(
-            chosen, dataset, out, seed=seed, train_limit=train_limit, progress=not quiet, start=weights
+            chosen, dataset, out, seed=seed, train_limit=train_limit, progress=not quiet, start=weights, device=where
         )
         print_result(accuracies(trained, dataset, out), json)
         return
     config = RunConfig(model=model, data=data, epochs=epochs, train_limit=train_limit, precision=precision, seed=seed)
     dataset = datasets.load(data, data_dir=data_dir, download=download, seed=seed)
-    network = train_conventional(config, dataset, out, progress=not quiet, start=weights)
+    network = train_conventional(config, dataset, out, progress=not quiet, start=weights, device=where)
     print_result(accuracies(network, dataset, out), json)
 
 
@@ -89,6 +91,7 @@ def prune(
     data_dir: options.DataDir = None,
     train_limit: options.TrainLimit = None,
     precision: options.Precision = "float32",
+    device: options.Device = "cpu",
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -98,11 +101,11 @@ def prune(
 
       ostinato prune runs/net --size 0.3 --keep conv1=1.0 --epochs 5 --out runs/pruned
     """
-    shares = dict(_share(text) for text in keep or [])
+    shares, where = dict(_share(text) for text in keep or []), device_named(device)
     model, dataset, meta = load_trained(network, data_dir)
     pruning = Pruning(size=size, epochs=epochs, keep=shares, lr=lr)
     pruned, report = prune_and_tune(
-        model,
+        model.to(where),
         dataset,
         out,
         pruning,

@@ -54,6 +54,11 @@ class Split:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
+    def to(self, device: torch.device | str) -> Split:
+        """The images and labels on a device; this split itself if they are there."""
+        there = Split(self.images.to(device), self.labels.to(device))
+        return self if there.images is self.images and there.labels is self.labels else there
+
     def subset(self, n: int, seed: int = 0) -> Split:
         """`n` images drawn without replacement; with one seed, a smaller subset is the start of a larger one."""
         if not 1 <= n <= len(self):

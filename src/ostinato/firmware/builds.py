@@ -23,6 +23,8 @@ class Builder:
     toolchain: str
     hot: Sequence[str] = ()
     """Functions that run from RAM; not in plain C, which has no need to be fast."""
+    external: bool = False
+    """Whether constants are in external flash."""
 
     def firmware(self, *, plain_c: bool = False, trace: bool = False, unlimited: bool = False) -> Path:
         """The ELF file of the project with its example `main.c`.
@@ -43,7 +45,9 @@ class Builder:
             include_dirs=self._include_dirs(),
             defines={"OST_PLAIN_C": 1} if plain_c else {},
             toolchain=self.toolchain,
-            memory=Memory() if trace or unlimited else self.board,
+            memory=Memory.unlimited(external=self.external)
+            if trace or unlimited
+            else Memory.of(self.board, external=self.external),
             hot=() if plain_c else self.hot,
         )
 

@@ -21,6 +21,9 @@ class Option:
         flash_bytes: constants.
         scratch_bytes: in the arena.
         code: functions that it runs → bytes; layers share them.
+        external: names of constants in external flash.
+        external_bytes: of them; `flash_bytes` is the rest.
+        penalty: estimated cycles of reading them, where nothing was simulated.
     """
 
     name: str
@@ -29,6 +32,14 @@ class Option:
     flash_bytes: int
     scratch_bytes: int
     code: Mapping[str, int] = field(default_factory=dict, repr=False)
+    external: tuple[str, ...] = ()
+    external_bytes: int = 0
+    penalty: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The variant, and what of it is outside."""
+        return f"{self.name} with {' and '.join(self.external)} in external flash" if self.external else self.name
 
 
 @dataclass(frozen=True)
@@ -38,15 +49,16 @@ class Choice:
     layer: str
     chosen: str
     options: tuple[Option, ...]
+    external: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """`dense: 4,732,151 cycles (cmsis 11,807,908)`; empty where there was nothing to choose."""
         if len(self.options) < 2:
             return ""
-        own = next(option for option in self.options if option.name == self.chosen)
-        rest = ", ".join(f"{o.name} {o.cycles:,}" for o in self.options if o is not own)
-        return f"{own.name}: {own.cycles:,} cycles ({rest})"
+        own = next(o for o in self.options if (o.name, o.external) == (self.chosen, self.external))
+        rest = ", ".join(f"{o.text} {o.cycles:,}" for o in self.options if o is not own)
+        return f"{own.text}: {own.cycles:,} cycles ({rest})"
 
 
 def fastest_that_fit(
@@ -54,6 +66,7 @@ def fastest_that_fit(
     costs: Sequence[Sequence[float]],
     flash_bytes: int,
     scratch_bytes: Sequence[int],
+    external_bytes: int = 0,
 ) -> list[int] | None:
     """The index of an option for each layer: least cost in sum, within flash and each layer's room for scratch.
 
@@ -62,6 +75,7 @@ def fastest_that_fit(
         costs: of each option.
         flash_bytes: for the constants of all layers and the code of all functions that any of them runs.
         scratch_bytes: room in the arena while each layer runs.
+        external_bytes: room in external flash.
 
     Returns:
         None if no choice fits.
@@ -81,12 +95,15 @@ def fastest_that_fit(
     upper[: len(pairs)] = [options[i][j].scratch_bytes <= scratch_bytes[i] for i, j in pairs]
     one = np.array([[float(i == layer) for i, _ in pairs] + [0.0] * len(functions) for layer in range(len(options))])
     flash = np.array([options[i][j].flash_bytes for i, j in pairs] + [sizes[name] for name in functions], float)
+    outside = np.array([options[i][j].external_bytes for i, j in pairs] + [0] * len(functions), float)
     needs = [(n, at[name]) for n, (i, j) in enumerate(pairs) for name in options[i][j].code]
     rows = np.repeat(np.arange(len(needs)), 2)
     uses = csr_array(
         (np.tile([1.0, -1.0], len(needs)), (rows, np.array(needs, int).ravel())), shape=(len(needs), variables)
     )
     constraints = [LinearConstraint(one, 1, 1), LinearConstraint(flash[None], -np.inf, flash_bytes)]
+    if outside.any():
+        constraints.append(LinearConstraint(outside[None], -np.inf, external_bytes))
     if needs:
         constraints.append(LinearConstraint(uses, -np.inf, 0))
     solution = milp(cost, integrality=np.ones(variables), bounds=Bounds(0, upper), constraints=constraints)

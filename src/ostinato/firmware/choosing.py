@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ostinato.firmware.choice import Choice, Option, fastest_that_fit
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
+from ostinato.firmware.external import Outside
 from ostinato.firmware.memory import plan_memory
 from ostinato.firmware.pricing import price, unpriced
 from ostinato.firmware.select import KernelChoice, candidates
@@ -30,7 +31,15 @@ class Chooser:
     options: Sequence[Sequence[Option]]
 
     @classmethod
-    def by_cycles(cls, graph: QGraph, kernel: KernelChoice, board: Board, image: Int8Array, toolchain: str) -> Chooser:
+    def by_cycles(
+        cls,
+        graph: QGraph,
+        kernel: KernelChoice,
+        board: Board,
+        image: Int8Array,
+        toolchain: str,
+        outside: Outside = "never",
+    ) -> Chooser:
         """With modelled cycles for one image: kernels are compiled and run.
 
         Raises:
@@ -39,17 +48,18 @@ class Chooser:
         """
         check_export(graph)
         found = [candidates(op, kernel) for op in graph.ops]
-        return cls(graph, kernel, board, price(graph, found, image, board, toolchain))
+        return cls(graph, kernel, board, price(graph, found, image, board, toolchain, outside))
 
     @classmethod
-    def by_sizes(cls, graph: QGraph, kernel: KernelChoice, board: Board) -> Chooser:
+    def by_sizes(cls, graph: QGraph, kernel: KernelChoice, board: Board, outside: Outside = "never") -> Chooser:
         """With the order in which `select.candidates` has them: nothing is compiled.
 
         Raises:
             UnsupportedError, QuantizationError: see `select.candidates`.
         """
         check_export(graph)
-        return cls(graph, kernel, board, unpriced([candidates(op, kernel) for op in graph.ops]))
+        found = [candidates(op, kernel) for op in graph.ops]
+        return cls(graph, kernel, board, unpriced(graph, found, board, outside))
 
     def project(self, flash_bytes: int | None = None) -> Project:
         """With the least cycles in `flash_bytes` of constants and kernels' code (the board's by default), and its SRAM.
@@ -59,10 +69,14 @@ class Chooser:
         flash = self.board.flash_bytes if flash_bytes is None else flash_bytes
         sram = self.board.sram_bytes - self.graph.output.size - STACK_ESTIMATE
         live = plan_memory(self.graph, [0] * len(self.graph.ops)).live_bytes
-        costs = [[float(rank if o.cycles is None else o.cycles) for rank, o in enumerate(row)] for row in self.options]
+        costs = [
+            [o.penalty + (rank if o.cycles is None else o.cycles) for rank, o in enumerate(row)] for row in self.options
+        ]
+        external = self.board.external_flash.size_bytes if self.board.external_flash else 0
         excess = 0
         for _ in range(_TRIES):
-            picks = fastest_that_fit(self.options, costs, flash, [sram - excess - bytes_ for bytes_ in live])
+            room = [sram - excess - bytes_ for bytes_ in live]
+            picks = fastest_that_fit(self.options, costs, flash, room, external)
             if picks is None:
                 break
             project = self._project(picks)
@@ -73,14 +87,14 @@ class Chooser:
 
     def flash_bytes(self, project: Project) -> int:
         """What `project(flash_bytes)` counts of a project of this network: constants and code of the chosen kernels."""
-        names = [choice.chosen for choice in project.choices]
-        taken = [next(o for o in row if o.name == name) for row, name in zip(self.options, names, strict=True)]
+        chosen = [(choice.chosen, choice.external) for choice in project.choices]
+        taken = [next(o for o in row if (o.name, o.external) == c) for row, c in zip(self.options, chosen, strict=True)]
         code = {function: size for option in taken for function, size in option.code.items()}
         return sum(option.flash_bytes for option in taken) + sum(code.values())
 
     def _project(self, picks: Sequence[int]) -> Project:
         choices = [
-            Choice(op.name, row[pick].name, tuple(row))
+            Choice(op.name, row[pick].name, tuple(row), row[pick].external)
             for op, row, pick in zip(self.graph.ops, self.options, picks, strict=True)
         ]
         return plan_project(self.graph, self.kernel, self.board, choices)

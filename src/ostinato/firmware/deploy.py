@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,25 +13,22 @@ from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT, ImageDataset, to_input
 from ostinato.errors import DataError
 from ostinato.firmware.builds import Builder
 from ostinato.firmware.choosing import Chooser
-from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.codegen.readme import readme
+from ostinato.firmware.external import check_outside
 from ostinato.firmware.firmware import Firmware
 from ostinato.firmware.folder import check_replaceable, replacing
-from ostinato.firmware.hot_code import choose_hot_code, hot_budget
+from ostinato.firmware.linking import check_estimate, linked, with_hot_code
+from ostinato.firmware.pooling import fuse_pools, with_pools
 from ostinato.firmware.preview import PlanReport, preview
 from ostinato.firmware.select import check_kernel
-from ostinato.firmware.simulate import SimulatedNetwork
-from ostinato.firmware.sizes import Sizes, check_fit, estimate_sizes
+from ostinato.firmware.sizes import check_fit
 from ostinato.firmware.storage import save_network
 from ostinato.firmware.workfolder import WorkFolder
-from ostinato.kernels.binding import Binding
 from ostinato.quant import quantize, quantize_input
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
 from ostinato.quant.ranges import Scales
 from ostinato.targets.boards import Board, get_board
-from ostinato.targets.elf import Elf
-from ostinato.targets.profile import Profile
 
 CALIBRATION_IMAGES = 256
 """Training images taken from a data set for calibration."""
@@ -47,6 +43,7 @@ def deploy(
     *,
     kernel: str = "auto",
     hot_code: bool | int = True,
+    external_flash: str | Sequence[str] = "never",
     out_dir: Path | str | None = None,
     input_scale: float | None = None,
     input_zero_point: int | None = None,
@@ -69,6 +66,9 @@ def deploy(
             `auto`: whichever has fewer modelled cycles among those with which the network fits the board.
         hot_code: run from RAM what waits most for the flash, where that makes the network faster on the board's memory:
             within what its SRAM has left, or so many bytes.
+        external_flash: constants in the board's external flash: `never`, `auto` (only where internal flash does not
+            hold them, and those that cost the fewest modelled cycles), or names of layers, whose large constants go
+            there.
         out_dir: where to put the C project; a temporary folder, which lives as long as the result, if None.
         input_scale: real value of one step of the int8 input; calibrated if None.
         input_zero_point: int8 value of a real zero in the input.
@@ -83,7 +83,7 @@ def deploy(
 
     Raises:
         BoardError: an unknown board.
-        UnsupportedError: an operator or a kernel that firmware does not have.
+        UnsupportedError: an operator or a kernel that firmware does not have; external flash without such a chip.
         ModelError, QuantizationError: see `ostinato.quant.quantize`.
         DoesNotFitError: more SRAM or flash than the board has.
         ToolchainError: no compiler.
@@ -101,6 +101,7 @@ def deploy(
         target,
         kernel=kernel,
         hot_code=hot_code,
+        external_flash=external_flash,
         out_dir=out_dir,
         toolchain=toolchain,
         verify_images=verify_images if verify else 0,
@@ -114,6 +115,7 @@ def plan(
     board: str | Board = "stm32f469i",
     *,
     kernel: str = "auto",
+    external_flash: str | Sequence[str] = "never",
     input_scale: float | None = None,
     input_zero_point: int | None = None,
     name: str = "model",
@@ -130,6 +132,7 @@ def plan(
         calibration: model inputs (N, C, H, W), or a data set.
         board: by name.
         kernel: of conventional convolutions.
+        external_flash: what goes there; `auto` judges by how often constants are read, for nothing is simulated.
         input_scale: of the int8 input.
         input_zero_point: of the int8 input.
         name: the network's.
@@ -138,12 +141,13 @@ def plan(
 
     Raises:
         BoardError: an unknown board.
-        UnsupportedError: an operator or a kernel that firmware does not have.
+        UnsupportedError: an operator or a kernel that firmware does not have; external flash without such a chip.
         ModelError, QuantizationError: see `ostinato.quant.quantize`.
     """
     target, conv_kernel = get_board(board), check_kernel(kernel)
     graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales, softmax)
-    return preview(Chooser.by_sizes(graph, conv_kernel, target).project())
+    outside = check_outside(external_flash, graph, target)
+    return preview(Chooser.by_sizes(with_pools(graph), conv_kernel, target, outside).project())
 
 
 def _quantized(
@@ -185,6 +189,7 @@ def deploy_graph(
     *,
     kernel: str = "auto",
     hot_code: bool | int = True,
+    external_flash: str | Sequence[str] = "never",
     out_dir: Path | str | None = None,
     toolchain: str = "zig",
     verify_images: int = 4,
@@ -198,26 +203,28 @@ def deploy_graph(
         board: see `deploy`, as all other arguments.
         kernel: of conventional convolutions.
         hot_code: what runs from RAM.
+        external_flash: what is in external flash.
         out_dir: of the C project.
         toolchain: of the firmware.
         verify_images: 0 for none.
         model: the float model, if it is to be compared, too.
     """
     target, conv_kernel = get_board(board), check_kernel(kernel)
-    project = Chooser.by_sizes(graph, conv_kernel, target).project()  # what cannot fit compiles nothing
-    check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
-    chooser = Chooser.by_cycles(graph, conv_kernel, target, samples[0], toolchain)
-    project = chooser.project()
-    check_fit(graph, project.bindings, project.plan, estimate_sizes(graph, project.bindings, project.plan), target)
+    outside = check_outside(external_flash, graph, target)
+    # What cannot fit compiles nothing.
+    check_estimate(Chooser.by_sizes(with_pools(graph), conv_kernel, target, outside).project())
+    graph = fuse_pools(graph, samples[0], target, toolchain)
+    choose = partial(Chooser.by_cycles, graph, conv_kernel, target, samples[0], toolchain)
 
     builds = WorkFolder()
     try:
         final = builds.path / "project" if out_dir is None else Path(out_dir)
         with replacing(final) as work:
             builder = Builder(work, builds.path, target, toolchain)
-            project, sizes = _linked(chooser, project, builder)
+            project, sizes = linked(choose, outside, builder)
             check_fit(graph, project.bindings, project.plan, sizes, target)
-            project, sizes = _with_hot_code(project, builder, sizes, samples[0], hot_code)
+            builder = replace(builder, external=project.external_bytes > 0)
+            project, sizes = with_hot_code(project, builder, sizes, samples[0], hot_code)
             text = readme(project, sizes, toolchain)
             (work / "README.md").write_text(text, encoding="utf-8")
             firmware = Firmware(project, work, target, conv_kernel, toolchain, sizes, samples, _builds=builds)
@@ -236,53 +243,3 @@ def deploy_graph(
         builds.remove()
         raise
     return replace(firmware, project_dir=final)
-
-
-def _linked(chooser: Chooser, project: Project, builder: Builder) -> tuple[Project, Sizes]:
-    """The project as it was written and linked; with smaller kernels where it was too large for the flash."""
-    while True:
-        project.write(builder.project)
-        sizes = linked_sizes(builder.firmware(unlimited=True), project.bindings)
-        excess = sizes.flash_bytes - chooser.board.flash_bytes
-        if excess <= 0:
-            return project, sizes
-        smaller = chooser.project(chooser.flash_bytes(project) - excess)
-        if [c.chosen for c in smaller.choices] == [c.chosen for c in project.choices]:
-            return project, sizes
-        project = smaller
-        for part in builder.project.iterdir():
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
-
-
-def _with_hot_code(
-    project: Project, builder: Builder, sizes: Sizes, image: Int8Array, hot_code: bool | int
-) -> tuple[Project, Sizes]:
-    """The project with functions in RAM that gain by it, if there are any and it still fits."""
-    build = partial(_build_hot, builder)
-    names = choose_hot_code(build, partial(_run, project, image), hot_budget(project.board, sizes, hot_code))
-    if not names:
-        return project, sizes
-    larger = linked_sizes(build(names), project.bindings)
-    if larger.sram_bytes > project.board.sram_bytes or larger.flash_bytes > project.board.flash_bytes:
-        return project, sizes
-    project = replace(project, hot=names)
-    project.write(builder.project)
-    return project, larger
-
-
-def _build_hot(builder: Builder, hot: Sequence[str]) -> Path:
-    return replace(builder, hot=hot).firmware(unlimited=True)
-
-
-def _run(project: Project, image: Int8Array, elf: Path) -> Profile:
-    """One inference on the board's flash."""
-    board = project.board
-    network = SimulatedNetwork(elf, project.graph, project.plan, board, flash_wait_states=board.flash_wait_states)
-    return network.run(image)[1]
-
-
-def linked_sizes(elf: Path, bindings: Sequence[Binding]) -> Sizes:
-    """What the linker made of it."""
-    size = Elf(elf).size
-    const = sum(binding.flash_bytes for binding in bindings)
-    return Sizes(static_bytes=size.sram_bytes, flash_bytes=size.flash_bytes, const_bytes=const)

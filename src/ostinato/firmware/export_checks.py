@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ostinato.errors import QuantizationError
 from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import QConv2d, QGraph, QHash, QLinear, QOp, QReuseCompiled, QReuseImage
+from ostinato.quant.pooled_op import apart
 
 _WEIGHTED = {"weight": 8, "bias": 32, "multiplier": 32, "shift": 32}
 _BITS: dict[type[QOp], dict[str, int]] = {
@@ -28,7 +29,7 @@ def check_export(graph: QGraph) -> None:
         QuantizationError: names the layer, the constant, its largest value and what its type holds; or the ids that a
             table has no entry for.
     """
-    for op in graph.ops:
+    for op in apart(graph).ops:
         for name, bits in _BITS.get(type(op), {}).items():
             _check_type(op, name, getattr(op, name), bits)
         if isinstance(op, QReuseImage | QReuseHorizontal | QReuseCompiled):

@@ -84,6 +84,11 @@ class Firmware:
         """Code and constants, as linked with the example `main.c`."""
         return self.sizes.flash_bytes
 
+    @property
+    def external_bytes(self) -> int:
+        """Constants in external flash, which are not in `flash_bytes`."""
+        return self.sizes.external_bytes
+
     def simulate(
         self,
         images: Images | None = None,
@@ -98,7 +103,8 @@ class Firmware:
             images: see `inputs.Images`; by default one image of the calibration set.
             plain_c: run the kernels' plain C instead of their DSP instructions.
             flash_wait_states: of the board's flash (`Board.flash_wait_states` at its full clock), behind its
-                accelerator or caches, which are empty before each image; 0 is ideal memory.
+                accelerator or caches, which are empty before each image; 0 is ideal memory. External flash, where
+                constants are there, costs its time either way.
             guards: refuse every access of a layer to memory that is not its own: the arena outside its inputs, output
                 and scratch, other variables, other layers' constants. Slow.
 
@@ -110,7 +116,8 @@ class Firmware:
             ToolchainError: no compiler.
         """
         inputs = self.samples[:1] if images is None else to_int8(images, self.graph.input)
-        network = self._simulator(plain_c, flash_wait_states=flash_wait_states, guarded=guards)
+        external = self.external_bytes > 0
+        network = self._simulator(plain_c, flash_wait_states=flash_wait_states, external=external, guarded=guards)
         runs = [(*network.run(image), network.scratch_heads) for image in inputs]
         profiles = [profile for _, profile, _ in runs]
         layers = layer_reports(self.project, profiles, [heads for _, _, heads in runs])
@@ -131,6 +138,7 @@ class Firmware:
             flash_bytes=network.flash_bytes,
             layers=layers,
             hot_code=() if plain_c else tuple(self.project.hot),
+            external_bytes=self.external_bytes,
             logits=np.stack([logits for logits, _, _ in runs]),
         )
 
@@ -244,23 +252,36 @@ class Firmware:
             "sram_bytes": self.sram_bytes,
             "arena_bytes": self.plan.arena_bytes,
             "flash_bytes": self.flash_bytes,
+            "external_bytes": self.external_bytes,
             "hot_code": list(self.project.hot),
         }
 
     @property
     def _builder(self) -> Builder:
-        return Builder(self.project_dir, self._builds.path, self.board, self.toolchain, self.project.hot)
+        external = self.external_bytes > 0
+        return Builder(self.project_dir, self._builds.path, self.board, self.toolchain, self.project.hot, external)
 
     @cached_property
     def _host(self) -> HostNetwork:
         return HostNetwork(self._builder.host_library(), self.graph, self.plan.arena_bytes)
 
     def _simulator(
-        self, plain_c: bool, trace: bool = False, *, flash_wait_states: int = 0, guarded: bool = False
+        self,
+        plain_c: bool,
+        trace: bool = False,
+        *,
+        flash_wait_states: int = 0,
+        external: bool = False,
+        guarded: bool = False,
     ) -> SimulatedNetwork:
-        elf = self._builder.firmware(plain_c=plain_c, trace=trace)
         return SimulatedNetwork(
-            elf, self.graph, self.plan, self.board, flash_wait_states=flash_wait_states, guarded=guarded
+            self._builder.firmware(plain_c=plain_c, trace=trace),
+            self.graph,
+            self.plan,
+            self.board,
+            flash_wait_states=flash_wait_states,
+            external=external,
+            guarded=guarded,
         )
 
     def _checked_sram(self, static: int, stack: int) -> int:

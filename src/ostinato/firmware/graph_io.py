@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.errors import CheckpointError
-from ostinato.quant import horizontal_ops, softmax_op, stem_ops
+from ostinato.quant import horizontal_ops, pooled_op, softmax_op, stem_ops
 from ostinato.quant import ops as quant_ops
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 _TYPES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for module in (quant_ops, softmax_op, stem_ops, horizontal_ops)
+    for module in (quant_ops, softmax_op, stem_ops, horizontal_ops, pooled_op)
     for cls in vars(module).values()
     if isinstance(cls, type) and is_dataclass(cls) and cls.__module__ == module.__name__
 }

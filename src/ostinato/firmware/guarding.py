@@ -9,6 +9,7 @@ from ostinato.firmware.joining import runs
 from ostinato.firmware.memory import Plan
 from ostinato.quant.ops import QGraph, QOp
 from ostinato.targets.elf import Symbol
+from ostinato.targets.external_flash import SECTION
 from ostinato.targets.guards import Area, Guards
 
 _NEIGHBOURS = 64
@@ -58,7 +59,7 @@ def _constants(graph: QGraph, symbols: Mapping[str, Symbol]) -> list[list[Area]]
     names = unique_identifiers(op.name for op in graph.ops)
     found: list[list[Area]] = [[] for _ in graph.ops]
     for symbol in symbols.values():
-        if symbol.is_function or not symbol.size or symbol.section != ".rodata":
+        if symbol.is_function or not symbol.size or symbol.section not in (".rodata", SECTION):
             continue
         owners = [index for index, name in enumerate(names) if symbol.name.startswith(f"{name}_")]
         if owners:  # the longest name: conv1 also begins the names of conv1_1's arrays

@@ -11,10 +11,11 @@ import numpy as np
 from ostinato.errors import SimulationError
 from ostinato.firmware.workfolder import WorkFolder
 from ostinato.kernels.abi import ALIGNMENT, image
-from ostinato.kernels.binding import Binding
+from ostinato.kernels.binding import EXTERNAL_LINE, Binding
 from ostinato.kernels.sources import compiled_sources, include_dir, source_dir
 from ostinato.quant.arithmetic import Int8Array
-from ostinato.targets import MemorySystem, Profile, Simulator, compile_firmware
+from ostinato.targets import Memory, MemorySystem, Profile, Simulator, compile_firmware
+from ostinato.targets.external_flash import WINDOW_ORIGIN
 
 _MEMORY = Path(__file__).parent / "support" / "kernel_memory.c"
 _CONSTANTS = 16 << 20
@@ -30,6 +31,7 @@ class KernelRunner:
         hot: functions that are copied to RAM.
         optimise: level of the C code.
         toolchain: compiler.
+        external: there is external flash, too.
 
     Raises:
         ToolchainError: no compiler.
@@ -43,6 +45,7 @@ class KernelRunner:
         hot: Sequence[str] = (),
         optimise: str = "-O3",
         toolchain: str = "zig",
+        external: bool = False,
     ) -> None:
         self._core = core
         self._folder = WorkFolder()
@@ -55,6 +58,7 @@ class KernelRunner:
             hot=hot,
             optimise=optimise,
             toolchain=toolchain,
+            memory=Memory.unlimited(external=external),
         )
         self._simulators: dict[MemorySystem | None, Simulator] = {}
 
@@ -65,16 +69,28 @@ class KernelRunner:
         return self._simulators[memory]
 
     def run(
-        self, binding: Binding, x: Int8Array, outputs: int, memory: MemorySystem | None = None
+        self,
+        binding: Binding,
+        x: Int8Array,
+        outputs: int,
+        memory: MemorySystem | None = None,
+        *,
+        external: Sequence[str] = (),
     ) -> tuple[Int8Array, Profile]:
-        """Output and cost of one call, caches empty before it.
+        """Output and cost of one call, caches empty before it; these constants are in external flash.
 
         Raises:
             SimulationError: the kernel refused its arguments, or faulted.
         """
         simulator = self.simulator(memory)
         flash = simulator.symbols["__flash_start"].address + _CONSTANTS
-        constants = image(binding, flash, 4)
+        addresses, at = {}, WINDOW_ORIGIN
+        for name in external:
+            data = np.ascontiguousarray(binding.arrays[name]).tobytes()
+            simulator.write_memory(at, data)
+            addresses[name] = at
+            at += len(data) + -len(data) % EXTERNAL_LINE
+        constants = image(binding, flash, 4, addresses)
         simulator.write_memory(flash, constants.data)
         scratch = simulator.symbols["kernel_memory"].address
         block = scratch + ALIGNMENT

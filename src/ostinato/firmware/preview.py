@@ -29,6 +29,7 @@ class LayerPlan:
     Attributes:
         live_bytes: alive in the arena while it runs: inputs, output, scratch and what later layers wait for.
         const_bytes: its weights and tables in flash.
+        external_bytes: those in external flash.
         in_place: the input that its output is written over, or the concatenation that it is written into, if any.
     """
 
@@ -38,6 +39,7 @@ class LayerPlan:
     scratch_bytes: int
     const_bytes: int
     in_place: str | None
+    external_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class PlanReport:
         stack_bytes: an estimate; a simulation measures it.
         const_bytes: weights and tables, exact.
         code_bytes: an estimate on the high side; the linker knows.
+        external_bytes: weights and tables in external flash, beside the others.
         problem: why it does not fit, None if it does.
     """
 
@@ -66,6 +69,7 @@ class PlanReport:
     code_bytes: int
     layers: tuple[LayerPlan, ...]
     problem: str | None = None
+    external_bytes: int = 0
 
     @property
     def sram_bytes(self) -> int:
@@ -96,6 +100,8 @@ class PlanReport:
             f"constants {self.const_bytes:,} B + code about {self.code_bytes:,} B = flash {self.flash_bytes:,} B of "
             f"{self.board_flash_bytes:,}"
         )
+        if self.external_bytes:
+            yield f"constants in external flash: {self.external_bytes:,} B"
         if self.problem is not None:
             yield self.problem
 
@@ -108,7 +114,7 @@ class PlanReport:
 def preview(project: Project) -> PlanReport:
     """The report of a planned project."""
     plan, graph, board = project.plan, project.graph, project.board
-    sizes = estimate_sizes(graph, project.bindings, plan)
+    sizes = estimate_sizes(graph, project.bindings, plan, project.external_bytes)
     return PlanReport(
         network=graph.name,
         board=board.name,
@@ -122,6 +128,7 @@ def preview(project: Project) -> PlanReport:
         code_bytes=_code_estimate(project),
         layers=_layers(project),
         problem=_problem(project, sizes),
+        external_bytes=sizes.external_bytes,
     )
 
 
@@ -133,10 +140,13 @@ def _layers(project: Project) -> tuple[LayerPlan, ...]:
             kernel=binding.kernel or "none",
             live_bytes=live,
             scratch_bytes=binding.scratch_bytes,
-            const_bytes=binding.flash_bytes,
+            const_bytes=layer.flash_bytes,
             in_place=_in_place(plan, op.output.name),
+            external_bytes=layer.external_bytes,
         )
-        for op, binding, live in zip(project.graph.ops, project.bindings, plan.live_bytes, strict=True)
+        for op, binding, live, layer in zip(
+            project.graph.ops, project.bindings, plan.live_bytes, project.layers, strict=True
+        )
     )
 
 
@@ -161,7 +171,8 @@ def _table(report: PlanReport) -> Table:
     table = Table(title=f"{report.network} on {report.board}, as planned", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("layer", overflow="fold", min_width=8)
     table.add_column("kernel", overflow="fold", min_width=10)
-    for title in ("alive, B", "scratch, B", "flash, B"):
+    outside = ("external, B",) if report.external_bytes else ()
+    for title in ("alive, B", "scratch, B", "flash, B", *outside):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("in place of, or into", overflow="fold")
     for layer in report.layers:
@@ -172,6 +183,7 @@ def _table(report: PlanReport) -> Table:
             f"{layer.live_bytes:,}{peak}",
             f"{layer.scratch_bytes:,}",
             f"{layer.const_bytes:,}",
+            *((f"{layer.external_bytes:,}",) if outside else ()),
             layer.in_place or "",
         )
     return table

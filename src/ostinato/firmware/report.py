@@ -44,6 +44,10 @@ class LayerReport:
     """What that is: `blocks that found no slot`, which are computed by themselves."""
     choice: str = ""
     """Which of several kernels this is, and the modelled cycles of all; empty where there was one only."""
+    flash_bytes: int = 0
+    """Constants in internal flash."""
+    external_bytes: int = 0
+    """Constants in external flash."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class SimulationReport:
         cycles: modelled by `cycle_model`; with that, `ms` at the board's clock.
         sram_bytes: static data, the arena among it, and the stack as it was measured.
         flash_bytes: code and constants, as linked.
+        external_bytes: constants in external flash, beside them.
         layers: in execution order; their counts sum to the totals (calling a layer is counted to it).
         hot_code: functions that run from RAM.
         logits: int8 (images, *output).
@@ -74,14 +79,19 @@ class SimulationReport:
     flash_bytes: int
     layers: tuple[LayerReport, ...]
     hot_code: tuple[str, ...] = ()
+    external_bytes: int = 0
     logits: Int8Array = field(repr=False, default_factory=lambda: np.zeros((0,), np.int8))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield _table(self, narrow=options.max_width < _WIDE)
+        outside = f" · external flash {self.external_bytes:,} B" if self.external_bytes else ""
         yield (
             f"{self.ms:.2f} ms · {self.cycles:,} cycles (modelled: {self.cycle_model})\n"
-            f"{self.instructions:,} instructions · SRAM {self.sram_bytes:,} B · flash {self.flash_bytes:,} B"
+            f"{self.instructions:,} instructions · SRAM {self.sram_bytes:,} B · flash {self.flash_bytes:,} B{outside}"
         )
+        for layer in self.layers:
+            if layer.external_bytes:
+                yield f"{layer.name}: {layer.flash_bytes:,} B in flash, {layer.external_bytes:,} B in external flash"
         for layer in self.layers:
             if layer.counted is not None:
                 yield f"{layer.name}: {layer.counted:,.1f} {layer.counts}"

@@ -28,6 +28,7 @@ from ostinato.quant.ops import (
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.pooled_op import QPooled
 from ostinato.quant.softmax_op import QSoftmax
 from ostinato.quant.stem_ops import QStem
 
@@ -93,6 +94,8 @@ def candidates(op: QOp, kernel: KernelChoice = "auto") -> tuple[Candidate, ...]:
             return _only(bind_reuse_horizontal(op))
         case QReuseCompiled():
             return _compiled(op)
+        case QPooled():
+            return _compiled(op.layer, op.pool.dims.kernel)
         case QSoftmax():
             return _only(bind_softmax(op))
         case QStem():
@@ -115,12 +118,12 @@ def _conv(op: QConv2d, kernel: KernelChoice) -> tuple[Candidate, ...]:
         return (cmsis,)
 
 
-def _compiled(op: QReuseCompiled) -> tuple[Candidate, ...]:
-    best = bind_reuse_compiled(op)  # by estimate
-    form, _ = choose_form(op)
+def _compiled(op: QReuseCompiled, pool: tuple[int, int] = (1, 1)) -> tuple[Candidate, ...]:
+    best = bind_reuse_compiled(op, pool=pool)  # by estimate
+    form, _ = choose_form(op, pool)
     other: CompiledForm = "offsets" if form == "addresses" else "addresses"
-    possible = other == "offsets" or (has_pointer_form(op) and pointers_are_small(op))
-    rest = (Candidate(other, bind_reuse_compiled(op, other)),) if possible else ()
+    possible = other == "offsets" or (has_pointer_form(op, pool) and pointers_are_small(op))
+    rest = (Candidate(other, bind_reuse_compiled(op, other, pool)),) if possible else ()
     return (Candidate(form, best), *rest)
 
 

@@ -12,6 +12,7 @@ from ostinato.firmware.codegen.model import HOOK
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.guarding import network_guards
 from ostinato.firmware.memory import Plan
+from ostinato.firmware.pooling import pool_note
 from ostinato.firmware.report import LayerReport
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph
@@ -26,12 +27,30 @@ _TIMEOUT_S = 600.0
 
 
 class SimulatedNetwork:
-    """The example firmware of a project, powered up."""
+    """The example firmware of a project, powered up.
+
+    Args:
+        elf: as linked.
+        graph: the network.
+        plan: its arena.
+        board: that it is for.
+        flash_wait_states: see `memory_of`.
+        external: model the board's external flash.
+        guarded: refuse accesses of a layer to memory that is not its own.
+    """
 
     def __init__(
-        self, elf: Path, graph: QGraph, plan: Plan, board: Board, *, flash_wait_states: int = 0, guarded: bool = False
+        self,
+        elf: Path,
+        graph: QGraph,
+        plan: Plan,
+        board: Board,
+        *,
+        flash_wait_states: int = 0,
+        external: bool = False,
+        guarded: bool = False,
     ) -> None:
-        memory = memory_of(board, flash_wait_states)
+        memory = memory_of(board, flash_wait_states, external=external)
         self.simulator = Simulator(elf, core=board.core, memory=memory, guarded=guarded, timeout_s=_TIMEOUT_S)
         self._guards = network_guards(graph, plan, self.simulator.symbols, _ARENA, _OUTPUT) if guarded else None
         self._labels = [op.name for op in graph.ops]
@@ -120,7 +139,9 @@ def layer_reports(
                 phases=means,
                 counted=sum(counted[i] for counted in heads) / count if binding.counts else None,
                 counts=binding.counts,
-                choice=choices.get(op.name, ""),
+                choice="; ".join(filter(None, (choices.get(op.name), pool_note(graph, op.name)))),
+                flash_bytes=project.layers[i].flash_bytes,
+                external_bytes=project.layers[i].external_bytes,
             )
         )
     return tuple(reports)

@@ -10,7 +10,9 @@ from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
 from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import QGraph, QReuseCompiled, QReuseImage
+from ostinato.quant.pooled_op import QPooled
 from ostinato.targets.boards import BOARDS, Board
+from ostinato.targets.external_flash import ExternalFlash
 
 STACK_ESTIMATE = 1024
 """Bytes of stack assumed until a simulation has measured it; every kernel keeps its buffers in the arena."""
@@ -26,6 +28,8 @@ class Sizes:
     """Code, constants, vectors and the image of .data."""
     const_bytes: int
     """The part of flash that is weights and tables."""
+    external_bytes: int = 0
+    """Weights and tables in external flash, in neither of the two before."""
 
     @property
     def sram_bytes(self) -> int:
@@ -33,10 +37,10 @@ class Sizes:
         return self.static_bytes + STACK_ESTIMATE
 
 
-def estimate_sizes(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> Sizes:
+def estimate_sizes(graph: QGraph, bindings: Sequence[Binding], plan: Plan, external_bytes: int = 0) -> Sizes:
     """A lower bound on what the linked firmware takes: arena and output, and constants without code."""
-    const = sum(binding.flash_bytes for binding in bindings)
-    return Sizes(static_bytes=plan.arena_bytes + graph.output.size, flash_bytes=const, const_bytes=const)
+    const = sum(binding.flash_bytes for binding in bindings) - external_bytes
+    return Sizes(plan.arena_bytes + graph.output.size, const, const, external_bytes)
 
 
 def check_fit(graph: QGraph, bindings: Sequence[Binding], plan: Plan, sizes: Sizes, board: Board) -> None:
@@ -49,6 +53,8 @@ def check_fit(graph: QGraph, bindings: Sequence[Binding], plan: Plan, sizes: Siz
         raise DoesNotFitError(_sram_sentence(graph, plan, sizes, board))
     if sizes.flash_bytes > board.flash_bytes:
         raise DoesNotFitError(_flash_sentence(graph, bindings, sizes, board))
+    if board.external_flash and sizes.external_bytes > board.external_flash.size_bytes:
+        raise DoesNotFitError(_external_sentence(board.external_flash, sizes, board))
 
 
 def _sram_sentence(graph: QGraph, plan: Plan, sizes: Sizes, board: Board) -> str:
@@ -75,17 +81,42 @@ def _sram_sentence(graph: QGraph, plan: Plan, sizes: Sizes, board: Board) -> str
 
 def _larger_board(sizes: Sizes, board: Board) -> str:
     """A board on which it would fit, by name if there is one."""
+    need = sizes.flash_bytes + sizes.external_bytes
     for other in BOARDS.values():
-        if other != board and sizes.sram_bytes <= other.sram_bytes and sizes.flash_bytes <= other.flash_bytes:
+        if other != board and sizes.sram_bytes <= other.sram_bytes and need <= other.flash_bytes:
             return f"the board {other.name} ({other.sram_bytes:,} bytes of SRAM, {other.flash_bytes:,} of flash)"
+    for other in BOARDS.values():
+        flash = other.external_flash
+        if other != board and sizes.sram_bytes <= other.sram_bytes and flash and sizes.const_bytes <= flash.size_bytes:
+            return f"the board {other.name} with its external flash ({flash.part}, {flash.size_bytes:,} bytes)"
     return "a larger board"
+
+
+def _external_remedy(sizes: Sizes, board: Board) -> str:
+    """The board's own external flash, if it was not used and would hold the constants."""
+    flash = board.external_flash
+    if flash is None or sizes.external_bytes or sizes.const_bytes > flash.size_bytes:
+        return ""
+    return (
+        f"external_flash='auto' (--external-flash auto) for constants in the board's {flash.part}, slower to read but "
+        f"of {flash.size_bytes:,} bytes, "
+    )
+
+
+def _external_sentence(flash: ExternalFlash, sizes: Sizes, board: Board) -> str:
+    return (
+        f"The firmware does not fit the external flash of {board.name}: its constants there need "
+        f"{sizes.external_bytes:,} bytes where the {flash.part} has {flash.size_bytes:,}: "
+        f"{sizes.external_bytes - flash.size_bytes:,} too many. "
+        f"What helps: fewer channels or features, or {_larger_board(sizes, board)}."
+    )
 
 
 def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, board: Board) -> str:
     largest = max(range(len(bindings)), key=lambda i: bindings[i].flash_bytes)
     op, part = graph.ops[largest], bindings[largest].flash_bytes
     remedy = "fewer channels or features in it"
-    if isinstance(op, QReuseCompiled):
+    if isinstance(op, QReuseCompiled | QPooled):
         remedy = (
             f"fewer hashes or longer slices for it (its table has rows · 2^H · M bytes), scope 'image', or {remedy}"
         )
@@ -93,5 +124,6 @@ def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, bo
         f"The firmware does not fit the flash of {board.name}: it needs {sizes.flash_bytes:,} bytes (weights and "
         f"tables {sizes.const_bytes:,}) where the board has {board.flash_bytes:,}: "
         f"{sizes.flash_bytes - board.flash_bytes:,} too many. "
-        f"Layer {op.name} is the largest part ({part:,} bytes). What helps: {remedy}, or {_larger_board(sizes, board)}."
+        f"Layer {op.name} is the largest part ({part:,} bytes). "
+        f"What helps: {_external_remedy(sizes, board)}{remedy}, or {_larger_board(sizes, board)}."
     )

@@ -121,7 +121,8 @@ def load_project(folder: Path) -> SavedProject:
 
 
 def _choice(entry: Mapping[str, Any]) -> Choice:
-    return Choice(entry["layer"], entry["chosen"], tuple(Option(**option) for option in entry["options"]))
+    options = tuple(Option(**{**option, "external": tuple(option.get("external", ()))}) for option in entry["options"])
+    return Choice(entry["layer"], entry["chosen"], options, tuple(entry.get("external", ())))
 
 
 def load_verification(folder: Path) -> VerificationReport | None:

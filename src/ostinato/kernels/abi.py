@@ -28,17 +28,20 @@ class Image:
     params: int
 
 
-def image(binding: Binding, base: int, pointer_bytes: int) -> Image:
+def image(binding: Binding, base: int, pointer_bytes: int, elsewhere: Mapping[str, int] | None = None) -> Image:
     """Arrays and parameter struct of `binding` as they lie in memory at address `base`.
 
     Args:
         binding: what to lay out.
         base: address of the first byte, a multiple of 8, or of `ALIGNMENT` where cycles are modelled with flash lines.
         pointer_bytes: 4 on a Cortex-M, 8 on a 64-bit host.
+        elsewhere: addresses of arrays that are not to be laid out.
     """
     data = bytearray()
-    addresses: dict[str, int] = {}
+    addresses = dict(elsewhere or {})
     for name, array in binding.arrays.items():
+        if name in addresses:
+            continue
         addresses[name] = base + len(data) if array.size else 0
         data += _padded(_array_bytes(array))
     params = base + len(data)

@@ -27,6 +27,10 @@ FLASH_LINE = 16
 """Alignment of large constant arrays: a table row of 16 bytes then lies in one line of an STM32F4's flash, not two."""
 
 
+EXTERNAL_LINE = 32
+"""Alignment of constants in external flash: a Cortex-M7's cache line."""
+
+
 @dataclass(frozen=True)
 class ArrayRef:
     """A struct field that points to the constant array of this name in `Binding.arrays`."""

@@ -63,6 +63,7 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_id_window": "recovering",
     "ost_reuse_window_ids": "recovering",
     "ost_reuse_recover_windows": "recovering",
+    "ost_reuse_pool_windows": "recovering",
     "ost_reuse_recover_runs": "recovering",
     "ost_reuse_lookup": "recovering",
     "ost_reuse_lookup_tile": "recovering",
@@ -75,7 +76,9 @@ CompiledForm = Literal["offsets", "addresses"]
 """How table rows are found: by ids of one or two bytes, or by their addresses (generated code, faster)."""
 
 
-def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) -> Binding:
+def bind_reuse_compiled(
+    op: QReuseCompiled, form: CompiledForm | None = None, pool: tuple[int, int] = (1, 1)
+) -> Binding:
     """A reuse convolution in compiled scope.
 
     Args:
@@ -83,6 +86,7 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
         form: None: the one with fewer estimated cycles (`reuse_estimate`); by addresses only where there is code for
             the sizes, and where the map of addresses leaves the layer's SRAM within bounds. Sums that int16 is not
             proven to hold are int32, by offsets.
+        pool: window of a max-pool whose windows lie side by side (`QPooled`): only pooled outputs are stored.
 
     Raises:
         UnsupportedError: H > 12, a pixel-aligned L that does not divide C, or a window that leaves the padded input.
@@ -90,17 +94,17 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
     """
     check_layer(op, "compiled-scope", MOST_HASHES, "use fewer hashes")
     if form is None:
-        form, note = choose_form(op)
-        return replace(bind_reuse_compiled(op, form), note=note)
+        form, note = choose_form(op, pool)
+        return replace(bind_reuse_compiled(op, form, pool), note=note)
     if form == "addresses":
-        return bind_reuse_pointers(op)
+        return bind_reuse_pointers(op, pool)
     if op.pixel_aligned and op.dims.input[2] % op.length:
         raise UnsupportedError(
             f"Layer {op.name}: pixel-aligned slices of L={op.length} do not divide {op.dims.input[2]} channels."
         )
     none = np.zeros(0, np.int32)  # empty: a null pointer
     ids = map_of(op)
-    if ids is None:
+    if ids is None and pool == (1, 1):
         op = replace(op, dims=in_one_row(op.dims))
     window = window_params(op.dims)
     op = op if ids is None else ids.op
@@ -109,7 +113,7 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
     return Binding(
         kernel="reuse_compiled_s8",
         params_type="ost_reuse_compiled_s8_params",
-        params=_params(op, window, ids, slices),
+        params={**_params(op, window, ids, slices), "pool": {"height": pool[0], "width": pool[1]}},
         arrays={
             **_pack_hashes(op, slices),
             "starts": none if slices is None else slices.starts,
@@ -120,9 +124,10 @@ def bind_reuse_compiled(op: QReuseCompiled, form: CompiledForm | None = None) ->
             "wide_offset": wide_offset(op),
             "paired": paired_tiles(op),
         },
-        scratch_bytes=_scratch_bytes(op, ids, slices),
+        scratch_bytes=_scratch_bytes(op, ids, slices) + (round_up(op.dims.output[2], 8) if pool != (1, 1) else 0),
         sources=_sources(op.hash.hashes),
         phases=PHASES,
+        strided=True,
     )
 
 
@@ -135,11 +140,11 @@ def _pack_hashes(op: QReuseCompiled, slices: Slices | None) -> dict[str, IntArra
     return pack_hash(op.name, op.hash, columns[:groups] if slices else [op.length] * groups, leading)
 
 
-def choose_form(op: QReuseCompiled) -> tuple[CompiledForm, str]:
+def choose_form(op: QReuseCompiled, pool: tuple[int, int] = (1, 1)) -> tuple[CompiledForm, str]:
     """The form that `bind_reuse_compiled` takes, and why."""
     if is_wide(op):
         return "offsets", wide_note(op)
-    if not has_pointer_form(op):
+    if not has_pointer_form(op, pool):
         return "offsets", "table rows by offsets: no code can be generated for these sizes"
     order, mapped = row_order(op.table), existing_map(op).op
     by_addresses, by_offsets = cycles_by_addresses(mapped, order), cycles_by_offsets(mapped)
@@ -185,6 +190,7 @@ def _params(op: QReuseCompiled, window: dict[str, Any], ids: IdMap | None, slice
         "paired": ArrayRef("paired"),
         "wide_offset": ArrayRef("wide_offset"),
         "fraction_bits": int(op.fraction_bits),
+        "out_stride": int(op.dims.output[2]),
     }
 
 

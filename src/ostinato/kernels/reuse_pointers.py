@@ -114,7 +114,7 @@ $rows
 """)
 
 
-def has_pointer_form(op: QReuseCompiled) -> bool:
+def has_pointer_form(op: QReuseCompiled, pool: tuple[int, int] = (1, 1)) -> bool:
     """Whether code can be generated for the layer: a map, whole tiles, offsets within reach."""
     ids = map_of(op)
     if ids is None or is_wide(op):
@@ -122,14 +122,13 @@ def has_pointer_form(op: QReuseCompiled) -> bool:
     dims, hashing, cuts = ids.op.dims, op.hash, compares_coordinates(op)
     if dims.output[2] % TILE or dims.input[2] % op.length:
         return False
-    sizes = _sizes(ids)
+    sizes = _sizes(ids, pool)
     last_row = (dims.kernel[0] - 1) * sizes["TAP_ROW_BYTES"] + (dims.kernel[1] - 1) * sizes["TAP_BYTES"]
     reach = max(
         last_row + 4 * sizes["BLOCKS"],
         sizes["ID_BYTES"] + TILE,
         2 * ids.pixel_step + op.length,
         dims.input[2],
-        dims.output[2],
         2 << hashing.hashes if cuts else 4 * (1 << hashing.hashes) * 2 * words(op.length) if hashing.tree else 0,
     )
     walked = words(op.length) in _TREE_WORDS and hashing.hashes <= _TREE_LEVELS
@@ -155,15 +154,18 @@ def pointers_are_small(op: QReuseCompiled) -> bool:
     return activations + _scratch_bytes(existing_map(op)) <= _MOST_SRAM * (activations + 4 * op.dims.columns)
 
 
-def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
-    """The layer on generated code; `has_pointer_form(op)` holds, and its sums are proven (`bind_reuse_compiled`)."""
+def bind_reuse_pointers(op: QReuseCompiled, pool: tuple[int, int] = (1, 1)) -> Binding:
+    """The layer, and a pooling whose window is `pool`, on generated code.
+
+    `has_pointer_form(op, pool)` holds, and its sums are proven (`bind_reuse_compiled`).
+    """
     window = window_params(op.dims)
     ids = existing_map(op)
     cuts = compares_coordinates(op)
     if cuts:
         ids = replace(ids, op=with_thresholds(ids.op))
     op, order = ids.op, row_order(ids.op.table)
-    sizes, blocks = _name(ids, order), op.dims.input[2] // op.length
+    sizes, blocks = _name(ids, order, pool), op.dims.input[2] // op.length
     none = (0,) * blocks
     kernel = f"reuse_pointers_s8_{sizes}"
     return Binding(
@@ -185,6 +187,8 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
             "table": ArrayRef("table"),
             "offset": ArrayRef("offset"),
             "fraction_bits": int(op.fraction_bits),
+            "out_stride": int(op.dims.output[2]),
+            "pool": {"height": pool[0], "width": pool[1]},
         },
         arrays={
             **(pack_nodes(op.hash, none) if cuts else pack_hash(op.name, op.hash, [op.length] * blocks, none)),
@@ -197,13 +201,14 @@ def bind_reuse_pointers(op: QReuseCompiled) -> Binding:
         phases={**PHASES, f"ost_reuse_map_{sizes}": "clustering", f"ost_reuse_sum_{sizes}": "recovering"},
         generated={
             f"{kernel}.c": _C.substitute(kernel=kernel, sizes=sizes),
-            f"{kernel}_asm.S": _assembly(ids, sizes, order),
+            f"{kernel}_asm.S": _assembly(ids, sizes, order, pool),
         },
+        strided=True,
     )
 
 
-def _sizes(ids: IdMap) -> dict[str, int]:
-    """What the assembler macros are instantiated with."""
+def _sizes(ids: IdMap, pool: tuple[int, int]) -> dict[str, int]:
+    """What the assembler macros are instantiated with: of one output of every pooling window."""
     op, dims = ids.op, ids.op.dims
     blocks = dims.input[2] // op.length
     pixel = 4 * blocks
@@ -218,17 +223,16 @@ def _sizes(ids: IdMap) -> dict[str, int]:
         "ID_BYTES": dims.kernel[0] * dims.kernel[1] * TILE,
         "TAP_BYTES": dims.dilation[1] * pixel,
         "TAP_ROW_BYTES": dims.dilation[0] * pitch,
-        "STEP_BYTES": dims.stride[1] * pixel,
-        "STEP_ROW_BYTES": dims.stride[0] * pitch,
-        "CHANNELS": dims.output[2],
-        "OUTPUT_ROWS": dims.output[0],
-        "ROW_OUT_BYTES": dims.output[1] * dims.output[2],
+        "STEP_BYTES": pool[1] * dims.stride[1] * pixel,
+        "STEP_ROW_BYTES": pool[0] * dims.stride[0] * pitch,
+        "OUTPUT_ROWS": dims.output[0] // pool[0],
+        "POOLED": int(pool != (1, 1)),
         "FRACTION_BITS": op.fraction_bits,
     }
 
 
-def _name(ids: IdMap, order: RowOrder) -> str:
-    """All that the generated code depends on: `14x14x64_k5x5_10x10x64_L8_H4_F3_pairs`.
+def _name(ids: IdMap, order: RowOrder, pool: tuple[int, int]) -> str:
+    """All that the generated code depends on: `14x14x64_k5x5_10x10_L8_H4_F3_pairs`.
 
     The sizes are the map's. Neighbours in pairs and all rows single have names; any other order has a checksum.
     """
@@ -241,7 +245,8 @@ def _name(ids: IdMap, order: RowOrder) -> str:
     for letter, sizes, usual in (("s", dims.stride, 1), ("p", dims.padding, 0), ("d", dims.dilation, 1)):
         parts += [f"{letter}{by(sizes)}"] if sizes != (usual, usual) else []
     parts += [f"every{ids.pixel_step}"] if ids.pixel_step != dims.input[2] else []
-    parts += [by(dims.output), f"L{op.length}", f"{('H', 'tree', 'cut')[hash_form(op)]}{op.hash.hashes}"]
+    parts += [f"max{by(pool)}"] if pool != (1, 1) else []
+    parts += [by(dims.output[:2]), f"L{op.length}", f"{('H', 'tree', 'cut')[hash_form(op)]}{op.hash.hashes}"]
     neighbours = RowOrder(tuple(zip(range(0, op.rows - 1, 2), range(1, op.rows, 2), strict=True)), order.single)
     usual = order.pairs == neighbours.pairs and len(order.single) == op.rows % 2
     form = "single" if not order.pairs else "pairs" if usual else f"{zlib.crc32(repr(order).encode()):08x}"
@@ -249,9 +254,9 @@ def _name(ids: IdMap, order: RowOrder) -> str:
     return "_".join(parts)
 
 
-def _assembly(ids: IdMap, sizes: str, order: RowOrder) -> str:
+def _assembly(ids: IdMap, sizes: str, order: RowOrder, pool: tuple[int, int]) -> str:
     op = ids.op
-    equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(ids).items())
+    equates = "\n".join(f"    .equ    {name}, {value}" for name, value in _sizes(ids, pool).items())
     cuts = compares_coordinates(op)
     if cuts:
         mapping = f"reuse_pointers_map_cut ost_reuse_map_{sizes}"

@@ -114,6 +114,8 @@ def _calibrate_layer(
         vectors, thresholds = initial_hash(layer.geometry, layer.pattern, sample, name, seen)
         layer.hash_vectors.copy_(vectors)
         layer.thresholds.copy_(thresholds)
+    if layer.table_offsets is not None:
+        layer.table_offsets.zero_()
     if layer.pattern.scope == "compiled":
         _accumulate_centroids(layer, inputs)
     few = isinstance(layer, ReuseLinear) and sum(map(len, batches)) < _ROWS_PER_COLUMN * layer.geometry.K

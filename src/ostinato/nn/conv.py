@@ -59,7 +59,8 @@ class ReuseConv2d(nn.Module):
 
     Parameters: `weight` (M, C, KH, KW), `bias` (M,) or None, `hash_vectors` (G, b·L, P), `thresholds` (G, P), with
     P = `pattern.planes` and G = slices, blocks or 1 as `pattern.sharing` says; a bit is v·x − θ > 0. Rows of hash
-    vectors beyond a ragged last slice are zero and stay zero. A pattern with L above K is kept with L = K.
+    vectors beyond a ragged last slice are zero and stay zero. With `table="free"` also `table_offsets` (M, blocks·2^H,
+    KH, KW), zeros at first: what a row of the table has besides centroid·W.
 
     Buffers in compiled scope: `centroids` (slices or blocks, 2^H, b·L) and `centroid_counts` (slices or blocks, 2^H);
     None in the other scopes. In evaluation, centroids of ids never seen (count zero) hold their nearest seen
@@ -81,6 +82,7 @@ class ReuseConv2d(nn.Module):
     weight: nn.Parameter
     hash_vectors: nn.Parameter
     thresholds: nn.Parameter
+    table_offsets: nn.Parameter | None
     centroids: Tensor | None
     centroid_counts: Tensor | None
 
@@ -100,6 +102,8 @@ class ReuseConv2d(nn.Module):
         self.thresholds = nn.Parameter(thresholds, requires_grad=learns)
         compiled = pattern.scope == "compiled"
         groups = pattern.centroid_groups(geometry)
+        rows = geometry.out_channels, groups * pattern.ids, *geometry.kernel_size
+        self.table_offsets = nn.Parameter(torch.zeros(rows)) if pattern.table == "free" else None
         self.register_buffer("centroids", torch.zeros(groups, pattern.ids, pattern.block_size) if compiled else None)
         self.register_buffer("centroid_counts", torch.zeros(groups, pattern.ids) if compiled else None)
         self.cache = ResultCache(pattern.cache_entries) if pattern.scope == "across_batches" else None
@@ -186,7 +190,7 @@ class ReuseConv2d(nn.Module):
         if exporting or plain:
             return reuse_conv2d_op(
                 x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.centroids, self.centroid_counts,
-                self._pattern_text, self.geometry, self.layer_name,
+                self.table_offsets, self._pattern_text, self.geometry, self.layer_name,
             )  # fmt: skip
         y: Tensor = self._differentiable(x)
         if self.training:
@@ -200,7 +204,7 @@ class ReuseConv2d(nn.Module):
         return reuse_conv2d(
             x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.pattern,
             stride=g.stride, padding=g.padding, dilation=g.dilation,
-            centroids=self.centroids, counts=self.centroid_counts,
+            centroids=self.centroids, counts=self.centroid_counts, table_offsets=self.table_offsets,
             training=self.training, momentum=self.pattern.momentum, synchronised=several_processes(),
             stats=self.recorder, cache=self._valid_cache(), layer_name=self.layer_name,
         )  # fmt: skip

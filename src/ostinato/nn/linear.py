@@ -86,5 +86,5 @@ class ReuseLinear(ReuseConv2d):
             raise ModelError(f"layer '{self.layer_name}' cannot be exported in training mode; call model.eval() first")
         return reuse_linear_op(
             x, self.weight, self.bias, self.hash_vectors, self.thresholds, self.centroids, self.centroid_counts,
-            self._pattern_text, self.layer_name,
+            self.table_offsets, self._pattern_text, self.layer_name,
         )  # fmt: skip

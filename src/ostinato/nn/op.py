@@ -2,9 +2,9 @@
 
 `torch.ops.ostinato.reuse_linear` is the same of a fully connected layer: x is (N, K), the result (N, M).
 
-Arguments, in order: x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern (its `to_dict` as
-JSON), stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation needs, and the node's
-`nn_module_stack` names the module. In scope `across_batches` the operator begins each call without a cache.
+Arguments, in order: x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, table_offsets, pattern (its
+`to_dict` as JSON), stride, padding, dilation, layer_name. An exported graph thus carries all that evaluation needs, and
+the node's `nn_module_stack` names the module. In scope `across_batches` the operator begins each call without a cache.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def _op(
     thresholds: Tensor,
     centroids: Tensor | None,
     centroid_counts: Tensor | None,
+    table_offsets: Tensor | None,
     pattern: str,
     stride: Sequence[int],
     padding: Sequence[int],
@@ -42,7 +43,7 @@ def _op(
     return reuse_conv2d(
         x, weight, bias, hash_vectors, thresholds, _read(pattern),
         stride=(stride[0], stride[1]), padding=(padding[0], padding[1]), dilation=(dilation[0], dilation[1]),
-        centroids=centroids, counts=centroid_counts, layer_name=layer_name,
+        centroids=centroids, counts=centroid_counts, table_offsets=table_offsets, layer_name=layer_name,
     ).contiguous()  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def _(
     thresholds: Tensor,
     centroids: Tensor | None,
     centroid_counts: Tensor | None,
+    table_offsets: Tensor | None,
     pattern: str,
     stride: Sequence[int],
     padding: Sequence[int],
@@ -70,12 +72,12 @@ def _(
 
 def reuse_conv2d_op(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    centroids: Tensor | None, centroid_counts: Tensor | None,
+    centroids: Tensor | None, centroid_counts: Tensor | None, table_offsets: Tensor | None,
     pattern: str, geometry: ConvGeometry, layer_name: str,
 ) -> Tensor:  # fmt: skip
     """`reuse_conv2d` in evaluation through the operator; arguments as there, centroids filled, the pattern as JSON."""
     y: Tensor = torch.ops.ostinato.reuse_conv2d(
-        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern,
+        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, table_offsets, pattern,
         list(geometry.stride), list(geometry.padding), list(geometry.dilation), layer_name,
     )  # fmt: skip
     return y
@@ -90,12 +92,13 @@ def _linear(
     thresholds: Tensor,
     centroids: Tensor | None,
     centroid_counts: Tensor | None,
+    table_offsets: Tensor | None,
     pattern: str,
     layer_name: str,
 ) -> Tensor:
     y = reuse_conv2d(
         x.reshape(len(x), *weight.shape[1:]), weight, bias, hash_vectors, thresholds, _read(pattern),
-        centroids=centroids, counts=centroid_counts, layer_name=layer_name,
+        centroids=centroids, counts=centroid_counts, table_offsets=table_offsets, layer_name=layer_name,
     )  # fmt: skip
     return y.flatten(1).contiguous()
 
@@ -109,6 +112,7 @@ def _(
     thresholds: Tensor,
     centroids: Tensor | None,
     centroid_counts: Tensor | None,
+    table_offsets: Tensor | None,
     pattern: str,
     layer_name: str,
 ) -> Tensor:
@@ -117,10 +121,11 @@ def _(
 
 def reuse_linear_op(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    centroids: Tensor | None, centroid_counts: Tensor | None, pattern: str, layer_name: str,
+    centroids: Tensor | None, centroid_counts: Tensor | None, table_offsets: Tensor | None, pattern: str,
+    layer_name: str,
 ) -> Tensor:  # fmt: skip
     """A fully connected reuse layer in evaluation through the operator; as `reuse_conv2d_op`."""
     y: Tensor = torch.ops.ostinato.reuse_linear(
-        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, pattern, layer_name
+        x, weight, bias, hash_vectors, thresholds, centroids, centroid_counts, table_offsets, pattern, layer_name
     )
     return y

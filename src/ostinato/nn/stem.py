@@ -11,7 +11,7 @@ from ostinato.errors import ConversionError, ModelError
 from ostinato.nn.conv import geometry_of, refusal
 from ostinato.nn.stem_op import stem_output, transform_stem_op
 from ostinato.reuse import ConvGeometry
-from ostinato.reuse.stem import LEVELS, StemTransform, coefficients, stem_ids
+from ostinato.reuse.stem import LEVELS, StemFilters, StemTransform, coefficients, stem_ids
 from ostinato.reuse.stem_fit import choose_ids, choose_transform, conventional, statistics
 from ostinato.reuse.stem_pattern import StemPattern
 from ostinato.reuse.stem_tables import JointTables
@@ -64,6 +64,7 @@ class TransformStem(nn.Module):
         for key, shape in shapes.items():
             self.register_buffer(key, torch.zeros(shape, dtype=torch.long))
         self._pattern_text = json.dumps(pattern.to_dict())
+        self._filters: tuple[object, StemFilters] | None = None
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d, pattern: StemPattern, name: str = "conv") -> TransformStem:
@@ -110,6 +111,18 @@ class TransformStem(nn.Module):
         self._check_calibrated()
         return self._transform()
 
+    def _valid_filters(self) -> StemFilters:
+        """The transform's filters, made again when it has changed: to make them is to wait for an accelerator.
+
+        Raises:
+            ModelError: before calibration.
+        """
+        buffers = self.rotation, self.axes, self.horizontal, self.offset
+        made_of = [(b.data_ptr(), b._version, b.device) for b in buffers]
+        if self._filters is None or self._filters[0] != made_of:
+            self._filters = made_of, self.transform.filters(self.geometry)
+        return self._filters[1]
+
     def _transform(self) -> StemTransform:
         return StemTransform(self.rotation, self.axes, self.horizontal, self.offset, self.maps, self.id_groups)
 
@@ -126,15 +139,14 @@ class TransformStem(nn.Module):
         Raises:
             ModelError: before calibration, and for an empty or non-finite input.
         """
-        exporting = torch.compiler.is_exporting()
-        if not exporting:
-            self._check_calibrated()
-            if x.numel() == 0 or not bool(torch.isfinite(x).all()):
-                found = "no pixels" if x.numel() == 0 else "NaN or infinite pixels"
-                raise ModelError(f"layer '{self.layer_name}': the input of shape {tuple(x.shape)} has {found}")
-        if exporting or not (torch.is_grad_enabled() and (self.table.requires_grad or self.bias.requires_grad)):
+        if torch.compiler.is_exporting():
             return transform_stem_op(x, self.table, self.bias, self._transform(), self._pattern_text, self.geometry)
-        return stem_output(x, self.table, self.bias, self._transform(), self.pattern, self.geometry)
+        filters = self._valid_filters()
+        look = x.device.type == "cpu" or not self.training  # an accelerator would have to be waited for
+        if x.numel() == 0 or (look and not bool(torch.isfinite(x).all())):
+            found = "no pixels" if x.numel() == 0 else "NaN or infinite pixels"
+            raise ModelError(f"layer '{self.layer_name}': the input of shape {tuple(x.shape)} has {found}")
+        return stem_output(x, self.table, self.bias, self._transform(), self.pattern, self.geometry, filters)
 
     @torch.no_grad()
     def fit_to(self, inputs: list[Tensor], metric: Tensor | None = None) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse import ConvGeometry
-from ostinato.reuse.stem import StemTransform, add_rows, coefficients, stem_ids
+from ostinato.reuse.stem import StemFilters, StemTransform, add_rows, coefficients, stem_ids
 from ostinato.reuse.stem_pattern import StemPattern
 
 
@@ -79,11 +79,15 @@ def transform_stem_op(
 
 
 def stem_output(
-    x: Tensor, table: Tensor, bias: Tensor, transform: StemTransform, pattern: StemPattern, geometry: ConvGeometry
-) -> Tensor:
-    """(B, M, OH, OW) of pixels (B, C, H, W), differentiable in table and bias; see `TransformStem`."""
+    x: Tensor, table: Tensor, bias: Tensor, transform: StemTransform, pattern: StemPattern, geometry: ConvGeometry,
+    filters: StemFilters | None = None,
+) -> Tensor:  # fmt: skip
+    """(B, M, OH, OW) of pixels (B, C, H, W), differentiable in table and bias; see `TransformStem`.
+
+    `filters`: the transform's, if they are at hand.
+    """
     with torch.no_grad():
-        z = coefficients(x, transform, geometry)
+        z = coefficients(x, transform, geometry, filters)
         ids = stem_ids(z, transform, pattern.groups) if pattern.groups else None
     if ids is not None:
         return add_rows(ids, table, bias)

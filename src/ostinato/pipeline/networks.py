@@ -45,18 +45,24 @@ def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
 
 
 def train_conventional(
-    config: RunConfig, dataset: ImageDataset, folder: Path, *, progress: bool = True, start: Path | None = None
+    config: RunConfig,
+    dataset: ImageDataset,
+    folder: Path,
+    *,
+    progress: bool = True,
+    start: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> nn.Module:
     """The conventional network, trained (or taken from `folder`, where an earlier training ended or stopped).
 
-    `start`: a checkpoint whose weights it has at the beginning.
+    `start`: a checkpoint whose weights it has at the beginning. `device`: where it is trained and left.
     """
     torch.manual_seed(config.seed)
     network = models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
     if start is not None:
         load_model_state(start, network)
     result = fit(
-        network,
+        network.to(device),
         dataset,
         epochs=config.schedule.epochs,
         seed=config.seed,

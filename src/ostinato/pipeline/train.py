@@ -11,6 +11,7 @@ from ostinato.data import ImageDataset, to_input
 from ostinato.pipeline.networks import finished
 from ostinato.pipeline.recipe_files import Pruning, RecipeFile, network_of
 from ostinato.training import PruningReport, Recipe, fit, load_model_state, prune_channels
+from ostinato.training.evaluation import device_of
 
 UNPRUNED = "unpruned"
 """Sub-folder of a pruned network's folder: the whole one's training."""
@@ -25,11 +26,12 @@ def train_recipe(
     train_limit: int | None = None,
     progress: bool = True,
     start: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> nn.Module:
     """The recipe's network, trained in `folder` (or taken from it; a training that was stopped there goes on).
 
     With pruning, the whole network is trained in `folder/unpruned` first. `start`: a checkpoint whose weights it has
-    at the beginning.
+    at the beginning. `device`: where it is trained and left.
 
     Raises:
         OstinatoError: what the recipe asks for cannot be done with this network or data set.
@@ -40,7 +42,7 @@ def train_recipe(
     if start is not None:
         load_model_state(start, network)
     result = fit(
-        network,
+        network.to(device),
         dataset,
         epochs=recipe.epochs,
         recipe=recipe.training,
@@ -84,14 +86,17 @@ def prune_and_tune(
 ) -> tuple[nn.Module, PruningReport]:
     """A trained network without its least important channels, fine-tuned in `folder` with the whole one as teacher.
 
+    Where the whole one is, the smaller one is trained and left.
+
     Raises:
         ModelError: the network cannot be pruned so.
         InterruptedRunError: after Ctrl-C; the same call goes on.
     """
-    example = to_input(dataset.train.images[:1])
-    smaller, report = prune_channels(network, example, size=pruning.size, keep=pruning.keep)
+    device, example = device_of(network), to_input(dataset.train.images[:1])
+    smaller, report = prune_channels(network.cpu(), example, size=pruning.size, keep=pruning.keep)
+    network.to(device)
     result = fit(
-        smaller,
+        smaller.to(device),
         dataset,
         epochs=pruning.epochs,
         recipe=training,

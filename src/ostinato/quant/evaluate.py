@@ -59,11 +59,12 @@ def _conv(op: FloatConv, x: Tensor) -> Tensor:
 
 def _reuse(op: FloatReuse, x: Tensor) -> Tensor:
     centroids = None if op.centroids is None else op.centroids.to(x)
+    offsets = None if op.table_offsets is None else op.table_offsets.to(x)
     y = reuse_conv2d(
         op.as_image(x), op.weight.to(x), op.bias.to(x), op.hash_vectors.to(x), op.thresholds.to(x), op.pattern,
         stride=op.geometry.stride, padding=op.geometry.padding, dilation=op.geometry.dilation,
         centroids=centroids, counts=None if centroids is None else centroids.new_ones(centroids.shape[:2]),
-        layer_name=op.name,
+        table_offsets=offsets, layer_name=op.name,
     )  # fmt: skip
     return y if len(op.shape) == 3 else y.flatten(1)
 

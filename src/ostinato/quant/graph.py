@@ -122,7 +122,7 @@ class FloatReuse(WeightedOp):
     A fully connected layer is one too: its kernel is the map that it flattens, or 1×1, and its shape is (M,).
 
     hash_vectors (G, L, H), thresholds (G, H); slice s is hashed by group s mod G. `centroids` (groups, 2^H, L) with
-    every id filled, in compiled scope only.
+    every id filled, in compiled scope only; `table_offsets` (M, groups·2^H, KH, KW) where rows of the table have some.
     """
 
     geometry: ConvGeometry
@@ -130,6 +130,7 @@ class FloatReuse(WeightedOp):
     hash_vectors: Tensor
     thresholds: Tensor
     centroids: Tensor | None
+    table_offsets: Tensor | None = None
 
     def as_image(self, x: Tensor) -> Tensor:
         """The input (B, C, H, W); of a fully connected layer also as a vector (B, K)."""

@@ -20,6 +20,7 @@ from ostinato.quant.frontend import from_module
 from ostinato.quant.graph import INPUT, FloatFlatten, FloatGraph, FloatOp, Shape
 from ostinato.quant.ops import QGraph, QTensor
 from ostinato.quant.passes import prepare
+from ostinato.quant.pooled_op import apart
 from ostinato.quant.softmax_op import QSoftmax
 
 
@@ -68,6 +69,7 @@ class LayerErrors:
             UnsupportedError: the model has other layers than the network.
         """
         height, width, channels = graph.input.shape
+        graph = apart(graph)
         floats = prepare(from_module(model, torch.zeros(1, channels, height, width)))
         names = [op.name for op in floats.ops if not isinstance(op, FloatFlatten)]
         # A softmax is the integer network's own; there is nothing to compare it with.

@@ -40,11 +40,16 @@ def quantize_reuse_compiled(
 
 
 def _table(op: FloatReuse, order: str) -> FloatArray:
-    """centroid · W_slice for every slice and id: (S, 2^H, M), in real units and without the bias."""
+    """centroid · W_slice and its offset for every slice and id: (S, 2^H, M), in real units and without the bias."""
     assert op.centroids is not None  # compiled scope always has them
     length = op.pattern.length
     weights = whole_slices(weight_matrix(op.weight, order), length, 0)  # zero rows beyond a ragged end
     weights = weights.reshape(-1, length, len(op.weight))
     groups = torch.arange(len(weights)) % len(op.centroids)
-    table: FloatArray = torch.einsum("sil,slm->sim", op.centroids[groups], weights).numpy()
-    return table
+    table = torch.einsum("sil,slm->sim", op.centroids[groups], weights)
+    if op.table_offsets is not None:  # slices are blocks of channels, one tap of the kernel after the other
+        outputs, _, height, width = op.table_offsets.shape
+        taps = op.table_offsets.view(outputs, -1, op.pattern.ids, height, width).permute(3, 4, 1, 2, 0)
+        table = table + taps.reshape(table.shape)
+    made: FloatArray = table.numpy()
+    return made

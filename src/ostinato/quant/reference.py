@@ -33,6 +33,7 @@ from ostinato.quant.ops import (
     QReuseCompiled,
     QReuseImage,
 )
+from ostinato.quant.pooled_op import QPooled, apart
 from ostinato.quant.reference_columns import hash_ids, im2col, pad, windows
 from ostinato.quant.reuse_reference import reuse_image
 from ostinato.quant.softmax_op import QSoftmax
@@ -129,6 +130,7 @@ _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QReuseHorizontal: reuse_horizontal,
     QReuseCompiled: reuse_compiled,
     QSoftmax: softmax,
+    QPooled: lambda op, x: max_pool2d(op.pool, reuse_compiled(op.layer, x)),
     QStem: stem,
 }
 
@@ -139,9 +141,9 @@ def execute_op(op: QOp, *inputs: Int8Array) -> Int8Array:
 
 
 def execute(graph: QGraph, x: Int8Array) -> dict[str, Int8Array]:
-    """Run a network on one int8 input; every tensor by name, the input included."""
+    """Run a network on one int8 input; every tensor by name, the input and those inside a `QPooled` included."""
     tensors = {graph.input.name: x.reshape(graph.input.shape)}
-    for op in graph.ops:
+    for op in apart(graph).ops:
         result = execute_op(op, *(tensors[source.name] for source in op.inputs))
         tensors[op.output.name] = result.reshape(op.output.shape)
     return tensors

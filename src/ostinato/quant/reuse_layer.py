@@ -34,6 +34,7 @@ def convert_reuse(call: Call) -> FloatReuse:
         hash_vectors=layer.hash_vectors.detach().double(),
         thresholds=layer.thresholds.detach().double(),
         centroids=layer.filled_centroids().detach().double() if pattern.scope == "compiled" else None,
+        table_offsets=None if layer.table_offsets is None else layer.table_offsets.detach().double(),
     )
 
 

@@ -20,6 +20,7 @@ from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.straight_through import StraightThrough
+from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
 from ostinato.reuse.views import im2col, pad_pixels, weight_matrix, whole_slices
 
 
@@ -36,6 +37,7 @@ def reuse_conv2d(
     dilation: int | Pair = 1,
     centroids: Tensor | None = None,
     counts: Tensor | None = None,
+    table_offsets: Tensor | None = None,
     training: bool = False,
     momentum: float | None = None,
     synchronised: bool = False,
@@ -61,6 +63,7 @@ def reuse_conv2d(
         dilation: as in torch's conv2d.
         centroids: (S or blocks, 2^H, b·L), compiled scope only: looked up in evaluation, updated in place in training.
         counts: (S or blocks, 2^H), with `centroids`.
+        table_offsets: (M, blocks·2^H, KH, KW), with `table="free"`: what each row of the table has besides centroid·W.
         training: compiled scope only: form clusters over the batch and update `centroids` and `counts`.
         momentum: weight of this batch in that update; None accumulates.
         synchronised: with `training`: form clusters over the batches of all processes of `torch.distributed` together,
@@ -75,11 +78,12 @@ def reuse_conv2d(
 
     Raises:
         PatternError: if the pattern or the shapes do not fit the layer.
-        ModelError: for an empty or non-finite input, or a compiled layer without centroids.
+        ModelError: for an empty or non-finite input (training on an accelerator does not look for the latter: the
+            gradients tell), or a compiled layer without centroids.
     """
     geometry = ConvGeometry(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]),
                             stride, padding, dilation)  # type: ignore[arg-type]  # fmt: skip
-    check_input(x, geometry, layer_name)
+    check_input(x, geometry, layer_name, look=x.device.type == "cpu" or not training)
     check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
     check_rows(pattern, x.shape[0], *geometry.output_size(x.shape[2], x.shape[3]), layer_name)
     running = _running(centroids, counts, pattern, training, layer_name)
@@ -91,7 +95,7 @@ def reuse_conv2d(
         product = partial(cached_matmul, cache=ResultCache(pattern.cache_entries) if cache is None else cache)
     form = partial(_reuse_product, product=product)
     if pattern.pixelwise:
-        form = partial(_quantised_convolution, precision=x.dtype)
+        form = partial(_quantised_convolution, precision=x.dtype, table_offsets=table_offsets)
     elif pattern.direction == "horizontal":
         form = partial(_horizontal_product)
     with no_autocast(x.device.type):
@@ -162,24 +166,34 @@ def _image(y: Tensor, bias: Tensor | None, x: Tensor, geometry: ConvGeometry) ->
 
 def _quantised_convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    reuse: Reuse, geometry: ConvGeometry, precision: torch.dtype,
+    reuse: Reuse, geometry: ConvGeometry, precision: torch.dtype, table_offsets: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """Conventional convolution of the input with every pixel's channel blocks replaced by centroids (DESIGN §5.5).
 
     The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product
-    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more.
+    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more. Offsets of table
+    rows are one more convolution, of the ids as unit vectors, through which the input has no gradient.
     """
     image = pad_pixels(x, geometry)
     batch, height, width, channels = image.shape
     pixels = image.reshape(batch, -1, channels)
-    xh = quantise(pixels, hash_vectors, thresholds, reuse)
+    by_units = takes_units(pixels, hash_vectors, reuse)
+    if by_units or table_offsets is not None:
+        ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
+        ids = ids.view(batch * height * width, -1)
+    xh = quantise_by_units(pixels, ids, reuse) if by_units else quantise(pixels, hash_vectors, thresholds, reuse)
     if reuse.training and reuse.pattern.input_gradient == "straight-through":
         xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
     xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
     if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
         xh = xh.contiguous()
     low = None if bias is None else bias.to(precision)
-    return F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
+    y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
+    if table_offsets is None:
+        return y
+    units = unit_vectors(ids.view(batch, height, width, -1), reuse.pattern.ids, precision)
+    units = units.flatten(3).permute(0, 3, 1, 2)
+    return y + F.conv2d(units, table_offsets.to(precision), None, geometry.stride, 0, geometry.dilation)
 
 
 def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:
@@ -237,8 +251,11 @@ def quantised_columns(
     return im2col(image, unpadded, pattern.order)
 
 
-def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str) -> None:
-    """Refuse an input of a wrong shape, an empty one, and one with NaN or infinity."""
+def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str, look: bool = True) -> None:
+    """Refuse an input of a wrong shape, an empty one, and one with NaN or infinity.
+
+    Without `look`, the numbers are not looked at: an accelerator would have to be waited for, in every layer.
+    """
     if x.dim() != 4 or x.shape[1] != geometry.in_channels or not x.is_floating_point():
         raise ModelError(
             f"layer '{layer_name}' takes floating-point images (B, {geometry.in_channels}, H, W), "
@@ -247,6 +264,8 @@ def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str) -> None:
     if x.numel() == 0:
         raise ModelError(f"layer '{layer_name}' got an empty input of shape {tuple(x.shape)}")
     geometry.output_size(x.shape[2], x.shape[3])
+    if not look:
+        return
     # A sum is one cheap pass; only if it overflows or is NaN are the elements looked at.
     if not torch.isfinite(x.detach().sum()) and not bool(torch.isfinite(x.detach()).all()):
         bad = int((~torch.isfinite(x)).sum())

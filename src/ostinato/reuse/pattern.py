@@ -65,6 +65,9 @@ class Pattern:
             (TREC Eq. 3.5). `straight-through`: the gradient of x̂ as if it were x (compiled scope, hashes by block).
         commitment: β, how strongly training draws the input to its centroids: the gradient of β·‖x − x̂‖²/‖x‖² is added
             to the input's (with `straight-through`).
+        table: what a row of a compiled layer's table is. `products`: centroid·W. `free`: that and an offset of its own,
+            which training learns (compiled scope, hashes by block): a layer is then any sum of functions of ids, at
+            the same cost on a device.
         seed: of the initialisation and of the sampling above.
 
     Raises:
@@ -97,6 +100,7 @@ class Pattern:
     momentum: float = 0.1
     input_gradient: str = "clusters"
     commitment: float = 0.0
+    table: str = "products"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -219,4 +223,6 @@ class Pattern:
         size = f"L={self.length}" if self.block_rows == 1 else f"L={self.length} b={self.block_rows}"
         rows = "" if self.row_order == "b.oh.ow" else f" rows {self.row_order}"
         way = "" if self.direction == "vertical" else " horizontal"
+        if self.table == "free":
+            how = f"{how}, free table"
         return f"{size} H={self.hashes} {self.order}{rows}{way}, {self.scope} scope, hashes per {self.sharing} ({how})"

@@ -29,6 +29,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "init": tuple(dict.fromkeys((*LSH_INITS, *TREE_INITS))),
     "gradient": ("flip", "trec", "straight-through", "frozen"),
     "input_gradient": ("clusters", "straight-through"),
+    "table": ("products", "free"),
 }
 _CHANNELS_INNERMOST = ("kh.kw.c", "kw.kh.c")
 
@@ -63,6 +64,11 @@ def check(pattern: Pattern) -> None:
         raise PatternError(
             "input_gradient='straight-through' needs compiled scope with sharing='block' and block_rows=1, where the "
             "layer is a convolution of a quantised input"
+        )
+    if pattern.table == "free" and not pattern.pixelwise:
+        raise PatternError(
+            "table='free' needs compiled scope with sharing='block' and block_rows=1, where a row of the table is for "
+            "one pixel's channels under one tap of the kernel"
         )
     for field in ("momentum", "gradient_share"):
         if getattr(pattern, field) > 1:

@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.units import unit_vectors
+from ostinato.reuse.views import pad_input
 
 PIXEL_STEPS = 128
 """Int8 steps of a pixel between 0 and 1: the network's input is q / 128 (docs/design.md)."""
@@ -53,6 +55,33 @@ class StemTransform:
         """(n, KH) vertical taps for a kernel of `height`."""
         return vertical_taps(height).to(self.axes.device)[self.axes[:, 1]]
 
+    def filters(self, geometry: ConvGeometry) -> StemFilters:
+        """The two stages as convolutions."""
+        planes = [(int(c), int(v)) for c, v, _ in self.axes.tolist()]
+        distinct = list(dict.fromkeys(planes))
+        taps = torch.zeros(len(planes), len(distinct), 1, geometry.kernel_size[1], dtype=torch.float64)
+        taps[range(len(planes)), [distinct.index(p) for p in planes], 0] = self.horizontal.double().cpu()
+        device = self.axes.device
+        vertical = column_filters(distinct, geometry).to(device)
+        return StemFilters(self.rotation.double(), vertical, taps.to(device), self.offset.double())
+
+
+@dataclass(frozen=True)
+class StemFilters:
+    """A transform's stages from pixels to coefficients, float64, on the transform's device.
+
+    Attributes:
+        rotation: (C, C).
+        vertical: (F, C, KH, 1), a filter for each plane (colour, vertical frequency) that some coefficient is of.
+        horizontal: (n, F, 1, KW), of which each has taps in its own plane only.
+        offset: (n,).
+    """
+
+    rotation: Tensor
+    vertical: Tensor
+    horizontal: Tensor
+    offset: Tensor
+
 
 def cosine_basis(size: int) -> Tensor:
     """(size, size) float64: the orthonormal DCT-II, rows are frequencies."""
@@ -72,33 +101,50 @@ def pixel_steps(x: Tensor) -> Tensor:
     return (x.double() * PIXEL_STEPS).round().clamp(-PIXEL_STEPS, PIXEL_STEPS - 1)
 
 
-def columns(x: Tensor, rotation: Tensor, planes: list[tuple[int, int]], geometry: ConvGeometry) -> Tensor:
-    """(B, F, OH, W + 2·padding) float64: v of every plane (colour, vertical frequency), at every pixel column.
+def column_filters(planes: list[tuple[int, int]], geometry: ConvGeometry) -> Tensor:
+    """(F, C, KH, 1) float64 vertical filters of F planes (colour, vertical frequency)."""
+    height = geometry.kernel_size[0]
+    taps = vertical_taps(height)
+    filters = torch.zeros(len(planes), geometry.in_channels, height, 1, dtype=torch.float64)
+    for f, (colour, frequency) in enumerate(planes):
+        filters[f, colour, :, 0] = taps[frequency]
+    return filters
+
+
+def columns(x: Tensor, rotation: Tensor, vertical: Tensor, geometry: ConvGeometry) -> Tensor:
+    """(B, F, OH, W + 2·padding) float64: v of every plane, at every pixel column.
 
     Args:
         x: (B, C, H, W) pixels, real.
-        rotation: as in `StemTransform`.
-        planes: F pairs.
+        rotation: as in `StemTransform`, float64.
+        vertical: (F, C, KH, 1), see `column_filters`.
         geometry: of the layer.
     """
-    height, taps = geometry.kernel_size[0], vertical_taps(geometry.kernel_size[0])
-    weight = torch.zeros(len(planes), geometry.in_channels, height, 1, dtype=torch.float64, device=x.device)
-    for f, (colour, frequency) in enumerate(planes):
-        weight[f, colour, :, 0] = taps[frequency]
-    rotated = torch.einsum("rc,bchw->brhw", rotation.double(), pixel_steps(x))
-    sums = F.conv2d(rotated, weight, None, (geometry.stride[0], 1), geometry.padding)
+    rotated = torch.einsum("rc,bchw->brhw", rotation, pixel_steps(x))
+    sums = _convolved(pad_input(rotated, geometry), vertical, (geometry.stride[0], 1))
     return ((sums + (1 << (DROPPED_BITS - 1))) / (1 << DROPPED_BITS)).floor_()
 
 
-def coefficients(x: Tensor, transform: StemTransform, geometry: ConvGeometry) -> Tensor:
-    """(B, n, OH, OW) float64: z, integers within int8, of real pixels `x` (B, C, H, W)."""
-    planes = [(int(c), int(v)) for c, v, _ in transform.axes.tolist()]
-    distinct = list(dict.fromkeys(planes))
-    taps = torch.zeros(len(planes), len(distinct), 1, geometry.kernel_size[1], dtype=torch.float64, device=x.device)
-    taps[torch.arange(len(planes)), [distinct.index(p) for p in planes], 0] = transform.horizontal.double()
-    v = columns(x, transform.rotation, distinct, geometry)
-    sums = F.conv2d(v, taps, transform.offset.double(), (1, geometry.stride[1]))
+def coefficients(
+    x: Tensor, transform: StemTransform, geometry: ConvGeometry, filters: StemFilters | None = None
+) -> Tensor:
+    """(B, n, OH, OW) float64: z, integers within int8, of real pixels `x` (B, C, H, W).
+
+    `filters`: the transform's, if they are at hand.
+    """
+    f = transform.filters(geometry) if filters is None else filters
+    v = columns(x, f.rotation, f.vertical, geometry)
+    sums = _convolved(v, f.horizontal, (1, geometry.stride[1])) + f.offset.view(-1, 1, 1)
     return (sums / (1 << DROPPED_BITS)).floor_().clamp_(-LEVELS // 2, LEVELS // 2 - 1)
+
+
+def _convolved(x: Tensor, filters: Tensor, stride: tuple[int, int]) -> Tensor:
+    """`conv2d` with a kernel that is one pixel high or wide; exact, as all numbers are integers below 2^53."""
+    if x.device.type == "cpu":
+        return F.conv2d(x, filters, None, stride)
+    axis = 2 if filters.shape[3] == 1 else 3  # accelerators multiply float64 matrices fast, but not convolve
+    windows = x.unfold(axis, filters.shape[axis], stride[axis - 2])
+    return torch.einsum("bchwk,fck->bfhw", windows, filters.flatten(2))
 
 
 def stem_ids(z: Tensor, transform: StemTransform, groups: int) -> Tensor:
@@ -130,6 +176,10 @@ class _RowSums(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
         (ids,) = ctx.saved_tensors
         gradient = gradients[0].contiguous()
+        if gradient.device.type != "cpu":  # many additions to few rows wait for each other there; products do not
+            count = ctx.rows // ids.shape[1]
+            parts = (unit_vectors(group - g * count, count, gradient.dtype) for g, group in enumerate(ids.unbind(1)))
+            return None, torch.cat([units.t() @ gradient for units in parts])
         sums = gradient.new_zeros(ctx.rows, gradient.shape[1])
         for group in ids.unbind(1):
             sums.index_add_(0, group, gradient)

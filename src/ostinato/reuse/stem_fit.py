@@ -15,6 +15,7 @@ from ostinato.reuse.stem import (
     PIXEL_STEPS,
     StemTransform,
     coefficients,
+    column_filters,
     columns,
     cosine_basis,
     pixel_steps,
@@ -184,7 +185,8 @@ def _scaled_taps(
     largest = _largest_columns(rotation, geometry)
     taps = torch.zeros(len(axes), geometry.kernel_size[1], dtype=torch.long)
     offsets = torch.zeros(len(axes), dtype=torch.long)
-    v = torch.cat([columns(x[:10], rotation, planes, geometry).cpu() for x in inputs[:20]])
+    vertical = column_filters(planes, geometry).to(rotation.device)
+    v = torch.cat([columns(x[:10], rotation.double(), vertical, geometry).cpu() for x in inputs[:20]])
     for k, (c, frequency, u) in enumerate(axes):
         row = basis[u]
         plane = v[:, planes.index((c, frequency))]

@@ -13,7 +13,7 @@ from ostinato.targets.cycles import CycleModel
 from ostinato.targets.elf import Elf
 from ostinato.targets.hook import Counters
 from ostinato.targets.instructions import Instruction, decode
-from ostinato.targets.memory.hook import Stalls
+from ostinato.targets.memory.hook import KINDS, Stalls
 from ostinato.targets.profile import Counts, MemoryStalls
 
 _Ints = npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ class Accounting:
         size = len(self._functions)
         instructions = np.bincount(self._function, weights=runs, minlength=size)
         total = np.bincount(self._function, weights=cycles, minlength=size)
-        waits = np.zeros((3, size))
+        waits = np.zeros((KINDS, size))
         if stalls is not None:
             waits[:] = [np.bincount(self._function, weights=row[self._at], minlength=size) for row in stalls]
         return {

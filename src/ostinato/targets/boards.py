@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ostinato.errors import BoardError
 from ostinato.targets.cores import Core, get_core
+from ostinato.targets.external_flash import ExternalFlash
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -26,6 +27,7 @@ class Board:
         description: one line for people.
         extra_sram_bytes: SRAM elsewhere in the address map, not counted in `sram_bytes` and not used yet.
         memory: the memory system between core and flash, by the names of `targets.memory`; empty for none.
+        external_flash: on the board's QUADSPI, for constants that `flash_bytes` does not hold; None for none.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Board:
     description: str
     extra_sram_bytes: int = 0
     memory: str = ""
+    external_flash: ExternalFlash | None = None
 
     @property
     def core_data(self) -> Core:
@@ -61,6 +64,18 @@ BOARDS: dict[str, Board] = {
             description="STM32F469I Discovery: Cortex-M4F at 180 MHz, 320 KiB SRAM (and 64 KiB CCM), 2 MiB flash",
             extra_sram_bytes=64 * KIB,
             memory="stm32f4",
+            external_flash=ExternalFlash(
+                part="N25Q128A",
+                size_bytes=16 * MIB,
+                divider=2,
+                deselect_clocks=2,
+                instruction_clocks=8,
+                address_clocks=6,
+                dummy_clocks=10,
+                loader="N25Q128A_STM32469I-DISCO.stldr",
+                source="ST's STM32CubeF4, Drivers/BSP/STM32469I-Discovery/stm32469i_discovery_qspi.c: quad I/O fast "
+                "read (0xEB) at 90 MHz, instruction on one line, 24-bit address, 10 dummy cycles, 2 clocks between",
+            ),
         ),
         Board(
             name="stm32f767zi",
@@ -71,6 +86,28 @@ BOARDS: dict[str, Board] = {
             flash_wait_states=7,
             description="NUCLEO-F767ZI: Cortex-M7F at 216 MHz, 512 KiB SRAM (DTCM, SRAM1, SRAM2), 2 MiB flash",
             memory="stm32f7",
+        ),
+        Board(
+            name="stm32f769i",
+            core="cortex-m7",
+            clock_hz=216_000_000,
+            sram_bytes=512 * KIB,
+            flash_bytes=2 * MIB,
+            flash_wait_states=7,
+            description="STM32F769I Discovery: Cortex-M7F at 216 MHz, 512 KiB SRAM (DTCM, SRAM1, SRAM2), 2 MiB flash",
+            memory="stm32f7",
+            external_flash=ExternalFlash(
+                part="MX25L51245G",
+                size_bytes=64 * MIB,
+                divider=2,
+                deselect_clocks=1,
+                instruction_clocks=2,
+                address_clocks=8,
+                dummy_clocks=10,
+                loader="MX25L512G_STM32F769I-DISCO.stldr",
+                source="ST's STM32CubeF7, Drivers/BSP/STM32F769I-Discovery/stm32f769i_discovery_qspi.c: 4READ4B (0xEC) "
+                "at 108 MHz, everything on four lines, 32-bit address, 10 dummy cycles, 1 clock between commands",
+            ),
         ),
     )
 }

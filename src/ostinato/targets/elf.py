@@ -15,6 +15,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from ostinato.errors import SimulationError
 from ostinato.targets.codemap import CodeMap
+from ostinato.targets.external_flash import SECTION as EXTERNAL
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class SizeReport:
         data_bytes: initialised variables: counted in flash (their image) and in SRAM.
         zeroed_bytes: variables that start at zero, in SRAM.
         by_symbol: symbol name to (section, bytes), largest first.
+        external_bytes: constants in external flash, which are in none of the others.
     """
 
     code_bytes: int
@@ -53,6 +55,7 @@ class SizeReport:
     data_bytes: int
     zeroed_bytes: int
     by_symbol: Mapping[str, tuple[str, int]]
+    external_bytes: int = 0
 
     @property
     def flash_bytes(self) -> int:
@@ -169,13 +172,15 @@ class Elf:
 
 
 def _size_report(sections: Sequence[Any], symbols: Mapping[str, Symbol]) -> SizeReport:
-    sizes = {"code": 0, "constant": 0, "data": 0, "zeroed": 0}
+    sizes = {"code": 0, "constant": 0, "data": 0, "zeroed": 0, "external": 0}
     for section in sections:
         flags = section["sh_flags"]
         if not flags & SH_FLAGS.SHF_ALLOC:
             continue
         if section["sh_type"] == "SHT_NOBITS":
             kind = "zeroed"
+        elif section.name == EXTERNAL:
+            kind = "external"
         elif flags & SH_FLAGS.SHF_EXECINSTR or section.name == ".vectors":
             kind = "code"
         else:
@@ -188,4 +193,5 @@ def _size_report(sections: Sequence[Any], symbols: Mapping[str, Symbol]) -> Size
         data_bytes=sizes["data"],
         zeroed_bytes=sizes["zeroed"],
         by_symbol={s.name: (s.section, s.size) for s in sized},
+        external_bytes=sizes["external"],
     )

@@ -16,19 +16,26 @@ class MemoryStalls:
         fetch: for instructions.
         data: for constants in flash and data in slow RAM.
         unaligned: for the further transfers of unaligned accesses.
+        external: for constants in external flash.
     """
 
     fetch: int = 0
     data: int = 0
     unaligned: int = 0
+    external: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.fetch + self.data + self.unaligned
+        return self.fetch + self.data + self.unaligned + self.external
 
     def __add__(self, other: MemoryStalls) -> MemoryStalls:
-        return MemoryStalls(self.fetch + other.fetch, self.data + other.data, self.unaligned + other.unaligned)
+        return MemoryStalls(
+            self.fetch + other.fetch,
+            self.data + other.data,
+            self.unaligned + other.unaligned,
+            self.external + other.external,
+        )
 
 
 @dataclass(frozen=True)

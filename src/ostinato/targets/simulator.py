@@ -38,7 +38,8 @@ class Simulator:
 
     Construction runs the start-up code up to `main`; then inputs are written by symbol, and `run` calls `main` or any
     other function. Memory keeps its contents from run to run, as on a board; `reset` powers it up afresh. Only the
-    flash and the SRAM that the firmware was linked for exist; flash cannot be written by the firmware.
+    flash (external flash, too) and the SRAM that the firmware was linked for exist; flash cannot be written by the
+    firmware.
 
     Args:
         elf: firmware made by `compile_firmware`.
@@ -120,6 +121,9 @@ class Simulator:
             start = self.elf.symbol(f"__{region}_start").address
             end = self.elf.symbol(f"__{region}_end").address
             self._emulator.map(start, end - start, writable=region == "sram", executable=True)
+        if "__external_start" in self.elf.symbols:
+            start, end = (self.elf.symbol(f"__external_{edge}").address for edge in ("start", "end"))
+            self._emulator.map(start, end - start, writable=False, executable=False)
         hot_end = self.elf.symbol("__hot_end").address
         if hot_end:
             self._emulator.map(0, hot_end, writable=True, executable=True)

@@ -20,6 +20,7 @@ from ostinato.targets.cache import BuildCache, content_key, copy_atomically
 from ostinato.targets.compilers import Toolchain, find_host_compiler, find_toolchain
 from ostinato.targets.cores import Core, get_core
 from ostinato.targets.elf import Elf
+from ostinato.targets.external_flash import SECTION, WINDOW_BYTES, WINDOW_ORIGIN
 from ostinato.targets.objects import OBJECT_FOLDER, Defines, compile_objects, link
 
 __all__ = [
@@ -46,6 +47,7 @@ class Memory:
 
     The default is larger than any microcontroller, for harnesses that keep their test data beside the kernel.
     `hot_bytes` is the RAM for hot code at address 0: the Cortex-M7's ITCM, or that much of an STM32F4's SRAM1.
+    `external_bytes` is flash behind QUADSPI, for constants in the section `.external`.
     """
 
     flash_bytes: int = 32 * MIB
@@ -53,11 +55,18 @@ class Memory:
     flash_origin: int = 0x0800_0000
     sram_origin: int = 0x2000_0000
     hot_bytes: int = 16 * KIB
+    external_bytes: int = 0
 
     @classmethod
-    def of(cls, board: Board) -> Memory:
-        """The memory of a board: a network that does not fit fails to link."""
-        return cls(flash_bytes=board.flash_bytes, sram_bytes=board.sram_bytes)
+    def of(cls, board: Board, *, external: bool = False) -> Memory:
+        """The memory of a board, with its external flash if that is used: a network that does not fit fails to link."""
+        outside = board.external_flash.size_bytes if external and board.external_flash else 0
+        return cls(flash_bytes=board.flash_bytes, sram_bytes=board.sram_bytes, external_bytes=outside)
+
+    @classmethod
+    def unlimited(cls, *, external: bool = False) -> Memory:
+        """The default, with all external flash that could be mapped if that is used."""
+        return cls(external_bytes=WINDOW_BYTES if external else 0)
 
 
 _HOT_ORIGIN = 0x40
@@ -83,8 +92,16 @@ def linker_script(memory: Memory, *, keep_unused: bool = True, hot: Sequence[str
         places += "\n  __hot_load = LOADADDR(.hot);"
         if core == "cortex-m4":
             reserve = f".hot_reserve (NOLOAD) : {{ . = . + {_HOT_ORIGIN} + SIZEOF(.hot); }} > SRAM"
+    region, external = "", ""
+    if memory.external_bytes:
+        region = f"EXTERNAL (r) : ORIGIN = {WINDOW_ORIGIN:#x}, LENGTH = {memory.external_bytes}"
+        arrays = f"*({SECTION} {SECTION}.*)"
+        external = f"{SECTION} : {{ {f'KEEP({arrays})' if keep_unused else arrays} }} > EXTERNAL\n"
+        external += "  __external_start = ORIGIN(EXTERNAL);\n  __external_end = ORIGIN(EXTERNAL) + LENGTH(EXTERNAL);"
     return string.Template((SUPPORT / "firmware.ld").read_text()).substitute(
         kept,
+        external_region=region,
+        external_section=external,
         flash_origin=hex(memory.flash_origin),
         flash_bytes=memory.flash_bytes,
         sram_origin=hex(memory.sram_origin),

@@ -15,7 +15,8 @@ from ostinato.data import Augmentation, Split, to_input
 class EpochPlan:
     """Order (N,) int64, mirroring (N,) bool, and shifts dy, dx (N,) int64 of one epoch's images.
 
-    A function of (seed, epoch) alone: to resume in the middle of an epoch it is drawn again, nothing is stored.
+    A function of (seed, epoch) alone, whatever the device: to resume in the middle of an epoch it is drawn again,
+    nothing is stored.
     """
 
     order: Tensor
@@ -24,18 +25,16 @@ class EpochPlan:
     dx: Tensor
 
     @staticmethod
-    def draw(n: int, augmentation: Augmentation, seed: int, epoch: int) -> EpochPlan:
-        """The plan of `epoch` (from 1) for `n` images."""
+    def draw(
+        n: int, augmentation: Augmentation, seed: int, epoch: int, device: torch.device | str = "cpu"
+    ) -> EpochPlan:
+        """The plan of `epoch` (from 1) for `n` images, which are on `device`."""
         rng = np.random.default_rng((seed, epoch))
         order = rng.permutation(n)
         flip = rng.random(n) < (0.5 if augmentation.flip else 0.0)
         shifts = rng.integers(-augmentation.shift, augmentation.shift + 1, size=(2, n))
-        return EpochPlan(
-            torch.from_numpy(order),
-            torch.from_numpy(flip),
-            torch.from_numpy(shifts[0]),
-            torch.from_numpy(shifts[1]),
-        )
+        drawn = (torch.from_numpy(array).to(device) for array in (order, flip, *shifts))
+        return EpochPlan(*drawn)
 
     def batch(self, split: Split, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Model inputs (B, 3, H, W) float32, channels last in memory, and labels of places start ... stop - 1."""
@@ -52,8 +51,8 @@ def transform(images: Tensor, index: Tensor, flip: Tensor, dy: Tensor, dx: Tenso
     One gather does all of it. Its result is contiguous as (B, H, W, 3), which convolutions on a CPU prefer.
     """
     height, width = images.shape[2:]
-    rows = _reflect(torch.arange(height) + dy[:, None], height)
-    columns = torch.arange(width).expand(len(index), -1)
+    rows = _reflect(torch.arange(height, device=images.device) + dy[:, None], height)
+    columns = torch.arange(width, device=images.device).expand(len(index), -1)
     columns = torch.where(flip[:, None], width - 1 - columns, columns)
     columns = _reflect(columns + dx[:, None], width)
     gathered = images[index[:, None, None], :, rows[:, :, None], columns[:, None, :]]

@@ -58,6 +58,7 @@ def fit(
 ) -> FitResult:
     """Train `model` in place on `dataset.train`; it ends with the weights of the epoch best on `dataset.valid`.
 
+    Training is where the model is: `fit(model.to("cuda"), ...)` takes the images there, too; a teacher must be there.
     The test split is never read. Parameters named `hash_vectors` or `thresholds` have their own learning rate
     (`hash_lr`), no weight decay and their own gradient clip. `recipe` is "modern", "trec" (TREC §5.1) or a
     `Recipe`; `batch_size`, `lr` and `hash_lr` override it. `teacher` adds distillation; `train_limit` trains on

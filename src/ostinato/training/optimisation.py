@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ostinato.errors import ModelError
+from ostinato.nn import ReuseConv2d
 from ostinato.training.recipes import Recipe
 
 HASH_PARAMETERS = ("hash_vectors", "thresholds")
@@ -21,17 +23,22 @@ def is_hash(name: str) -> bool:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with up to three groups: decayed weights, undecayed weights, hashes.
+    """SGD with groups: decayed weights, undecayed weights, hashes, and offsets of tables' rows by their rate.
 
-    Each group has its `base_lr` and its `clip_norm`. Parameters without gradient are left out. Raises ModelError
-    when nothing is left to train.
+    Each group has its `base_lr`. A row of a table is read by one of 2^H pixels, so that the loss is as many times
+    flatter along its offsets as along a weight: their rate is 2^H times the weights'. Parameters without gradient are
+    left out. Raises ModelError when nothing is left to train.
     """
     decayed, plain, hashes = [], [], []
+    offsets: dict[int, list[nn.Parameter]] = {}
+    rows = {id(m.table_offsets): m.pattern.ids for m in model.modules() if isinstance(m, ReuseConv2d)}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         if is_hash(name):
             hashes.append(parameter)
+        elif id(parameter) in rows:
+            offsets.setdefault(rows[id(parameter)], []).append(parameter)
         elif recipe.decay_all or parameter.ndim > 1:
             decayed.append(parameter)
         else:
@@ -40,6 +47,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         {"params": decayed, "weight_decay": recipe.weight_decay, "lr": recipe.lr, "hashes": False},
         {"params": plain, "weight_decay": 0.0, "lr": recipe.lr, "hashes": False},
         {"params": hashes, "weight_decay": 0.0, "lr": recipe.hash_lr, "hashes": True},
+    ]
+    groups += [
+        {"params": some, "weight_decay": recipe.weight_decay / ids, "lr": recipe.lr * ids, "hashes": False}
+        for ids, some in sorted(offsets.items())
     ]
     used = [{**group, "base_lr": group["lr"]} for group in groups if group["params"]]
     if not used:
@@ -53,19 +64,23 @@ def set_learning_rates(optimizer: torch.optim.SGD, factor: float) -> None:
         group["lr"] = group["base_lr"] * factor
 
 
-def clip_gradients(model: nn.Module, recipe: Recipe) -> None:
+def clip_gradients(model: nn.Module, recipe: Recipe, wait: bool = True) -> Tensor:
     """Scale the weights' gradients to norm `clip_norm` at most, the hashes' to `hash_clip_norm`, each on its own.
 
-    Raises ModelError, naming the parameter, when a gradient is NaN or infinite.
+    Raises ModelError, naming the parameter, when a gradient is NaN or infinite; without `wait` for an accelerator, call
+    `refuse_non_finite` when what this returns, whether all gradients are finite, is known to be false.
     """
+    finite = torch.ones((), dtype=torch.bool, device=next(model.parameters()).device)
     for hashes, limit in ((False, recipe.clip_norm), (True, recipe.hash_clip_norm)):
         members = [p for name, p in _with_gradient(model) if is_hash(name) == hashes]
         if not members:
             continue
         norm = nn.utils.get_total_norm([p.grad for p in members if p.grad is not None])
-        if not bool(torch.isfinite(norm)):
-            raise ModelError(_non_finite(model))
+        finite = finite & torch.isfinite(norm)
+        if wait and not bool(finite):
+            refuse_non_finite(model)
         nn.utils.clip_grads_with_norm_(members, limit, norm)
+    return finite
 
 
 def training_loss(logits: Tensor, labels: Tensor, teacher_logits: Tensor | None, recipe: Recipe) -> Tensor:
@@ -85,6 +100,11 @@ def training_loss(logits: Tensor, labels: Tensor, teacher_logits: Tensor | None,
 
 def _with_gradient(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, p) for name, p in model.named_parameters() if p.requires_grad and p.grad is not None)
+
+
+def refuse_non_finite(model: nn.Module) -> NoReturn:
+    """Raise ModelError that names the first parameter whose gradient is NaN or infinite."""
+    raise ModelError(_non_finite(model))
 
 
 def _non_finite(model: nn.Module) -> str:

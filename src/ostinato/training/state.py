@@ -125,6 +125,7 @@ def _random_states() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": [str(name), words, int(place), int(has_gauss), float(gauss)],
         "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
     }
 
 
@@ -133,3 +134,5 @@ def _restore_random_states(states: Mapping[str, Any]) -> None:
     name, keys, place, has_gauss, gauss = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(states["torch"])
+    if states.get("cuda"):
+        torch.cuda.set_rng_state_all(states["cuda"])

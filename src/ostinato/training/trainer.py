@@ -19,21 +19,28 @@ from ostinato.errors import OstinatoError
 from ostinato.files import write_atomically
 from ostinato.training.batches import EpochPlan
 from ostinato.training.display import Display
-from ostinato.training.evaluation import evaluate, evaluating
+from ostinato.training.evaluation import device_of, evaluate, evaluating
 from ostinato.training.interrupts import StopRequest, stop_on_interrupt
 from ostinato.training.optimisation import (
     clip_gradients,
     make_optimizer,
+    refuse_non_finite,
     set_learning_rates,
     training_loss,
 )
 from ostinato.training.recipes import Recipe
 from ostinato.training.state import TrainingState, resume_training, save_training
 
+_TALLIED = 16
+"""Steps whose losses an accelerator is asked for at once: to ask is to wait for it."""
+
 
 @dataclass(kw_only=True)
 class Trainer:
-    """One training of one model; `fit` describes the arguments. `state` holds all that has happened so far."""
+    """One training of one model; `fit` describes the arguments. `state` holds all that has happened so far.
+
+    All of it is where the model is.
+    """
 
     model: nn.Module
     train: Split
@@ -53,6 +60,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.steps = -(-len(self.train) // self.recipe.batch_size)
+        self.device = device_of(self.model)
+        self.train, self.valid = self.train.to(self.device), self.valid.to(self.device)
+        self._tallies: list[Tensor] = []
         if not self.recipe.augment:
             self.augmentation = Augmentation()
 
@@ -80,11 +90,15 @@ class Trainer:
     def _epoch(self, stop: StopRequest, display: Display) -> None:
         """The rest of the current epoch, its validation and its checkpoint; cut short when `stop` asks for it."""
         position = self.state.position
-        plan = EpochPlan.draw(len(self.train), self.augmentation, self.seed, position.epoch)
+        plan = EpochPlan.draw(len(self.train), self.augmentation, self.seed, position.epoch, self.device)
         before, began = position.epoch_seconds, time.perf_counter()
         while position.step < self.steps:
             self._step(plan)
             position.epoch_seconds = before + time.perf_counter() - began
+            ends = stop.requested or position.step == self.steps
+            if not ends and len(self._tallies) < (1 if self.device.type == "cpu" else _TALLIED):
+                continue
+            self._tally()
             done = (position.epoch - 1) * self.steps + position.step
             display.step(
                 done, position.epoch, position.loss_sum / position.seen, position.correct / position.seen
@@ -110,19 +124,28 @@ class Trainer:
         images, labels = plan.batch(self.train, start, stop)
         step = (position.epoch - 1) * self.steps + position.step
         set_learning_rates(self.optimizer, self.recipe.lr_factor(step, self.steps, self.epochs))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
             logits: Tensor = self.model(images)
             with torch.no_grad():
                 taught = None if self.teacher is None else self.teacher(images).float()
         loss = training_loss(logits.float(), labels, taught, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        clip_gradients(self.model, self.recipe)
+        finite = clip_gradients(self.model, self.recipe, wait=self.device.type == "cpu")
         self.optimizer.step()
         position.step += 1
+        correct = (logits.detach().argmax(1) == labels).sum()
+        self._tallies.append(torch.stack([loss.detach().double() * len(labels), correct.double(), finite.double()]))
         position.seen += len(labels)
-        position.loss_sum += float(loss.detach()) * len(labels)
-        position.correct += int((logits.detach().argmax(1) == labels).sum())
+
+    def _tally(self) -> None:
+        """Add the losses and right answers of the steps since the last call to the epoch's."""
+        for loss, correct, finite in torch.stack(self._tallies).tolist():
+            if not finite:
+                refuse_non_finite(self.model)
+            self.state.position.loss_sum += loss
+            self.state.position.correct += int(correct)
+        self._tallies.clear()
 
     def _validate(self) -> None:
         """Record the epoch that ends, and keep its weights when none was better on the validation split."""
@@ -141,7 +164,7 @@ class Trainer:
         if result.top1 > state.best_top1:
             state.best_epoch, state.best_top1 = position.epoch, result.top1
             state.best_weights = {
-                name: tensor.detach().clone(memory_format=torch.contiguous_format)
+                name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
                 for name, tensor in self.model.state_dict().items()
             }
 

@@ -14,13 +14,16 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 _START_FILES = ("start.c", "memory.c", "aeabi.S")
 
 
-def build_files(kernel_sources: Sequence[str], board: Board, hot: Sequence[str] = ()) -> dict[str, str]:
+def build_files(
+    kernel_sources: Sequence[str], board: Board, hot: Sequence[str] = (), *, external: bool = False
+) -> dict[str, str]:
     """Project path → text.
 
     Args:
         kernel_sources: paths within the project.
         board: decides compiler flags; one that is known gets its bring-up code in `board/`.
         hot: functions that the board's linker script places in RAM.
+        external: constants are in external flash.
     """
     texts = {name: (TEMPLATES / name).read_text() for name in ("main.c", "host.c")}
     texts["freestanding/string.h"] = (SUPPORT / "include" / "string.h").read_text()
@@ -30,7 +33,7 @@ def build_files(kernel_sources: Sequence[str], board: Board, hot: Sequence[str] 
         "cmake/gcc.cmake": _filled("cmake/gcc.cmake", board),
         "cmake/zig.cmake": _filled("cmake/zig.cmake", board),
     }
-    return texts | (_board_files(board, hot) if has_bring_up(board) else {})
+    return texts | (_board_files(board, hot, external) if has_bring_up(board) else {})
 
 
 def has_bring_up(board: Board) -> bool:
@@ -38,14 +41,20 @@ def has_bring_up(board: Board) -> bool:
     return (TEMPLATES / "board" / f"{board.name}.c").is_file()
 
 
-def _board_files(board: Board, hot: Sequence[str]) -> dict[str, str]:
+def _board_files(board: Board, hot: Sequence[str], external: bool) -> dict[str, str]:
     """Everything between reset and `main` of `benchmark.c`."""
     folder = TEMPLATES / "board"
-    texts = {f"board/{name}": (folder / name).read_text() for name in ("board.h", "benchmark.c", "stm32.h")}
+    headers = ("board.h", "stm32.h", *(["stm32f7.h"] if board.core == "cortex-m7" else []))
+    texts = {f"board/{name}": (folder / name).read_text() for name in (*headers, "benchmark.c")}
     texts["board/board.c"] = (folder / f"{board.name}.c").read_text()
     start_files = [*_START_FILES, *(["map_sram1.c"] if hot and board.core == "cortex-m4" else [])]
     texts |= {f"board/{name}": (SUPPORT / name).read_text() for name in start_files}
-    texts["board/board.ld"] = linker_script(Memory.of(board), keep_unused=False, hot=hot, core=board.core)
+    mapping = folder / f"{board.name}_external.c"
+    if external and mapping.is_file():
+        texts["board/quadspi.h"] = (folder / "quadspi.h").read_text()
+        texts["board/map_external.c"] = mapping.read_text()
+    memory = Memory.of(board, external=external)
+    texts["board/board.ld"] = linker_script(memory, keep_unused=False, hot=hot, core=board.core)
     return texts
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.firmware.codegen.names import unique_identifiers
+from ostinato.firmware.external import bytes_outside
 from ostinato.firmware.joining import runs
 from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
@@ -34,20 +35,34 @@ class Layer:
     """(offset, bytes) in the arena."""
     run: tuple[int, int]
     """(bytes of the output that lie together, bytes from one such run to the next)."""
+    external: tuple[str, ...] = ()
+    """The binding's arrays that are in external flash."""
+
+    @property
+    def external_bytes(self) -> int:
+        """Of its constants in external flash."""
+        return bytes_outside(self.binding, self.external)
+
+    @property
+    def flash_bytes(self) -> int:
+        """Of its constants in internal flash."""
+        return self.binding.flash_bytes - self.external_bytes
 
     def array_name(self, array: str) -> str:
         """The C name of one of the binding's arrays."""
         return f"{self.identifier}_{array}"
 
-    def arrays(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-        """(C name, data) of each constant array that is not empty."""
+    def arrays(self) -> Iterator[tuple[str, npt.NDArray[Any], bool]]:
+        """(C name, data, whether it is in external flash) of each constant array that is not empty."""
         for name, array in self.binding.arrays.items():
             if np.asarray(array).size:
-                yield self.array_name(name), np.asarray(array)
+                yield self.array_name(name), np.asarray(array), name in self.external
 
 
-def build_layers(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> tuple[Layer, ...]:
-    """The layers of `graph` in execution order."""
+def build_layers(
+    graph: QGraph, bindings: Sequence[Binding], plan: Plan, external: Sequence[tuple[str, ...]]
+) -> tuple[Layer, ...]:
+    """The layers of `graph` in execution order; `external` has the arrays in external flash of each."""
 
     def address(tensor: str) -> str:
         if tensor == graph.input.name:
@@ -72,6 +87,9 @@ def build_layers(graph: QGraph, bindings: Sequence[Binding], plan: Plan) -> tupl
             output_offset=plan.offsets.get(op.output.name),
             scratch=scratch,
             run=runs(plan.joined, op.output.name, op.output.size, op.output.shape[-1]),
+            external=outside,
         )
-        for i, (name, op, binding, scratch) in enumerate(zip(names, graph.ops, bindings, plan.scratch, strict=True))
+        for i, (name, op, binding, scratch, outside) in enumerate(
+            zip(names, graph.ops, bindings, plan.scratch, external, strict=True)
+        )
     )

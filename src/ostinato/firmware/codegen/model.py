@@ -50,6 +50,9 @@ $input_sizes#define MODEL_INPUT_SCALE $input_scale
 
 #define MODEL_LAYERS $layers
 
+/* Constants in external flash, which has to be memory-mapped before model_run() (README.md). */
+#define MODEL_EXTERNAL_BYTES $external_bytes
+
 /* Outputs of all layers together, for tools that copy each of them. */
 #define MODEL_TRACE_BYTES $trace_bytes
 
@@ -121,7 +124,7 @@ $calls
 """)
 
 
-def model_header(graph: QGraph, layers: Sequence[Layer], plan: Plan) -> str:
+def model_header(graph: QGraph, layers: Sequence[Layer], plan: Plan, external_bytes: int) -> str:
     """model.h."""
     declaration = "\nextern const char *const model_class_names[MODEL_CLASSES];\n" if graph.classes else ""
     return _HEADER.substitute(
@@ -139,6 +142,7 @@ def model_header(graph: QGraph, layers: Sequence[Layer], plan: Plan) -> str:
         alignment=ALIGNMENT,
         input_offset=plan.offsets[graph.input.name],
         layers=len(layers),
+        external_bytes=external_bytes,
         trace_bytes=max(1, sum(layer.op.output.size for layer in layers)),
         class_names=declaration,
     )

@@ -40,7 +40,13 @@ class Project:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers in execution order."""
-        return build_layers(self.graph, self.bindings, self.plan)
+        external = [choice.external for choice in self.choices] or [()] * len(self.bindings)
+        return build_layers(self.graph, self.bindings, self.plan, external)
+
+    @property
+    def external_bytes(self) -> int:
+        """Constants in external flash."""
+        return sum(layer.external_bytes for layer in self.layers)
 
     @cached_property
     def kernel_files(self) -> dict[str, str]:
@@ -59,11 +65,11 @@ class Project:
         for name, text in self.kernel_files.items():
             _write(folder / name, text)
         texts = {
-            "model.h": model_header(self.graph, self.layers, self.plan),
+            "model.h": model_header(self.graph, self.layers, self.plan, self.external_bytes),
             "model.c": model_source(self.graph, self.layers),
             "weights.h": weights_header(self.layers),
             "weights.c": weights_source(self.layers),
-            **build_files(compiled_files(self.kernel_files), self.board, self.hot),
+            **build_files(compiled_files(self.kernel_files), self.board, self.hot, external=self.external_bytes > 0),
         }
         for name, text in texts.items():
             _write(folder / name, text)

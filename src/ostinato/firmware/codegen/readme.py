@@ -8,7 +8,9 @@ from ostinato.firmware.codegen.build_files import has_bring_up
 from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.model import inputs_text, shape_text
 from ostinato.firmware.codegen.project import Project
+from ostinato.firmware.pooling import pool_note
 from ostinato.firmware.sizes import Sizes
+from ostinato.targets.external_flash import WINDOW_ORIGIN
 
 _TEMPLATE = Template("""\
 # $name
@@ -52,7 +54,7 @@ if (model_run(input, output, arena) != 0) { /* an ost_status: see kernels/includ
 | weights and tables | $const_bytes |
 | code and other constants | $code_bytes |
 | **flash** | **$flash_bytes** |
-
+$external
 SRAM and flash are those of the linked example with its start-up code$linker.
 
 ## Layers
@@ -60,7 +62,30 @@ SRAM and flash are those of the linked example with its start-up code$linker.
 | # | layer | kernel | input | output | weights, B | scratch, B |
 |---:|---|---|---|---|---:|---:|
 $rows
-$choices$hot""")
+$outside$choices$hot""")
+
+_EXTERNAL_ROW = "| weights and tables in external flash | {:,} |\n"
+
+_EXTERNAL = Template("""
+## Constants in external flash
+
+They are the section `.external` of `weights.c`, linked for $origin ($part, behind QUADSPI in memory-mapped mode), which
+has to be mapped before `model_run()`: see `board/map_external.c`.$board_program Each read that does not
+follow the one before takes $burst cycles of the core and each byte $byte$cache.
+
+| layer | constants | external flash, B | flash, B |
+|---|---|---:|---:|
+$rows
+
+`objcopy` separates the two flashes; ST's loader writes the second:
+
+```sh
+arm-none-eabi-objcopy -O binary -R .external build/board.elf build/board.bin
+arm-none-eabi-objcopy -O binary -j .external build/board.elf build/external.bin
+STM32_Programmer_CLI -c port=SWD -w build/board.bin 0x08000000
+STM32_Programmer_CLI -c port=SWD -el $loader -w build/external.bin $origin
+```
+""")
 
 _HOT = Template("""
 ## Code in RAM
@@ -102,15 +127,42 @@ def readme(project: Project, sizes: Sizes, toolchain: str) -> str:
         code_bytes=f"{sizes.flash_bytes - sizes.const_bytes:,}",
         flash_bytes=f"{sizes.flash_bytes:,}",
         linker=f" ({toolchain})",
+        external=_EXTERNAL_ROW.format(sizes.external_bytes) if sizes.external_bytes else "",
+        outside=_external(project),
         rows="\n".join(_row(layer) for layer in layers),
         choices=_choices(project),
         hot=_HOT.substitute(names="\n".join(f"* `{name}`" for name in project.hot)) if project.hot else "",
     )
 
 
+def _external(project: Project) -> str:
+    """What is in external flash, and how it gets there."""
+    flash = project.board.external_flash
+    if flash is None or not project.external_bytes:
+        return ""
+    rows = [
+        f"| {_cell(layer.op.name)} | {', '.join(layer.external)} | {layer.external_bytes:,} | {layer.flash_bytes:,} |"
+        for layer in project.layers
+        if layer.external_bytes
+    ]
+    cached = project.board.core == "cortex-m7"
+    return _EXTERNAL.substitute(
+        origin=f"{WINDOW_ORIGIN:#x}",
+        part=flash.part,
+        board_program=" `board/benchmark.c` does so." if has_bring_up(project.board) else "",
+        burst=flash.burst_cycles,
+        byte=f"{flash.byte_cycles:g}",
+        cache=", in lines of 32 bytes through the cache of data" if cached else ", for nothing caches it",
+        rows="\n".join(rows),
+        loader=flash.loader or "LOADER.stldr",
+    )
+
+
 def _choices(project: Project) -> str:
     """Which kernels were chosen, and from what."""
     texts = [(choice.layer, choice.text) for choice in project.choices if choice.text]
+    notes = ((op.name, pool_note(project.graph, op.name)) for op in project.graph.ops)
+    texts += [(layer, note) for layer, note in notes if note]
     if not texts:
         return ""
     rows = "\n".join(f"| {_cell(layer)} | {_cell(text)} |" for layer, text in texts)
@@ -129,7 +181,7 @@ def _row(layer: Layer) -> str:
         f"`ost_{binding.kernel}`" if binding.kernel else binding.note,
         inputs_text(op),
         shape_text(op.output),
-        f"{binding.flash_bytes:,}",
+        f"{layer.flash_bytes:,}",
         f"{binding.scratch_bytes:,}",
     )
     return f"| {' | '.join(cells)} |"

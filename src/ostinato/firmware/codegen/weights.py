@@ -11,12 +11,24 @@ import numpy.typing as npt
 from ostinato.errors import UnsupportedError
 from ostinato.firmware.codegen.layer import Layer
 from ostinato.firmware.codegen.names import comment
-from ostinato.kernels.binding import FLASH_LINE
+from ostinato.kernels.binding import EXTERNAL_LINE, FLASH_LINE
+from ostinato.targets.external_flash import SECTION
 
 _C_TYPES = {f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32)}
 _LINE = 112
 _LARGE = 16 * FLASH_LINE
 """Bytes from which an array is worth the padding in front of it."""
+
+
+_EXTERNAL = [
+    "",
+    "/* In external flash, which has to be memory-mapped before model_run(): for the linker script to place. */",
+    "#ifdef __arm__",
+    f'#define EXTERNAL __attribute__((section("{SECTION}"), aligned({EXTERNAL_LINE})))',
+    "#else",
+    "#define EXTERNAL LINE_ALIGNED",
+    "#endif",
+]
 
 
 def c_type(array: npt.NDArray[Any]) -> str:
@@ -47,7 +59,7 @@ def weights_header(layers: Iterable[Layer]) -> str:
     parts = ["/* Constant data of the network: declarations. */", "#ifndef WEIGHTS_H", "#define WEIGHTS_H", ""]
     parts += ["#include <stdint.h>", "", "#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
     for layer in layers:
-        for name, array in layer.arrays():
+        for name, array, _ in layer.arrays():
             parts.append(f"extern const {c_type(array)} {name}[{array.size}];")
     parts += ["", "#ifdef __cplusplus", "}", "#endif", "", "#endif /* WEIGHTS_H */", ""]
     return "\n".join(parts)
@@ -63,13 +75,16 @@ def weights_source(layers: Iterable[Layer]) -> str:
         "#define ALIGNED __attribute__((aligned(4)))",
         f"#define LINE_ALIGNED __attribute__((aligned({FLASH_LINE})))",
     ]
+    layers = list(layers)
+    if any(layer.external for layer in layers):
+        parts += _EXTERNAL
     for layer in layers:
-        for name, array in layer.arrays():
+        for name, array, external in layer.arrays():
             shape = " x ".join(str(n) for n in np.shape(array))
             parts += [
                 "",
                 f"/* {comment(layer.op.name)}: {shape}, {array.nbytes:,} bytes */",
-                f"{_alignment(array)} const {c_type(array)} {name}[{array.size}] = {{",
+                f"{'EXTERNAL' if external else _alignment(array)} const {c_type(array)} {name}[{array.size}] = {{",
                 format_values(array),
                 "};",
             ]

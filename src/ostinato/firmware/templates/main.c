@@ -23,6 +23,8 @@ static int classify(const int8_t *input)
 
 int main(void)
 {
+    /* On a board, before this: with MODEL_EXTERNAL_BYTES, external flash has to be memory-mapped (board/map_external.c). */
+
     /* Put the image here (a camera's DMA may do it); its bytes are used again by later layers. */
     int8_t *const input = model_arena + MODEL_INPUT_OFFSET;
     for (int i = 0; i < MODEL_INPUT_BYTES; i++) {

@@ -110,6 +110,8 @@ typedef struct {
     const uint8_t *paired;       /* ceil(M/16): 1 where rows 2r and 2r + 1 add up within int8 whatever their ids */
     const int32_t *wide_offset;  /* ceil(M/16) x 16 in order, where int16 does not hold all sums; NULL where it does */
     int32_t fraction_bits;       /* F, 1 to 7 */
+    int32_t out_stride;          /* bytes from one output pixel to the next: M, or more where others lie between */
+    ost_size2 pool;              /* of a max-pool of the window's outputs, whose windows lie side by side; 1 x 1: none */
 } ost_reuse_compiled_s8_params;
 
 ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, const ost_scratch *scratch,
@@ -130,6 +132,8 @@ typedef struct {
     const int8_t *table;         /* packed: M/16 tiles x slices of a pixel x 2^H x the map's KH x KW x 16 */
     const int16_t *offset;       /* M, channels in the order 0 2 1 3 of every 4 */
     int32_t fraction_bits;       /* F, 1 to 7 */
+    int32_t out_stride;          /* bytes from one output pixel to the next: M, or more where others lie between */
+    ost_size2 pool;              /* of a max-pool of the window's outputs, whose windows lie side by side; 1 x 1: none */
 } ost_reuse_pointers_s8_params;
 
 #ifdef __cplusplus

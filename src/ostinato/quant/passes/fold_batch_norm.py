@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ostinato.errors import UnsupportedError
-from ostinato.quant.graph import Clamp, FloatBatchNorm, FloatGraph, WeightedOp
+from ostinato.quant.graph import Clamp, FloatBatchNorm, FloatGraph, FloatReuse, WeightedOp
 
 
 def fold_batch_norm(graph: FloatGraph) -> FloatGraph:
@@ -41,4 +41,7 @@ def _describe(graph: FloatGraph, norm: FloatBatchNorm) -> str:
 
 def _folded(layer: WeightedOp, scale: Tensor, shift: Tensor) -> WeightedOp:
     per_channel = scale.view(-1, *([1] * (layer.weight.ndim - 1)))
-    return replace(layer, weight=layer.weight * per_channel, bias=layer.bias * scale + shift)
+    folded = replace(layer, weight=layer.weight * per_channel, bias=layer.bias * scale + shift)
+    if isinstance(folded, FloatReuse) and folded.table_offsets is not None:
+        return replace(folded, table_offsets=folded.table_offsets * per_channel)
+    return folded

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ostinato.targets.external_flash import WINDOW_ORIGIN
 from ostinato.targets.memory.systems import Cache, MemorySystem
 
 Stalls = npt.NDArray[np.float64]
-"""(3, slots): stall cycles of fetching, of data, and of unaligned accesses."""
+"""(4, slots): stall cycles of fetching, of data, of unaligned accesses, and of external flash."""
 
-_FETCH, _DATA, _UNALIGNED = range(3)
+KINDS = 4
+_FETCH, _DATA, _UNALIGNED, _EXTERNAL = range(KINDS)
 
 
 class _Cache(ctypes.Structure):
@@ -38,6 +40,7 @@ class _State(ctypes.Structure):
         ("fetch", ctypes.c_void_p),
         ("data", ctypes.c_void_p),
         ("unaligned", ctypes.c_void_p),
+        ("external", ctypes.c_void_p),
         ("taken", ctypes.c_double),
         ("flash_begin", ctypes.c_uint64),
         ("flash_end", ctypes.c_uint64),
@@ -54,6 +57,13 @@ class _State(ctypes.Structure):
         ("shared_end", ctypes.c_uint64),
         ("serial_fetch", ctypes.c_int32),
         ("unaligned_loads", ctypes.c_uint32),
+        ("external_begin", ctypes.c_uint64),
+        ("external_end", ctypes.c_uint64),
+        ("external_burst", ctypes.c_double),
+        ("external_byte", ctypes.c_double),
+        ("external_fifo", ctypes.c_double),
+        ("external_cached", ctypes.c_int32),
+        ("ideal", ctypes.c_int32),
         ("now", ctypes.c_double),
         ("previous_end", ctypes.c_uint64),
         ("at", ctypes.c_int64),
@@ -68,11 +78,16 @@ class _State(ctypes.Structure):
         ("word", ctypes.c_uint64),
         ("word_ready", ctypes.c_double),
         ("taken_at", ctypes.c_double * 3),
+        ("external_next", ctypes.c_uint64),
+        ("external_ahead", ctypes.c_double),
+        ("external_since", ctypes.c_double),
         ("flash_reads", ctypes.c_uint64),
         ("unaligned_accesses", ctypes.c_uint64),
         ("code_misses", ctypes.c_uint64),
         ("value_misses", ctypes.c_uint64),
         ("accesses", ctypes.c_uint64),
+        ("external_bursts", ctypes.c_uint64),
+        ("external_bytes", ctypes.c_uint64),
     )
 
 
@@ -89,6 +104,8 @@ class MemoryEvents:
         data_misses: lines of data that were in no cache.
         accesses: reads and writes of data.
         unaligned_accesses: those whose address is not a multiple of their size.
+        external_bursts: reads of external flash that did not go on where the one before ended.
+        external_bytes: read from it.
     """
 
     flash_reads: int
@@ -96,6 +113,8 @@ class MemoryEvents:
     data_misses: int
     accesses: int
     unaligned_accesses: int
+    external_bursts: int = 0
+    external_bytes: int = 0
 
 
 class MemoryHook:
@@ -121,15 +140,17 @@ class MemoryHook:
         branches: npt.NDArray[np.uint8],
         taken_branch_cycles: float,
     ) -> None:
-        self.stalls: Stalls = np.zeros((3, len(cycles)), np.float64)
+        self.stalls: Stalls = np.zeros((KINDS, len(cycles)), np.float64)
         self._keep: list[Any] = [cycles, branches]
         slow, shared = system.slow_ram or (0, 0), system.shared_ram or (0, 0)
+        outside = system.external
         self.state = _State(
             cost=cycles.ctypes.data,
             branches=branches.ctypes.data,
             fetch=self.stalls[_FETCH].ctypes.data,
             data=self.stalls[_DATA].ctypes.data,
             unaligned=self.stalls[_UNALIGNED].ctypes.data,
+            external=self.stalls[_EXTERNAL].ctypes.data,
             taken=taken_branch_cycles,
             flash_begin=flash[0],
             flash_end=flash[1],
@@ -146,6 +167,13 @@ class MemoryHook:
             shared_end=shared[1],
             serial_fetch=system.serial_fetch,
             unaligned_loads=system.unaligned_load_cycles,
+            external_begin=WINDOW_ORIGIN,
+            external_end=WINDOW_ORIGIN + (outside.size_bytes if outside else 0),
+            external_burst=outside.burst_cycles if outside else 0,
+            external_byte=outside.byte_cycles if outside else 1,
+            external_fifo=outside.fifo_bytes if outside else 0,
+            external_cached=system.external_cached,
+            ideal=system.ideal,
         )
 
     def reset(self) -> None:
@@ -173,6 +201,8 @@ class MemoryHook:
             data_misses=state.value_misses,
             accesses=state.accesses,
             unaligned_accesses=state.unaligned_accesses,
+            external_bursts=state.external_bursts,
+            external_bytes=state.external_bytes,
         )
 
     def _cache(self, cache: Cache | None) -> _Cache:

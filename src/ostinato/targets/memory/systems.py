@@ -7,10 +7,11 @@ caches, TCM). What they do not say and is assumed here is named in docs/boards.m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ostinato.errors import BoardError
 from ostinato.targets.boards import KIB, Board
+from ostinato.targets.external_flash import ExternalFlash
 
 _Range = tuple[int, int]
 
@@ -42,6 +43,9 @@ class MemorySystem:
         shared_ram: (first address, end) where the data of that code wait a cycle, since both come from one RAM.
         serial_fetch: whether other code that is not in flash is fetched word by word over the bus that data use too.
         unaligned_load_cycles: what an unaligned load costs, and stores nothing; 0 for the Cortex-M4's rule.
+        external: flash behind QUADSPI, if constants are there.
+        external_cached: whether `data` caches it: on a Cortex-M7; an STM32F4's ART does not.
+        ideal: all memory but `external` answers at once.
     """
 
     name: str
@@ -57,6 +61,9 @@ class MemorySystem:
     shared_ram: _Range | None = None
     serial_fetch: bool = False
     unaligned_load_cycles: int = 0
+    external: ExternalFlash | None = None
+    external_cached: bool = False
+    ideal: bool = False
 
 
 def stm32f4_flash(wait_states: int, *, accelerator: bool = True) -> MemorySystem:
@@ -97,6 +104,7 @@ def stm32f7_axi(wait_states: int) -> MemorySystem:
         code_ram_bytes=16 * KIB,  # ITCM
         slow_ram=(0x2002_0000, 0x2008_0000),
         slow_ram_cycles=8,
+        external_cached=True,
         unaligned_load_cycles=3,  # measured: github.com/jnk0le/random, "pipeline cycle test"
     )
 
@@ -106,15 +114,17 @@ MOST_WAIT_STATES = 15
 """What the F4's and F7's LATENCY field can hold."""
 
 
-def memory_of(board: Board, flash_wait_states: int) -> MemorySystem | None:
+def memory_of(board: Board, flash_wait_states: int, *, external: bool = False) -> MemorySystem | None:
     """The memory system of a board with so many flash wait states; None for 0, the ideal memory of the cycle models.
 
+    With `external`, constants are in the board's external flash, which costs its time even where the rest is ideal.
+
     Raises:
-        BoardError: a number that the part cannot be set to, or a board without a memory model.
+        BoardError: a number that the part cannot be set to, or a board without a memory model or external flash.
     """
-    if flash_wait_states == 0:
+    if flash_wait_states == 0 and not external:
         return None
-    if not 0 < flash_wait_states <= MOST_WAIT_STATES:
+    if not 0 <= flash_wait_states <= MOST_WAIT_STATES:
         raise BoardError(
             f"{flash_wait_states} flash wait states are not possible; {board.name} needs {board.flash_wait_states} at "
             f"{board.clock_hz // 10**6} MHz, and 0 to {MOST_WAIT_STATES} are supported"
@@ -122,7 +132,17 @@ def memory_of(board: Board, flash_wait_states: int) -> MemorySystem | None:
     make = _SYSTEMS.get(board.memory)
     if make is None:
         raise BoardError(
-            f"the board {board.name} has no memory model, so flash wait states cannot be simulated on it; "
-            f"use 0, or give it one of: {', '.join(sorted(_SYSTEMS))}"
+            f"the board {board.name} has no memory model, so flash wait states and external flash cannot be simulated "
+            f"on it; use 0 and none, or give it one of: {', '.join(sorted(_SYSTEMS))}"
         )
-    return make(flash_wait_states)
+    system = make(flash_wait_states)
+    return _with_external(system, board) if external else system
+
+
+def _with_external(system: MemorySystem, board: Board) -> MemorySystem:
+    flash, ideal = board.external_flash, system.wait_states == 0
+    if flash is None:
+        raise BoardError(f"the board {board.name} has no external flash")
+    name = "zero wait states" if ideal else system.name
+    name += f", {flash.part} on QUADSPI at {board.clock_hz // flash.divider // 10**6} MHz"
+    return replace(system, name=name, external=flash, ideal=ideal)

@@ -112,8 +112,10 @@ void memory_instruction(memory_state *m, int64_t slot, uint64_t address, uint32_
     m->at = slot;
     m->in_code_ram = address < m->code_ram_end;
     const double before = m->now;
-    fetch_half(m, address);
-    if (size == 4) fetch_half(m, address + 2);
+    if (!m->ideal) {
+        fetch_half(m, address);
+        if (size == 4) fetch_half(m, address + 2);
+    }
     m->last_fetch = m->now - before;
     m->now += m->cost[slot];
     m->previous_end = address + size;
@@ -127,8 +129,43 @@ static int extra_transfers(const memory_state *m, uint64_t address, int size, in
     return size == 2 && (address & 1);
 }
 
+/* QUADSPI in memory-mapped mode (RM0386, RM0410: QUADSPI functional description). It goes on reading behind the last address until its FIFO is full,
+ * which holds the serial clock; any other address ends the burst. */
+static void read_serial(memory_state *m, uint64_t address, double bytes) {
+    double wait = m->external_burst + bytes * m->external_byte;
+    if (address == m->external_next) {
+        const double arrived = m->external_ahead + (m->now - m->external_since) / m->external_byte;
+        m->external_ahead = (arrived < m->external_fifo ? arrived : m->external_fifo) - bytes;
+        wait = m->external_ahead < 0 ? -m->external_ahead * m->external_byte : 0;
+        if (m->external_ahead < 0) m->external_ahead = 0;
+    } else {
+        m->external_bursts++;
+        m->external_ahead = 0;
+    }
+    wait_for(m, m->external, wait);
+    m->external_since = m->now;
+    m->external_next = address + (uint64_t)bytes;
+    m->external_bytes += (uint64_t)bytes;
+}
+
+static void read_external(memory_state *m, uint64_t address, int size) {
+    if (!m->external_cached) {
+        read_serial(m, address, size);
+        return;
+    }
+    const uint32_t shift = m->values.line_shift;
+    const uint64_t last = (address + (uint64_t)size - 1) >> shift;
+    for (uint64_t line = address >> shift; line <= last; line++) {
+        if (find_or_fill(&m->values, line)) continue;
+        m->value_misses++;
+        read_serial(m, line << shift, (double)(1u << shift));
+    }
+}
+
 void memory_access(memory_state *m, uint64_t address, int size, int write) {
     m->accesses++;
+    if (address >= m->external_begin && address < m->external_end) read_external(m, address, size);
+    if (m->ideal) return;
     if (address % (uint64_t)size) {
         const int extra = extra_transfers(m, address, size, write);
         m->unaligned_accesses++;

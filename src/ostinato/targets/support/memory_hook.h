@@ -17,6 +17,7 @@ typedef struct {
     double *fetch;           /* [slots] stalls while fetching the instruction here */
     double *data;            /* [slots] stalls of its reads and writes */
     double *unaligned;       /* [slots] extra transfers of its unaligned accesses */
+    double *external;        /* [slots] its reads of external flash */
     double taken;            /* cycles of a taken branch */
 
     uint64_t flash_begin, flash_end;
@@ -32,6 +33,12 @@ typedef struct {
     int32_t serial_fetch;   /* code outside flash comes over the system bus, one word in two cycles */
     uint32_t unaligned_loads; /* cycles of an unaligned load, stores being free; 0: see extra_transfers */
 
+    uint64_t external_begin, external_end; /* flash behind QUADSPI */
+    double external_burst, external_byte;  /* cycles to the first data of a burst, and for each byte of them */
+    double external_fifo;                  /* bytes that are read ahead */
+    int32_t external_cached;               /* by `values` */
+    int32_t ideal;                         /* nothing but external flash costs anything */
+
     double now;
     uint64_t previous_end;
     int64_t at;          /* slot of the instruction in progress */
@@ -43,7 +50,9 @@ typedef struct {
     double last_fetch;        /* stalls of fetching the instruction in progress */
     uint64_t word;            /* system bus: the word that was fetched last + 1 */
     double word_ready, taken_at[3]; /* ... when it arrived, and when the core took the last three */
-    uint64_t flash_reads, unaligned_accesses, code_misses, value_misses, accesses;
+    uint64_t external_next;                /* the address behind the last read of the burst */
+    double external_ahead, external_since; /* bytes in the FIFO, at this time */
+    uint64_t flash_reads, unaligned_accesses, code_misses, value_misses, accesses, external_bursts, external_bytes;
 } memory_state;
 
 /* An instruction of `size` bytes at `slot` is about to run. */

@@ -59,6 +59,9 @@ static void print_row(const char *name, const char *kernel, uint32_t cycles)
 int main(void)
 {
     board_init();
+#if MODEL_EXTERNAL_BYTES > 0
+    board_map_external();
+#endif
     for (int run = 0; run < 2; run++) {
         int8_t *const input = model_arena + MODEL_INPUT_OFFSET;
         for (int i = 0; i < MODEL_INPUT_BYTES; i++) {

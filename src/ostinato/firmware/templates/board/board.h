@@ -14,6 +14,9 @@ extern const uint32_t board_clock_hz;
 /* Clock, flash and caches, serial port (115200 baud, 8 bits, no parity, 1 stop bit), cycle counter. */
 void board_init(void);
 
+/* Makes external flash readable as memory, after board_init(). Only where constants are there (MODEL_EXTERNAL_BYTES). */
+void board_map_external(void);
+
 /* Sends one character over the serial port. */
 void board_putc(char c);
 

@@ -6,6 +6,7 @@
 #include "../support/ost_window.h"
 #include "ost_reuse_ids.h"
 #include "ost_reuse_lookup.h"
+#include "ost_reuse_pool.h"
 #include "ost_reuse_slices.h"
 
 /* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
@@ -15,6 +16,7 @@ typedef struct {
     int8_t *tail;   /* mapped, L not a multiple of 4: the last vector */
     int8_t *padded; /* the input with its padding, if it has any; mapped: if pixels are read from it */
     int8_t *gather; /* otherwise: one run of gathered vectors, if any slice is gathered */
+    int8_t *pooled; /* one output, if there is a pooling */
     int32_t bytes;
 } compiled_scratch;
 
@@ -29,7 +31,7 @@ OST_INLINE compiled_scratch lay_out(const ost_reuse_compiled_s8_params *p, void 
 {
     const ost_window *w = &p->window;
     const int32_t id_bytes = ost_lookup_id_bytes(p->hash.hashes), one = p->rows * id_bytes + OST_LOOKUP_SLACK;
-    compiled_scratch s = {NULL, NULL, NULL, NULL, NULL, 0};
+    compiled_scratch s = {NULL, NULL, NULL, NULL, NULL, NULL, 0};
     if (p->mapped) {
         const ost_window *m = &p->map.window;
         const int32_t pixels =
@@ -43,6 +45,7 @@ OST_INLINE compiled_scratch lay_out(const ost_reuse_compiled_s8_params *p, void 
         s.padded = (int8_t *)take(base, &s.bytes, ost_reuse_padded_bytes(w));
         s.gather = (int8_t *)take(base, &s.bytes, ost_reuse_gather_bytes(w, &p->slices, p->hash.words));
     }
+    s.pooled = (int8_t *)take(base, &s.bytes, ost_has_pool(&p->pool) ? w->output.channels : 0);
     return s;
 }
 
@@ -50,7 +53,8 @@ OST_INLINE int arguments_are_valid(const ost_reuse_compiled_s8_params *p, const 
 {
     if (!(p && in && out && p->table && p->offset && p->paired && p->hash.offsets && p->hash.vectors &&
           ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->hash.words >= 1 &&
-          p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7 && p->length >= 1)) {
+          p->rows >= 1 && p->fraction_bits >= 1 && p->fraction_bits <= 7 && p->length >= 1 &&
+          p->out_stride >= p->window.output.channels && ost_pool_is_valid(&p->pool, &p->window.output))) {
         return 0;
     }
     if (p->mapped) {
@@ -59,6 +63,29 @@ OST_INLINE int arguments_are_valid(const ost_reuse_compiled_s8_params *p, const 
                p->rows == ost_window_columns(&p->map.window) / p->length;
     }
     return p->slices.starts && p->rows == p->slices.count;
+}
+
+/* The output at (y, x), whose ids are known: the first of its pooled pixel is stored there, the largest stays. */
+OST_INLINE void recover_pooled(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup, const void *ids,
+                               int32_t y, int32_t x, int8_t *buffer, int8_t *out)
+{
+    const ost_size2 *pool = &p->pool;
+    const int32_t width = p->window.output.width / pool->width;
+    int8_t *to = out + (y / pool->height * width + x / pool->width) * p->out_stride;
+    if (y % pool->height == 0 && x % pool->width == 0) {
+        ost_reuse_lookup(lookup, ids, to);
+        return;
+    }
+    ost_reuse_lookup(lookup, ids, buffer);
+    ost_max_bytes(to, buffer, lookup->channels);
+}
+
+/* Outputs that are part of a pooled pixel. */
+OST_INLINE ost_size2 pooled_part(const ost_reuse_compiled_s8_params *p)
+{
+    const ost_shape *size = &p->window.output;
+    const ost_size2 part = {size->height - size->height % p->pool.height, size->width - size->width % p->pool.width};
+    return part;
 }
 
 /* Every output's window of the id map. */
@@ -70,9 +97,24 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_windows(const ost_reuse_compile
     const ost_shape size = p->window.output;
     for (int32_t oy = 0; oy < size.height; oy++) {
         const uint8_t *corner = m->map + oy * window.step_y;
-        for (int32_t ox = 0; ox < size.width; ox++, corner += window.step_x, out += size.channels) {
+        for (int32_t ox = 0; ox < size.width; ox++, corner += window.step_x, out += p->out_stride) {
             ost_reuse_window_ids(&window, corner, m->ids);
             ost_reuse_lookup(lookup, m->ids, out);
+        }
+    }
+}
+
+/* The same, pooled. */
+OST_PHASE_FUNCTION static void ost_reuse_pool_windows(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup,
+                                                      const compiled_scratch *m, int8_t *out)
+{
+    const ost_id_window window = ost_reuse_id_window(p);
+    const ost_size2 part = pooled_part(p);
+    for (int32_t oy = 0; oy < part.height; oy++) {
+        const uint8_t *corner = m->map + oy * window.step_y;
+        for (int32_t ox = 0; ox < part.width; ox++, corner += window.step_x) {
+            ost_reuse_window_ids(&window, corner, m->ids);
+            recover_pooled(p, lookup, m->ids, oy, ox, m->pooled, out);
         }
     }
 }
@@ -83,11 +125,15 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_runs(const ost_reuse_compiled_s
 {
     const ost_window *w = &p->window;
     const int32_t longest = ost_reuse_run_length(w), step = p->rows * ost_lookup_id_bytes(p->hash.hashes);
-    for (int32_t oy = 0; oy < w->output.height; oy++) {
-        for (int32_t ox = 0; ox < w->output.width; ox += longest) {
-            const int32_t left = w->output.width - ox, count = left < longest ? left : longest;
+    const ost_size2 part = pooled_part(p);
+    for (int32_t oy = 0; oy < part.height; oy++) {
+        for (int32_t ox = 0; ox < part.width; ox += longest) {
+            const int32_t left = part.width - ox, count = left < longest ? left : longest;
             ost_reuse_row_ids(p, x, oy, ox, count, m->gather, m->map);
-            for (int32_t n = 0; n < count; n++, out += w->output.channels) {
+            for (int32_t n = 0; n < count && ost_has_pool(&p->pool); n++) {
+                recover_pooled(p, lookup, m->map + n * step, oy, ox + n, m->pooled, out);
+            }
+            for (int32_t n = 0; n < count && !ost_has_pool(&p->pool); n++, out += p->out_stride) {
                 ost_reuse_lookup(lookup, m->map + n * step, out);
             }
         }
@@ -122,7 +168,8 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
     }
     if (p->mapped) {
         ost_reuse_map_ids(p, x, m.tail, m.map);
-        ost_reuse_recover_windows(p, &lookup, &m, out);
+        ost_has_pool(&p->pool) ? ost_reuse_pool_windows(p, &lookup, &m, out)
+                               : ost_reuse_recover_windows(p, &lookup, &m, out);
         return OST_OK;
     }
     ost_reuse_recover_runs(p, &lookup, &m, x, out);

@@ -4,31 +4,17 @@
 #include "../support/ost_window.h"
 #include "ost_reuse_fixed.h"
 #include "ost_reuse_hash.h"
+#include "ost_reuse_pool.h"
 #include "ost_reuse_slices.h"
 
 #define TILE 16
-
-OST_INLINE int32_t blocks_of(const ost_reuse_pointers_s8_params *p)
-{
-    return p->map.window.input.channels / p->length;
-}
-
-OST_INLINE int32_t padded_width(const ost_window *w)
-{
-    return w->input.width + 2 * w->padding.width;
-}
 
 /* Entries of the map, rounded up to what is moved at a time. */
 OST_INLINE int32_t map_entries(const ost_reuse_pointers_s8_params *p)
 {
     const ost_window *w = &p->map.window;
-    return ost_round_up((w->input.height + 2 * w->padding.height) * padded_width(w) * blocks_of(p), 8);
-}
-
-/* From the table rows of one block to the next one's. */
-OST_INLINE int32_t block_bytes(const ost_reuse_pointers_s8_params *p)
-{
-    return ost_pointer_id_bytes(&p->map.window) << p->hash.hashes;
+    const int32_t pixels = (w->input.height + 2 * w->padding.height) * ost_pointer_map_width(w);
+    return ost_round_up(pixels * ost_pointer_blocks(p), 8);
 }
 
 OST_INLINE uint32_t first_address(const ost_reuse_pointers_s8_params *p)
@@ -44,7 +30,8 @@ OST_INLINE uint32_t first_address(const ost_reuse_pointers_s8_params *p)
 /* `pixels` pixels that are padding. */
 OST_INLINE uint32_t *write_padding(const ost_reuse_pointers_s8_params *p, uint32_t *to, int32_t pixels)
 {
-    const int32_t blocks = blocks_of(p), step = block_bytes(p), each = ost_pointer_id_bytes(&p->map.window);
+    const int32_t blocks = ost_pointer_blocks(p), step = ost_pointer_block_bytes(p);
+    const int32_t each = ost_pointer_id_bytes(&p->map.window);
     for (; pixels > 0; pixels--) {
         uint32_t table = first_address(p);
         for (int32_t b = 0; b < blocks; b++, table += (uint32_t)step) {
@@ -54,10 +41,16 @@ OST_INLINE uint32_t *write_padding(const ost_reuse_pointers_s8_params *p, uint32
     return to;
 }
 
+/* Entries of the map between the windows of two rows of outputs. */
+OST_INLINE int32_t row_step(const ost_reuse_pointers_s8_params *p)
+{
+    return p->map.window.stride.height * ost_pointer_map_width(&p->map.window) * ost_pointer_blocks(p);
+}
+
 OST_PHASE_FUNCTION static void ost_reuse_pad_pointers(const ost_reuse_pointers_s8_params *p, uint32_t *map)
 {
     const ost_window *w = &p->map.window;
-    const int32_t inside = w->input.width * blocks_of(p), edge = w->padding.height * padded_width(w);
+    const int32_t inside = w->input.width * ost_pointer_blocks(p), edge = w->padding.height * ost_pointer_map_width(w);
     map = write_padding(p, map, edge);
     for (int32_t y = 0; y < w->input.height; y++) {
         map = write_padding(p, map, w->padding.width) + inside;
@@ -80,15 +73,6 @@ typedef struct {
     int8_t *tail;
 } row_mapping;
 
-#if OST_HAS_DSP
-
-OST_INLINE void map_pixels(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
-                           int32_t calls, uint32_t *map)
-{
-    const ost_pointer_map row = {pixels, p->hash.offsets, p->hash.vectors, map, p->table, calls};
-    m->functions->map(&row);
-}
-
 /* Of `width` pixels, those whose whole words end before the input does. */
 OST_INLINE int32_t whole_pixels(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
                                 int32_t width)
@@ -101,12 +85,21 @@ OST_INLINE int32_t whole_pixels(const ost_reuse_pointers_s8_params *p, const row
     return whole < width ? whole : width;
 }
 
+#if OST_HAS_DSP
+
+OST_INLINE void map_pixels(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
+                           int32_t calls, uint32_t *map)
+{
+    const ost_pointer_map row = {pixels, p->hash.offsets, p->hash.vectors, map, p->table, calls};
+    m->functions->map(&row);
+}
+
 /* `width` neighbouring pixels. What is left of a pair is mapped together with the pixel before, once more; pixels at the
  * input's end are mapped from a copy. */
 OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
                         int32_t width, uint32_t *map)
 {
-    const int32_t step = p->map.pixel_step, blocks = blocks_of(p), whole = whole_pixels(p, m, pixels, width);
+    const int32_t step = p->map.pixel_step, blocks = ost_pointer_blocks(p), whole = whole_pixels(p, m, pixels, width);
     if (whole >= m->each) {
         map_pixels(p, m, pixels, whole / m->each, map);
     }
@@ -126,30 +119,51 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
                                                    const ost_pointer_functions *functions, uint32_t *map, int8_t *out)
 {
     const int32_t tiles = p->map.window.output.channels / TILE;
+    const int32_t row = row_step(p), column = p->map.window.stride.width * ost_pointer_blocks(p);
     for (int32_t tile = 0; tile < tiles; tile++) {
-        const ost_pointer_sum sum = {map, p->offset + tile * TILE, out + tile * TILE};
+        ost_pointer_sum sum = {map, p->offset + tile * TILE, out + tile * TILE, p->out_stride,
+                               p->map.window.output.width / p->pool.width * p->out_stride, 0};
         if (tile > 0) {
-            ost_reuse_move_pointers(map, map_entries(p) / 8, blocks_of(p) * block_bytes(p));
+            ost_reuse_move_pointers(map, map_entries(p) / 8, ost_pointer_blocks(p) * ost_pointer_block_bytes(p));
         }
-        functions->sum(&sum);
+        for (int32_t y = 0; y < p->pool.height; y++) { /* of all pooled pixels, one output after the other */
+            for (int32_t x = 0; x < p->pool.width; x++) {
+                sum.map = map + y * row + x * column;
+                sum.pooled = y + x;
+                functions->sum(&sum);
+            }
+        }
     }
 }
 
 #else
 
-OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
-                        int32_t width, uint32_t *map)
+OST_INLINE void map_pixels(const ost_reuse_pointers_s8_params *p, const int8_t *pixels, int32_t width, uint32_t *map)
 {
-    const int32_t blocks = blocks_of(p), id_bytes = (int32_t)sizeof(uint32_t);
-    (void)m;
+    const int32_t blocks = ost_pointer_blocks(p), id_bytes = (int32_t)sizeof(uint32_t);
+    const uint32_t step = (uint32_t)ost_pointer_block_bytes(p), each = (uint32_t)ost_pointer_id_bytes(&p->map.window);
     for (int32_t b = 0; b < blocks; b++) {
-        const ost_hash_run run = {pixels + b * p->length,  p->map.pixel_step, width,
-                                  (uint8_t *)(map + b),    blocks * id_bytes,        2, 0};
+        const ost_hash_run run = {pixels + b * p->length, p->map.pixel_step, width,
+                                  (uint8_t *)(map + b),   blocks * id_bytes, 2,     0};
         ost_reuse_hash_run(&p->hash, b, &run);
         for (int32_t x = 0; x < width; x++) {
             const uint32_t id = *(uint16_t *)(void *)(map + x * blocks + b);
-            map[x * blocks + b] = (uint32_t)(b * block_bytes(p)) + id * (uint32_t)ost_pointer_id_bytes(&p->map.window);
+            map[x * blocks + b] = (uint32_t)b * step + id * each;
         }
+    }
+}
+
+/* Pixels at the input's end are mapped from a copy. */
+OST_INLINE void map_row(const ost_reuse_pointers_s8_params *p, const row_mapping *m, const int8_t *pixels,
+                        int32_t width, uint32_t *map)
+{
+    const int32_t whole = whole_pixels(p, m, pixels, width);
+    map_pixels(p, pixels, whole, map);
+    for (int32_t x = whole; x < width; x++) {
+        const int8_t *from = pixels + x * p->map.pixel_step;
+        const int32_t left = (int32_t)(m->end - from);
+        ost_copy_bytes(m->tail, from, left < pixel_bytes(p) ? left : pixel_bytes(p));
+        map_pixels(p, m->tail, 1, map + x * ost_pointer_blocks(p));
     }
 }
 
@@ -158,11 +172,11 @@ OST_INLINE void sum_rows(const ost_reuse_pointers_s8_params *p, const uint32_t *
                          int16_t *sums)
 {
     const ost_window *w = &p->map.window;
-    const int32_t blocks = blocks_of(p);
+    const int32_t blocks = ost_pointer_blocks(p);
     for (int32_t kh = 0; kh < w->kernel.height; kh++) {
         for (int32_t kw = 0; kw < w->kernel.width; kw++, table += TILE) {
             const uint32_t *at =
-                corner + (kh * w->dilation.height * padded_width(w) + kw * w->dilation.width) * blocks;
+                corner + (kh * w->dilation.height * ost_pointer_map_width(w) + kw * w->dilation.width) * blocks;
             for (int32_t b = 0; b < blocks; b++) {
                 for (int32_t k = 0; k < TILE; k++) {
                     sums[k] = (int16_t)(sums[k] + table[at[b] + (uint32_t)k]);
@@ -177,15 +191,17 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
                                                    int8_t *out)
 {
     const ost_window *w = &p->map.window;
-    const int32_t channels = w->output.channels, step = w->stride.width * blocks_of(p);
+    const int32_t step = w->stride.width * ost_pointer_blocks(p), width = w->output.width / p->pool.width;
+    const ost_size2 part = {w->output.height - w->output.height % p->pool.height, width * p->pool.width};
     (void)functions;
-    for (int32_t m = 0; m < channels; m += TILE) {
-        const int8_t *table = p->table + m / TILE * blocks_of(p) * block_bytes(p);
+    for (int32_t m = 0; m < w->output.channels; m += TILE) {
+        const int8_t *table = p->table + m / TILE * ost_pointer_blocks(p) * ost_pointer_block_bytes(p);
         const int16_t *offset = p->offset + m;
-        int8_t *to = out + m;
-        for (int32_t oy = 0; oy < w->output.height; oy++) {
-            const uint32_t *corner = map + oy * w->stride.height * padded_width(w) * blocks_of(p);
-            for (int32_t ox = 0; ox < w->output.width; ox++, corner += step, to += channels) {
+        for (int32_t oy = 0; oy < part.height; oy++) {
+            const uint32_t *corner = map + oy * row_step(p);
+            for (int32_t ox = 0; ox < part.width; ox++, corner += step) {
+                int8_t *to = out + m + (oy / p->pool.height * width + ox / p->pool.width) * p->out_stride;
+                int8_t made[TILE];
                 int16_t sums[TILE];
                 for (int32_t k = 0; k < TILE; k += 4) { /* offsets are in the order 0 2 1 3 */
                     sums[k] = offset[k];
@@ -195,7 +211,12 @@ OST_PHASE_FUNCTION static void ost_reuse_sum_tiles(const ost_reuse_pointers_s8_p
                 }
                 sum_rows(p, corner, table, sums);
                 for (int32_t k = 0; k < TILE; k++) {
-                    to[k] = ost_saturate_s8(sums[k] >> p->fraction_bits);
+                    made[k] = ost_saturate_s8(sums[k] >> p->fraction_bits);
+                }
+                if (oy % p->pool.height == 0 && ox % p->pool.width == 0) {
+                    ost_copy_bytes(to, made, TILE);
+                } else {
+                    ost_max_bytes(to, made, TILE);
                 }
             }
         }
@@ -212,11 +233,11 @@ OST_PHASE_FUNCTION static void ost_reuse_map_pointers(const ost_reuse_pointers_s
     const int one_row = w->padding.width == 0 && p->map.row_step == w->input.width * p->map.pixel_step;
     const int32_t rows = one_row ? 1 : w->input.height;
     const int32_t width = w->input.height * w->input.width / rows;
-    map += (w->padding.height * padded_width(w) + w->padding.width) * blocks_of(p);
+    map += (w->padding.height * ost_pointer_map_width(w) + w->padding.width) * ost_pointer_blocks(p);
     for (int32_t y = 0; y < rows; y++) {
         map_row(p, m, in, width, map);
         in += p->map.row_step;
-        map += padded_width(w) * blocks_of(p);
+        map += ost_pointer_map_width(w) * ost_pointer_blocks(p);
     }
 }
 
@@ -226,8 +247,8 @@ OST_INLINE int arguments_are_valid(const ost_reuse_pointers_s8_params *p, const 
            ost_window_is_valid(&p->window) && p->hash.hashes >= 1 && p->hash.hashes <= 12 && p->length >= 1 &&
            ost_reuse_map_is_valid(&p->map, &p->window) && p->map.window.input.channels % p->length == 0 &&
            p->hash.words == (p->length + 3) / 4 && p->map.window.output.channels % TILE == 0 &&
-           p->map.window.input.width >= 2 && p->fraction_bits >= 1 &&
-           p->fraction_bits <= 7;
+           p->map.window.input.width >= 2 && p->fraction_bits >= 1 && p->fraction_bits <= 7 &&
+           p->out_stride >= p->map.window.output.channels && ost_pool_is_valid(&p->pool, &p->map.window.output);
 }
 
 /* Of the input's copy, behind the map. */

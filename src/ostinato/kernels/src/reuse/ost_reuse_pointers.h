@@ -15,6 +15,24 @@ OST_INLINE int32_t ost_pointer_id_bytes(const ost_window *window)
     return window->kernel.height * window->kernel.width * 16;
 }
 
+/* Slices of a pixel of the map. */
+OST_INLINE int32_t ost_pointer_blocks(const ost_reuse_pointers_s8_params *p)
+{
+    return p->map.window.input.channels / p->length;
+}
+
+/* Pixels of a row of the map, with its padding. */
+OST_INLINE int32_t ost_pointer_map_width(const ost_window *w)
+{
+    return w->input.width + 2 * w->padding.width;
+}
+
+/* From the table rows of one block to the next one's. */
+OST_INLINE int32_t ost_pointer_block_bytes(const ost_reuse_pointers_s8_params *p)
+{
+    return ost_pointer_id_bytes(&p->map.window) << p->hash.hashes;
+}
+
 #if OST_HAS_DSP
 
 /* Pixels to addresses. The assembly knows the order of the fields of both structs. */
@@ -32,6 +50,9 @@ typedef struct {
     const uint32_t *map;
     const int16_t *offset;
     int8_t *out;
+    int32_t stride;    /* bytes from one output to the next */
+    int32_t row_bytes; /* from one row of outputs to the next */
+    int32_t pooled;    /* of pooled outputs: 0 where none is stored yet */
 } ost_pointer_sum;
 
 typedef struct {

@@ -6,6 +6,9 @@
  * proven that no sum of the two leaves int8), then single ones. 25 cycles for a pair (32 results), 14 for a single row.
  * Straight-line code of 88 bytes a pair: it is best run from RAM where flash has wait states.
  *
+ * POOLED: the sizes are those of one output of each pooling window, and the function is called for each of them; but for
+ * the first, what was stored stays if it is larger: 16 cycles for 16 channels.
+ *
  * Registers: r0 the window's corner in the map, r1 and r2 addresses, r4 to r11 sums (ost_reuse_pack_asm.h's order). */
 #ifndef OST_REUSE_POINTERS_SUM_ASM_H
 #define OST_REUSE_POINTERS_SUM_ASM_H
@@ -21,7 +24,10 @@
     .equ    S_ROW_END, 36       /* of the outputs of this row */
     .equ    S_END, 40           /* of all outputs */
     .equ    S_MAP, 44           /* of this row's first window */
-    .equ    S_BYTES, 48
+    .equ    S_STRIDE, 48
+    .equ    S_ROW_BYTES, 52
+    .equ    S_POOLED, 56
+    .equ    S_BYTES, 60
 
 /* at_map, at_table: where row number \row is found; rows run through kernel rows, kernel columns and channel blocks. */
     .macro  locate row
@@ -39,18 +45,19 @@
 \name:
     push    {r4-r11, lr}
     sub     sp, sp, #S_BYTES
-    ldmia   r0, {r0-r2}                 /* map, offset, out */
-    ldmia   r1, {r4-r11}
-    stmia   sp, {r4-r11}
-    movw    r3, #(ROW_OUT_BYTES & 0xffff)
-    movt    r3, #(ROW_OUT_BYTES >> 16)
+    ldmia   r0, {r0-r5}                 /* map, offset, out, stride, row_bytes, pooled */
     str     r0, [sp, #S_MAP]
     str     r2, [sp, #S_OUT]
-    add     r4, r2, r3
-    str     r4, [sp, #S_ROW_END]
+    str     r3, [sp, #S_STRIDE]
+    str     r4, [sp, #S_ROW_BYTES]
+    str     r5, [sp, #S_POOLED]
+    add     r3, r2, r4
+    str     r3, [sp, #S_ROW_END]
     movw    r5, #OUTPUT_ROWS
-    mla     r2, r3, r5, r2
+    mla     r2, r4, r5, r2
     str     r2, [sp, #S_END]
+    ldmia   r1, {r4-r11}
+    stmia   sp, {r4-r11}
 
 1:  ldr     r4, [sp, #0]
     ldr     r5, [sp, #4]
@@ -75,15 +82,32 @@
     mov     r1, #0x00ff00ff
     ldr     r2, [sp, #S_OUT]
     ldr     r3, [sp, #S_ROW_END]
+    ldr.w   r12, [sp, #S_STRIDE]
+    .if POOLED
+    ldr.w   lr, [sp, #S_POOLED]
+    .endif
     pack_known r4, r4, r5
     pack_known r5, r6, r7
     pack_known r6, r8, r9
     pack_known r7, r10, r11
+    .if POOLED
+    cmp     lr, #0
+    beq     2f
+    ldr.w   r8, [r2]
+    ldr.w   r9, [r2, #4]
+    ldr.w   r10, [r2, #8]
+    ldr.w   r11, [r2, #12]
+    largest r4, r8
+    largest r5, r9
+    largest r6, r10
+    largest r7, r11
+2:
+    .endif
     str     r4, [r2]
     str     r5, [r2, #4]
     str     r6, [r2, #8]
     str     r7, [r2, #12]
-    addw    r2, r2, #CHANNELS
+    add     r2, r2, r12
     add     r0, r0, #STEP_BYTES
     str     r2, [sp, #S_OUT]
     cmp     r2, r3
@@ -94,8 +118,7 @@
     movw    r3, #STEP_ROW_BYTES
     add     r0, r0, r3
     str     r0, [sp, #S_MAP]
-    movw    r3, #(ROW_OUT_BYTES & 0xffff)
-    movt    r3, #(ROW_OUT_BYTES >> 16)
+    ldr     r3, [sp, #S_ROW_BYTES]
     add     r3, r3, r2
     str     r3, [sp, #S_ROW_END]
     cmp     r2, r1
@@ -103,6 +126,12 @@
     add     sp, sp, #S_BYTES
     pop     {r4-r11, pc}
     .size   \name, . - \name
+    .endm
+
+/* Of four bytes each; r1 is overwritten. */
+    .macro  largest word, other
+    ssub8   r1, \word, \other
+    sel     \word, \word, \other
     .endm
 
 /* Saturated sums of channels (0, 2) and (1, 3) to the bytes of one word; r1 is 0x00ff00ff. */

@@ -1,0 +1,114 @@
+"""What it saves that a compiled layer does the max-pool behind it: `python benchmarks/pooling.py`.
+
+CifarNet's convolutions and their 2×2 pooling, and a 3×3 one, modelled on both cores without wait states: the layer and
+the pooling one after the other, and as one kernel. Random tables, smooth inputs; all bits are checked against the
+integer reference. SRAM is input, output and scratch of the one that needs more. Writes docs/results/pooling.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import reuse_cases as reuse
+from kernels import LAYERS
+from ostinato.files import write_atomically
+from ostinato.firmware.kernel_runner import KernelRunner
+from ostinato.kernels.binding import Binding
+from ostinato.kernels.conventional import bind_max_pool
+from ostinato.kernels.reuse_compiled import CompiledForm, bind_reuse_compiled
+from ostinato.quant.ops import ConvDims, QMaxPool2d, QReuseCompiled
+from ostinato.quant.pooled_op import QPooled, pooled
+from ostinato.quant.reference import execute_op
+from provenance import RESULTS, provenance
+
+CORES = ("cortex-m4", "cortex-m7")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer with a pooling, on one form of kernel."""
+
+    name: str
+    pair: QPooled
+    form: CompiledForm
+
+    @property
+    def bindings(self) -> tuple[Binding, Binding, Binding]:
+        """Of the layer, of the pooling, of both as one."""
+        layer, window = self.pair.layer, self.pair.pool.dims.kernel
+        return (
+            bind_reuse_compiled(layer, self.form),
+            bind_max_pool(self.pair.pool),
+            bind_reuse_compiled(layer, self.form, window),
+        )
+
+
+def cases() -> Iterator[Case]:
+    """First layers by kernel rows, second ones by pixels."""
+    conv1, conv2 = LAYERS["CifarNet conv1"], LAYERS["CifarNet conv2"]
+    rows = reuse.kernel_row_layer(conv1, 6, largest=63, thresholds=True)
+    yield Case("CifarNet conv1, L=15, H=6, thresholds, pool 2×2", _pair(rows, (2, 2)), "addresses")
+    for length in (8, 16):
+        op = reuse.compiled_layer(conv2, length, 4, largest=63, tree=False)
+        for form in ("addresses", "offsets"):
+            yield Case(f"CifarNet conv2, L={length}, H=4, pool 2×2", _pair(op, (2, 2)), form)
+    yield Case("CifarNet conv2, L=16, H=4, pool 3×3", _pair(op, (3, 3)), "addresses")
+
+
+def _pair(op: QReuseCompiled, window: tuple[int, int]) -> QPooled:
+    height, width, channels = op.dims.output
+    dims = ConvDims(op.dims.output, (height // window[0], width // window[1], channels), window, window)
+    output = replace(op.output, name="pooled", shape=dims.output)
+    return pooled(op, QMaxPool2d(name="pool", input=op.output, output=output, dims=dims))
+
+
+def rows() -> Iterator[str]:
+    """Lines of the table."""
+    found = list(cases())
+    runners = [KernelRunner([b for case in found for b in case.bindings], core) for core in CORES]
+    for case in found:
+        layer, pool, both = case.bindings
+        pair = case.pair
+        x = reuse.smooth_input(pair.layer.dims.input)
+        middle, last = execute_op(pair.layer, x), execute_op(pair, x)
+        cells = []
+        for runner in runners:
+            cycles = []
+            for binding, given, made in ((layer, x, middle), (pool, middle, last), (both, x, last)):
+                output, profile = runner.run(binding, given, made.size)
+                np.testing.assert_array_equal(output, made.ravel())
+                cycles.append(profile.total.cycles)
+            before, after = cycles[0] + cycles[1], cycles[2]
+            cells += [f"{cycles[0]:,}", f"{cycles[1]:,}", f"{after:,}", f"{1 - after / before:.1%}"]
+        apart = max(x.size + middle.size + layer.scratch_bytes, middle.size + last.size)
+        together = x.size + last.size + both.scratch_bytes
+        yield f"| {case.name} | {case.form} | {' | '.join(cells)} | {apart:,} | {together:,} |"
+
+
+def main() -> None:
+    """Measure and write the page."""
+    heading = "layer | pool | both as one | saved"
+    lines = [
+        "# Poolings in the layer before them",
+        "",
+        "Modelled cycles, no wait states, of a compiled layer, of the max-pool behind it, and of both as one kernel,",
+        "which stores no unpooled output; *saved* is of the sum of the two. Random tables of 7 bits, smooth random",
+        "inputs; every output has the integer reference's bits. SRAM, in bytes, is input, output and scratch of the",
+        "larger of the two layers, and of both as one. The Cortex-M7's model is not calibrated.",
+        "",
+        f"| | | M4: {heading} | M7: {heading} | SRAM apart | as one |",
+        f"| --- | --- |{' ---: |' * 10}",
+        *rows(),
+        "",
+        provenance("python benchmarks/pooling.py", "fixed in the program"),
+    ]
+    text = "\n".join(lines)
+    write_atomically(RESULTS / "pooling.md", text.encode())
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Maximum poolings that the compiled layer before them does itself, where that takes fewer modelled cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from ostinato.firmware.kernel_runner import KernelRunner
+from ostinato.firmware.select import candidates
+from ostinato.quant.arithmetic import Int8Array
+from ostinato.quant.ops import QGraph, QMaxPool2d, QOp, QReuseCompiled
+from ostinato.quant.pooled_op import QPooled, can_pool, pooled
+from ostinato.quant.reference import execute
+from ostinato.targets.boards import Board
+
+_NOTE = "pooling of "
+
+
+def pool_note(graph: QGraph, layer: str) -> str:
+    """What `fuse_pools` found about a layer and the pooling behind it; empty where there was nothing to choose."""
+    return graph.metadata.get(_NOTE + layer, "")
+
+
+def pairs(graph: QGraph) -> list[QPooled]:
+    """Layers with a pooling that alone reads them, each pair as one operator."""
+    readers = [source.name for op in graph.ops for source in op.inputs]
+    makers = {op.output.name: op for op in graph.ops if readers.count(op.output.name) == 1}
+    found = []
+    for pool in graph.ops:
+        layer = makers.get(pool.inputs[0].name)
+        if layer is not None and layer.output.name != graph.output.name and can_pool(layer, pool):
+            assert isinstance(layer, QReuseCompiled)
+            assert isinstance(pool, QMaxPool2d)
+            found.append(pooled(layer, pool))
+    return found
+
+
+def with_pools(graph: QGraph, layers: Collection[str] | None = None) -> QGraph:
+    """The network with those of its `pairs` as one operator that are named in `layers`; None: all."""
+    taken = {pair.name: pair for pair in pairs(graph) if layers is None or pair.name in layers}
+    hidden = {pair.pool.name for pair in taken.values()}
+    ops: tuple[QOp, ...] = tuple(taken.get(op.name, op) for op in graph.ops if op.name not in hidden)
+    return replace(graph, ops=ops)
+
+
+def fuse_pools(graph: QGraph, image: Int8Array, board: Board, toolchain: str) -> QGraph:
+    """The network with poolings in the layer before them where both together then take fewer modelled cycles.
+
+    Each pair is run on the simulated core for one image, without wait states, on the fastest of its kernels; what was
+    found is in the network's metadata (`pool_note`).
+
+    Raises:
+        ToolchainError: no compiler.
+        SimulationError: a kernel faulted.
+    """
+    found = pairs(graph)
+    if not found:
+        return graph
+    options = [[[c.binding for c in candidates(op)] for op in (pair, pair.layer, pair.pool)] for pair in found]
+    runner = KernelRunner([b for pair in options for op in pair for b in op], board.core, toolchain=toolchain)
+    tensors = execute(graph, image)
+    notes, taken = {}, []
+    for pair, bindings in zip(found, options, strict=True):
+        together, layer, pool = (
+            min(runner.run(b, tensors[op.input.name], op.output.size)[1].total.cycles for b in of_op)
+            for op, of_op in zip((pair, pair.layer, pair.pool), bindings, strict=True)
+        )
+        saves = together < layer + pool
+        taken += [pair.name] if saves else []
+        both = f"with {pair.pool.name}: {together:,} cycles", f"one after the other: {layer + pool:,} cycles"
+        notes[_NOTE + pair.name] = f"{both[not saves]} ({both[saves]})"
+    return replace(with_pools(graph, taken), metadata={**graph.metadata, **notes})
