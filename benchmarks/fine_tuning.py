@@ -43,6 +43,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "hyperplanes, flip estimator": {"gradient": "flip"},
     "hyperplanes, flip estimator, slope 5": {"gradient": "flip", "flip_slope": 5.0},
     "hyperplanes, flip estimator, 50,000 rows": {"gradient": "flip", "gradient_rows": 50_000},
+    "hyperplanes, flip estimator, slope 5, 50,000 rows": {
+        "gradient": "flip",
+        "flip_slope": 5.0,
+        "gradient_rows": 50_000,
+    },
     "hyperplanes, straight-through": {"gradient": "straight-through"},
     "hyperplanes, TREC's gradient": {"gradient": "trec"},
     "tree, frozen": {"clustering": "tree", "init": "pca", "gradient": "frozen"},

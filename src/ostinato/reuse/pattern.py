@@ -95,7 +95,7 @@ class Pattern:
     k: float = 5.0
     flip_slope: float = 20.0
     window: float = 0.5
-    gradient_rows: int = 8_192
+    gradient_rows: int = 32_768
     gradient_share: float = 0.0625
     momentum: float = 0.1
     input_gradient: str = "clusters"
