@@ -10,6 +10,7 @@ from torch import nn
 
 import ostinato as ost
 from ostinato.firmware import builds, deploy_graph
+from ostinato.firmware.pooling import with_pools
 from ostinato.firmware.preview import preview
 from ostinato.firmware.storage import plan_project
 from ostinato.quant.ops import QGraph
@@ -32,7 +33,7 @@ def graphs() -> dict[str, QGraph]:
 @pytest.mark.parametrize("name", graphs())
 def test_the_plan_is_what_the_linker_finds(name: str) -> None:
     graph = graphs()[name]
-    planned = preview(plan_project(graph, "dense", BOARD))
+    planned = preview(plan_project(with_pools(graph), "dense", BOARD))
     net = NetworkBuilder((12, 12, 3), seed=5)
     firmware = deploy_graph(graph, net.images(1), kernel="dense", hot_code=False, verify_images=0)
     assert planned.arena_bytes == firmware.plan.arena_bytes
