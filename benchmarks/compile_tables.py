@@ -7,7 +7,7 @@ Steps are compared on held-out training images, calibrated only. Trained rows, a
 for equally long with the same recipe, are then measured once on the test images, as float networks and as int8
 firmware. Finished rows are kept in --out, trainings go on from their last epoch, and `--rows` picks some. `--stage`
 stops trained rows after calibration or training, which a machine with a GPU can do (`--device cuda`) and this one then
-measures. Writes docs/results/compile-tables-<model>-<data>.md and .json.
+measures; `--finished` writes the page of the rows and seeds that there are. Writes docs/results/compile-tables-<model>-<data>.md and .json.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from provenance import RESULTS, provenance
 Patterns = dict[str, Pattern | StemPattern]
 TREE = Pattern(8, 4, scope="compiled", sharing="block", clustering="tree", init="polished", gradient="frozen")
 STEM = StemPattern(groups=10, hashes=6)
+BLOCKS = tuple(f"stack{i}.conv{j}" for i in (1, 2, 3) for j in (1, 2))
 FIRES = tuple(f"fire{i}.expand3x3" for i in range(2, 10))
 FIRE_SIZES = ((4, 4), (4, 4), (8, 6), (4, 4), (4, 3), (4, 4), (4, 3), (4, 3))  # (L, H); what 2 MB of flash can hold
 
@@ -93,6 +94,12 @@ def rows_for(model: str) -> list[Row]:
             Row("conv2 compiled, L=8 H=6", changed(conv2, table="free"), dense, trained=True),
             Row("conv1 a stem, conv2 compiled, L=8 H=6", changed(both, table="free"), dense, trained=True),
         ]
+    if model == "resnet8":
+        convolutions: Patterns = {n: tree(4, 4) for n in BLOCKS}
+        return [
+            Row("conventional", {}, trained=True),
+            Row("all six 3×3 of the blocks, L=4 H=4", changed(convolutions, table="free"), trained=True),
+        ]
     expands: Patterns = {n: tree(*size) for n, size in zip(FIRES, FIRE_SIZES, strict=True)}
     return [
         *calibrated({n: tree(8, 4) for n in FIRES}),
@@ -133,6 +140,8 @@ class Bench:
         """From the row's file, where an earlier call finished it; None if this call is to stop before there is one."""
         folder = self.out / f"{''.join(c if c.isalnum() else '-' for c in row.name)}-{seed}"
         path = folder / "result.json"
+        if self.options.finished and not path.exists():
+            return None
         if path.exists():
             found: dict[str, Any] = json.loads(path.read_text())
             return found
@@ -200,6 +209,7 @@ def spread(values: list[float], form: Callable[[float], str] = lambda v: f"{100 
 
 def page(model: str, rows: dict[str, list[dict[str, Any]]], bench: Bench, start: float, command: str) -> str:
     o = bench.options
+    devices = sorted({r["device"] for made in rows.values() for r in made if "device" in r})
     steps = ["| calibrated only | validation top-1, % |", "| --- | ---: |", f"| conventional | {100 * start:.1f} |"]
     trained = [
         "| trained | calibrated | validation | test, float | test, int8 | M cycles | × best dense | flash, KB | "
@@ -209,8 +219,10 @@ def page(model: str, rows: dict[str, list[dict[str, Any]]], bench: Bench, start:
     dense = next((found[0]["cycles"] for name, found in rows.items() if name == "conventional"), None)
     for name, found in rows.items():
         if "test_top1" not in found[0]:
+            name += f" (seed {found[0]['seed']})" if len(found) < len(o.seeds) else ""
             steps.append(f"| {name} | {spread([r['valid_top1'] for r in found])} |")
             continue
+        name += f" (seed {found[0]['seed']})" if len(found) < len(o.seeds) else ""
         cells = [spread([r[key] for r in found]) for key in
                  ("calibrated_valid_top1", "valid_top1", "test_top1", "int8_test_top1")]  # fmt: skip
         cycles = mean(r["cycles"] for r in found)
@@ -231,6 +243,8 @@ where there are several seeds.
 
 {chr(10).join(trained)}
 
+Trained on: {", ".join(devices)}; measured on the machine below.
+
 {provenance(command, seeds)}"""
 
 
@@ -245,6 +259,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.003)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--device", default="cpu", help="where to train")
+    parser.add_argument("--finished", action="store_true", help="make nothing, write the page of what there is")
     parser.add_argument("--stage", choices=("calibrate", "train", "all"), default="all")
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--board", default="stm32f469i")
@@ -258,6 +273,8 @@ def main() -> None:
     for number, row in enumerate(rows_for(meta["model"])):
         if options.rows is None or str(number) in options.rows:
             made = [bench.result(row, seed) for seed in options.seeds]
+            if not any(made):
+                continue
             found[row.name] = [r for r in made if r is not None]
             print(row.name, [round(r["valid_top1"], 4) for r in found[row.name]], flush=True)
     if options.rows is not None or options.stage != "all":
