@@ -7,7 +7,8 @@ Steps are compared on held-out training images, calibrated only. Trained rows, a
 for equally long with the same recipe, are then measured once on the test images, as float networks and as int8
 firmware. Finished rows are kept in --out, trainings go on from their last epoch, and `--rows` picks some. `--stage`
 stops trained rows after calibration or training, which a machine with a GPU can do (`--device cuda`) and this one then
-measures; `--finished` writes the page of the rows and seeds that there are. Writes docs/results/compile-tables-<model>-<data>.md and .json.
+measures; `--finished` writes the page of the rows and seeds that there are. Writes
+docs/results/compile-tables-<model>-<data>.md and .json.
 """
 
 from __future__ import annotations
