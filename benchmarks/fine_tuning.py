@@ -40,15 +40,15 @@ LAYERS = {
 
 WAYS: dict[str, dict[str, Any]] = {
     "hyperplanes (ITQ), frozen": {"gradient": "frozen"},
-    "hyperplanes, flip estimator": {"gradient": "flip"},
-    "hyperplanes, flip estimator, slope 5": {"gradient": "flip", "flip_slope": 5.0},
+    "hyperplanes, flip estimator": {"gradient": "flip", "gradient_rows": 8_192},
+    "hyperplanes, flip estimator, slope 5": {"gradient": "flip", "gradient_rows": 8_192, "flip_slope": 5.0},
     "hyperplanes, flip estimator, 50,000 rows": {"gradient": "flip", "gradient_rows": 50_000},
     "hyperplanes, flip estimator, slope 5, 50,000 rows": {
         "gradient": "flip",
         "flip_slope": 5.0,
         "gradient_rows": 50_000,
     },
-    "hyperplanes, straight-through": {"gradient": "straight-through"},
+    "hyperplanes, straight-through": {"gradient": "straight-through", "gradient_rows": 8_192},
     "hyperplanes, TREC's gradient": {"gradient": "trec"},
     "tree, frozen": {"clustering": "tree", "init": "pca", "gradient": "frozen"},
 }
@@ -97,11 +97,12 @@ def cases(scope: str) -> list[tuple[str, str, int]]:
 
 def table(runs: list[Run]) -> str:
     """Rows of the runs that there are, in the order of `cases`."""
-    lines = ["| layer | network | calibrated, mean (range) | trained, mean (range) |", "|---|---|---:|---:|"]
+    head = "| layer | network | seeds | calibrated, mean (range) | trained, mean (range) |"
+    lines = [head, "|---|---|---:|---:|---:|"]
     for layer, way in dict.fromkeys((run.layer, run.way) for run in runs):
-        found = [run for run in runs if (run.layer, run.way) == (layer, way)]
+        found = [run for run in runs if run.layer == layer and run.way == way]
         after = _spread([run.after for run in found])
-        lines.append(f"| {layer} | {way} | {_spread([run.before for run in found])} | {after} |")
+        lines.append(f"| {layer} | {way} | {len(found)} | {_spread([run.before for run in found])} | {after} |")
     return "\n".join(lines)
 
 
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--images", type=int, default=20_000, help="training images an epoch")
     parser.add_argument("--valid", type=int, help="validation images; all, if not given")
+    parser.add_argument("--redraw", action="store_true", help="train nothing: the page of what has been trained")
     options = parser.parse_args()
     conventional, meta = load_network(checkpoint_path(options.network))
     dataset = data.load(meta["dataset"], data_dir=options.data_dir, seed=int(meta["seed"]))
@@ -124,26 +126,32 @@ def main() -> None:
     command += f" --epochs {options.epochs} --images {options.images}"
     command += f" --valid {options.valid}" if options.valid else ""
     runs = finished(path, command)
-    for case in cases(options.scope):
+    for case in () if options.redraw else cases(options.scope):
         if case not in [(run.layer, run.way, run.seed) for run in runs]:
             runs.append(trained(conventional, dataset, case, options))
             print(*asdict(runs[-1]).values(), flush=True)
             record = {"command": command, "machine": machine(), "runs": [asdict(run) for run in runs]}
             write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
-    start = evaluate(conventional, dataset.valid).top1
+    write_atomically(path.with_suffix(".md"), page(runs, options, meta, len(dataset.valid), command).encode())
+    print(path.with_suffix(".md"))
+
+
+def page(runs: list[Run], options: argparse.Namespace, meta: dict[str, Any], valid: int, command: str) -> str:
+    """The page of the runs that there are."""
+    start = next(run.before for run in runs if run.way == CONVENTIONAL)
     patterns = "; ".join(f"`{layer}`: {pattern}" for layer, pattern in LAYERS[options.scope].items())
-    text = f"""# Fine-tuning in {options.scope} scope: {meta["model"]} on {meta["dataset"]}
+    commits = ", ".join(f"`{commit}`" for commit in dict.fromkeys(run.commit for run in runs))
+    return f"""# Fine-tuning in {options.scope} scope: {meta["model"]} on {meta["dataset"]}
 
 One layer reused at a time. {patterns}, with the gradient and the clustering of the row. All networks start from one
 conventional network ({100 * start:.1f} %), calibrated and refitted on 500 images, and train for {options.epochs} epochs
-of {options.images:,} images, distilled from it, in bfloat16. Top-1 in percent on {len(dataset.valid):,} validation
-images, last epoch.
+of {options.images:,} images, distilled from it, in bfloat16. Top-1 in percent on {valid:,} validation
+images, last epoch. Hash gradients are of 8,192 vectors, if nothing else is
+said. Seeds count from 0. Trained at {commits}, written at the commit below.
 
 {table(runs)}
 
 {provenance(command, ", ".join(map(str, SEEDS)))}"""
-    write_atomically(path.with_suffix(".md"), text.encode())
-    print(path.with_suffix(".md"))
 
 
 def finished(path: Path, command: str) -> list[Run]:
