@@ -79,10 +79,11 @@ def sample(slices: int, units: int, pattern: Pattern, device: torch.device) -> t
 
 @lru_cache(maxsize=64)  # a layer draws the same vectors in every step
 def _stratified(slices: int, units: int, each: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same vectors on every device
-    drawn = torch.arange(each, device=generator.device).expand(slices, each)
-    if each < units:
-        inside = torch.rand(slices, each, generator=generator, dtype=torch.float64, device=generator.device)
-        drawn = ((drawn + inside) * (units / each)).long().clamp_(max=units - 1)
-    numbers = torch.arange(slices, device=generator.device).unsqueeze(1).expand(slices, each)
-    return numbers.reshape(-1).to(device), drawn.reshape(-1).to(device)
+    with torch.inference_mode(False):  # such tensors could not be used in training later
+        generator = torch.Generator().manual_seed(seed)  # on the CPU: the same vectors on every device
+        drawn = torch.arange(each, device=generator.device).expand(slices, each)
+        if each < units:
+            inside = torch.rand(slices, each, generator=generator, dtype=torch.float64, device=generator.device)
+            drawn = ((drawn + inside) * (units / each)).long().clamp_(max=units - 1)
+        numbers = torch.arange(slices, device=generator.device).unsqueeze(1).expand(slices, each)
+        return numbers.reshape(-1).to(device), drawn.reshape(-1).to(device)
