@@ -159,7 +159,8 @@ def main() -> None:
     if options.stage == "train":
         return
     rows = [*ours(options.ours), *rivals(options, dataset)]
-    write_atomically(RESULTS / f"rivals-{name}.json", (json.dumps(rows, indent=1) + "\n").encode())
+    made = {"rows": rows, "verdict": verdict(rows)}
+    write_atomically(RESULTS / f"rivals-{name}.json", (json.dumps(made, indent=1) + "\n").encode())
     write_atomically(RESULTS / f"rivals-{name}.md", page(options, rows, dataset).encode())
     print(page(options, rows, dataset))
 

@@ -165,7 +165,7 @@ def test_the_page_has_every_reproduction_and_says_what_is_missing(measured):
         assert made.ours(f) in text
         assert made.difference(f) in text.replace("\n", " ")
         assert f"](#{page.anchor(made, f)})" in text
-        assert "Reduced (`--quick`)" in page.details(made, f, "papers/")
+        assert "Reduced (`--quick`)" in page.details(made, f, "papers/").replace("\n", " ")
     for one in earlier.MISSING:
         assert f"not yet reproduced: {one.why}" in text
     headings = re.findall(r"^### (.*)$", text, re.MULTILINE)
