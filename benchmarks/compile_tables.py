@@ -186,6 +186,7 @@ class Bench:
         made = {
             "calibrated_valid_top1": before, "valid_top1": result.history[-1]["valid_top1"],
             "best_valid_top1": result.valid_top1, "seconds": result.seconds, "device": o.device,
+            "epochs": len(result.history),
         }  # fmt: skip
         write_atomically(end, json.dumps(made, indent=1).encode())
 
@@ -223,6 +224,7 @@ def page(model: str, rows: dict[str, list[dict[str, Any]]], bench: Bench, start:
             name += f" (seed {found[0]['seed']})" if len(found) < len(o.seeds) else ""
             steps.append(f"| {name} | {spread([r['valid_top1'] for r in found])} |")
             continue
+        name += f", {found[0]['epochs']} epochs" if found[0].get("epochs", o.epochs) != o.epochs else ""
         name += f" (seed {found[0]['seed']})" if len(found) < len(o.seeds) else ""
         cells = [spread([r[key] for r in found]) for key in
                  ("calibrated_valid_top1", "valid_top1", "test_top1", "int8_test_top1")]  # fmt: skip
@@ -244,7 +246,7 @@ where there are several seeds.
 
 {chr(10).join(trained)}
 
-Trained on: {", ".join(devices)}; measured on the machine below.
+Trained on: {", ".join(devices)}; measured on the machine below. {o.note}
 
 {provenance(command, seeds)}"""
 
@@ -263,6 +265,7 @@ def main() -> None:
     parser.add_argument("--finished", action="store_true", help="make nothing, write the page of what there is")
     parser.add_argument("--stage", choices=("calibrate", "train", "all"), default="all")
     parser.add_argument("--calibration-images", type=int, default=1000)
+    parser.add_argument("--note", default="", help="a sentence for the page")
     parser.add_argument("--board", default="stm32f469i")
     options = parser.parse_args()
     conventional, meta = load_network(checkpoint_path(options.network))
