@@ -29,6 +29,7 @@ from ostinato import data
 from ostinato.checkpoints.models import HALF
 from ostinato.data import ImageDataset
 from ostinato.files import write_atomically
+from ostinato.firmware import SimulationReport
 from ostinato.models.zoo import checkpoint_path
 from ostinato.nn import calibrate, convert
 from ostinato.pipeline.networks import calibration_images, load_network, pattern_meta
@@ -209,8 +210,13 @@ def spread(values: list[float], form: Callable[[float], str] = lambda v: f"{100 
     return f"{form(mean(values))} ({form(min(values))} to {form(max(values))})"
 
 
+def baseline(bench: Bench) -> SimulationReport:
+    """The conventional network on the kernels that users have; cycles do not depend on what its weights are."""
+    return ost.deploy(bench.conventional, bench.dataset, bench.options.board, kernel="cmsis").simulate()
+
+
 def page(model: str, rows: dict[str, list[dict[str, Any]]], bench: Bench, start: float, command: str) -> str:
-    o = bench.options
+    o, cmsis = bench.options, baseline(bench)
     devices = sorted({r["device"] for made in rows.values() for r in made if "device" in r})
     steps = ["| calibrated only | validation top-1, % |", "| --- | ---: |", f"| conventional | {100 * start:.1f} |"]
     trained = [
@@ -245,6 +251,9 @@ where there are several seeds.
 {chr(10).join(steps)}
 
 {chr(10).join(trained)}
+
+On CMSIS-NN style kernels the conventional network takes {cmsis.cycles / 1e6:.2f} M cycles ({cmsis.ms:.1f} ms), with
+{cmsis.flash_bytes / 1000:.0f} KB of flash and {cmsis.sram_bytes / 1000:.0f} KB of SRAM, and has the same outputs.
 
 Trained on: {", ".join(devices)}; measured on the machine below. {o.note}
 

@@ -189,3 +189,13 @@ def test_output_folder_with_other_files(refused: Run, network: Path, tmp_path: P
 
 def test_the_data_set_is_there_offline() -> None:
     assert len(load("digits").test) > 0
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["quantum", pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there"))],
+)
+def test_a_device_that_is_not_there(refused: Run, tmp_path: Path, device: str) -> None:
+    out = tmp_path / "net"
+    assert f"--device {device}: PyTorch cannot use it here" in refused("train", "--device", device, "--out", out)
+    assert not out.exists()

@@ -40,15 +40,16 @@ def load_trained(network: Path, data_dir: Path | None) -> tuple[Any, ImageDatase
 
 
 def device_named(name: str) -> torch.device:
-    """A device that is there, by PyTorch's name.
+    """A device that is there, by PyTorch's name, and has the float64 that training adds up in.
 
     Raises:
-        OstinatoError: PyTorch knows no such device, or sees none.
+        OstinatoError: PyTorch knows no such device, sees none, or it has no float64 (as Apple's `mps`).
     """
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what each backend says of its absence
+        torch.empty(0, dtype=torch.float64, device=device)
+    # What each backend says of what it lacks.
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         first = str(error).splitlines()[0]
         raise OstinatoError(f"--device {name}: PyTorch cannot use it here ({first}); leave it out.") from None
     return device

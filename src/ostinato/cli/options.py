@@ -34,7 +34,7 @@ TrainLimit = Annotated[
 Precision = Annotated[
     str, typer.Option("--precision", help="Training in float32, or in bfloat16: twice as fast where the CPU has it.")
 ]
-Device = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda, cuda:1.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the split, the weights, the hashes and the order of images.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
