@@ -1,5 +1,7 @@
 """TransformStem: conversion, calibration, evaluation, training, export, refusals."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -185,3 +187,9 @@ def test_bad_input_is_refused():
     with pytest.raises(ModelError, match="no pixels"):
         model(images(0))
     assert isinstance(model.conv1, TransformStem)
+
+
+def test_a_model_made_in_inference_mode_runs():
+    model, x = stem_model(), images(3)
+    with torch.inference_mode():
+        torch.testing.assert_close(copy.deepcopy(model)(x), model(x), rtol=0, atol=0)

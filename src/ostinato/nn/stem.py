@@ -118,7 +118,8 @@ class TransformStem(nn.Module):
             ModelError: before calibration.
         """
         buffers = self.rotation, self.axes, self.horizontal, self.offset
-        made_of = [(b.data_ptr(), b._version, b.device) for b in buffers]
+        # Tensors made in inference mode have no version, and cannot change outside of it.
+        made_of = [(b.data_ptr(), None if b.is_inference() else b._version, b.device) for b in buffers]
         if self._filters is None or self._filters[0] != made_of:
             self._filters = made_of, self.transform.filters(self.geometry)
         return self._filters[1]
