@@ -115,6 +115,20 @@ def test_trec_is_the_dense_relaxation_with_many_hashes(hashes, sigma):
         assert (mine - theirs).abs().max() < 1e-6 * max(1.0, float(theirs.abs().max()))
 
 
+@pytest.mark.parametrize("gradient", ["flip", "trec"])
+def test_ids_that_are_a_view_of_the_images(gradient):
+    """Windows as wide as the image: the ids of its vectors are strided then, not a contiguous matrix."""
+    pattern = Pattern(1, 1, sharing="block", gradient=gradient, slope=10.0)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 1, 2, 2, dtype=torch.float64, generator=generator)
+    leaves = [torch.full(size, value, dtype=torch.float64) for size, value in (((1, 1, 1), 1.0), ((1, 1), 0.0))]
+    leaves = [x, *leaves]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    y = reuse_conv2d(x, torch.ones(1, 1, 1, 2, dtype=torch.float64), None, *leaves[1:], pattern)
+    assert all(bool(g.isfinite().all()) for g in torch.autograd.grad(y.sum(), leaves))
+
+
 @pytest.mark.parametrize("relaxation", RELAXATIONS[1:])
 def test_the_dense_relaxation_passes_gradcheck(relaxation):
     """So the formulas that the sparse code is checked against are differentiable where we say so."""

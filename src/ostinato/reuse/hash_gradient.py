@@ -46,7 +46,7 @@ class Clustered:
     def home(self) -> Tensor:
         """(A,) the slot of each vector."""
         index = self.clusters.index
-        return index.view(-1).index_select(0, self.sample.slices * index.shape[1] + self.sample.units).long()
+        return index.reshape(-1).index_select(0, self.sample.slices * index.shape[1] + self.sample.units).long()
 
     def keys(self, home: Tensor) -> Tensor:
         """(A,) the key of each vector, whose low bits are its id."""
