@@ -49,6 +49,10 @@ def tree(length: int, hashes: int) -> Pattern:
     return replace(TREE, length=length, hashes=hashes)
 
 
+def free_tree(length: int, hashes: int) -> Pattern:
+    return replace(tree(length, hashes), table="free")
+
+
 def changed(patterns: Patterns, **fields: Any) -> Patterns:
     """The patterns with these fields, stems as they are."""
     return {n: replace(p, **fields) if isinstance(p, Pattern) else p for n, p in patterns.items()}
@@ -96,6 +100,14 @@ def rows_for(model: str) -> list[Row]:
             Row("conv2 compiled, L=8 H=6", changed(conv2, table="free"), dense, trained=True),
             Row("conv1 a stem, conv2 compiled, L=8 H=6", changed(both, table="free"), dense, trained=True),
         ]
+    if model == "zfnet":
+        both = {"conv1": StemPattern(groups=16, hashes=6, coefficients=32), "conv2": tree(6, 3)}
+        return [
+            *calibrated({"conv2": tree(6, 3)}),
+            Row("+ the stem", both),
+            Row("conventional", {}, trained=True),
+            Row("conv1 a stem, conv2 compiled, L=6 H=3", changed(both, table="free"), trained=True),
+        ]
     if model == "resnet8":
         convolutions: Patterns = {n: tree(4, 4) for n in BLOCKS}
         return [
@@ -103,13 +115,15 @@ def rows_for(model: str) -> list[Row]:
             Row("all six 3×3 of the blocks, L=4 H=4", changed(convolutions, table="free"), trained=True),
         ]
     expands: Patterns = {n: tree(*size) for n, size in zip(FIRES, FIRE_SIZES, strict=True)}
+    free = changed({"conv1": STEM, **expands}, table="free")
     return [
         *calibrated({n: tree(8, 4) for n in FIRES}),
         Row("+ L and H by layer", expands),
         Row("+ the stem", {"conv1": STEM, **expands}),
         Row("conventional", {}, trained=True),
         Row("eight 3×3 expands and the stem, products", {"conv1": STEM, **expands}, trained=True),
-        Row("eight 3×3 expands and the stem", changed({"conv1": STEM, **expands}, table="free"), trained=True),
+        Row("eight 3×3 expands and the stem", free, trained=True),
+        Row("the same and fire4's 1×1 expand", {**free, "fire4.expand1x1": free_tree(4, 5)}, trained=True),
     ]
 
 
