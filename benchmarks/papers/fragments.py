@@ -138,7 +138,7 @@ def compiled(given: Bench, calibration: int, seed: int) -> nn.Module:
 def our_patterns(given: Bench) -> dict[str, Any]:
     """The last of `benchmarks/compile_tables.py`; for a network that it does not have, L=8, H=4 in every convolution
     larger than 1×1 whose channels are a multiple of 8."""
-    if given.model.startswith(("cifarnet", "squeezenet")):
+    if given.model in ("cifarnet", "squeezenet", "zfnet"):
         return rows_for(given.model)[-1].patterns
     return {
         name: tree(8, 4) for name, m in given.network.named_modules()
