@@ -117,8 +117,8 @@ def papers_name(network: nn.Module) -> str:
 
 
 def trained(*wanted: str) -> tuple[str, ...]:
-    """Names of the trained networks that come along, of these models."""
-    return tuple(name for name, entry in entries().items() if entry.model in wanted)
+    """Names of the trained conventional networks that come along, of these models."""
+    return tuple(name for name, entry in entries().items() if entry.model in wanted and not entry.reuse)
 
 
 @cache
