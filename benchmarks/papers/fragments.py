@@ -25,7 +25,6 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # programs, not a package
 
-from compile_tables import rows_for, tree
 from figures import percent
 from ostinato import data, models
 from ostinato.data import ImageDataset, Split
@@ -35,6 +34,7 @@ from ostinato.firmware import deploy
 from ostinato.models.zoo import entries
 from ostinato.training import compile_tables
 from provenance import COMMIT, RESULTS, machine
+from recipe_rows import rows_for, tree
 
 FRAGMENTS = RESULTS / "papers"
 QUICK = Path("runs") / "results-quick"
