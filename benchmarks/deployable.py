@@ -20,38 +20,36 @@ from typing import Any
 
 import ostinato as ost
 from figures import table
-from ostinato import data
+from named_data import dataset
 from ostinato.errors import DoesNotFitError
 from ostinato.files import write_atomically
 from ostinato.models.zoo import checkpoint_path, entries
 from ostinato.pipeline.networks import load_network
 from ostinato.targets.boards import get_board
-from papers.fragments import FOLDERS
 from provenance import RESULTS, provenance
 
 KEPT = Path("runs") / "deployable"
 HEADING = ("network", "board", "int8 top-1, %", "float top-1, %", "ms", "SRAM, KiB of", "flash, KiB of", "same bits")
 
 
-def measured(network: str, board: str, root: Path, images: int) -> dict[str, Any]:
+def measured(network: str, board: str, root: Path, count: int) -> dict[str, Any]:
     """One line of the table; `problem` instead of figures where it does not fit."""
     model, meta = load_network(checkpoint_path(network))
-    base = str(meta["dataset"]).partition("@")[0]
-    dataset = data.load(meta["dataset"], data_dir=root / FOLDERS.get(base, base), seed=int(meta["seed"]))
+    images = dataset(str(meta["dataset"]), root)
     size = get_board(board)
     made: dict[str, Any] = {"network": network, "board": board, "room": [size.sram_bytes, size.flash_bytes]}
     start = time.monotonic()
     try:
-        firmware = ost.deploy(model, dataset, board)
+        firmware = ost.deploy(model, images, board)
     except DoesNotFitError as error:
         return {**made, "problem": str(error)}
     report = firmware.simulate()
-    proof = firmware.verify(dataset.test.subset(min(images, len(dataset.test)), 0).images)
+    proof = firmware.verify(images.test.subset(min(count, len(images.test)), 0).images)
     return {
         **made, "ms": report.ms, "sram_bytes": report.sram_bytes, "flash_bytes": report.flash_bytes,
         "verified": proof.images, "layers": len(proof.layers), "executions": list(proof.executions),
-        "int8_top1": firmware.evaluate(dataset.test), "top1": ost.evaluate(model, dataset.test).top1,
-        "test_images": len(dataset.test), "seconds": time.monotonic() - start,
+        "int8_top1": firmware.evaluate(images.test), "top1": ost.evaluate(model, images.test).top1,
+        "test_images": len(images.test), "seconds": time.monotonic() - start,
     }  # fmt: skip
 
 

@@ -26,7 +26,8 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # programs, not a package
 
 from figures import percent
-from ostinato import data, models
+from named_data import dataset
+from ostinato import models
 from ostinato.data import ImageDataset, Split
 from ostinato.errors import DoesNotFitError, OstinatoError
 from ostinato.files import write_atomically
@@ -41,9 +42,6 @@ QUICK = Path("runs") / "results-quick"
 """Where --quick writes, so that it never replaces a committed page."""
 BATCH = 100
 """Images whose vectors share clusters in batch scope."""
-
-FOLDERS = {"tinyimagenet": "tinyimagenet30"}
-"""Where a data set is below the root, if not in a folder of its own name."""
 
 Fragment = Mapping[str, Any]
 
@@ -119,13 +117,6 @@ def papers_name(network: nn.Module) -> str:
 def trained(*wanted: str) -> tuple[str, ...]:
     """Names of the trained conventional networks that come along, of these models."""
     return tuple(name for name, entry in entries().items() if entry.model in wanted and not entry.reuse)
-
-
-@cache
-def dataset(name: str, root: Path) -> ImageDataset:
-    """By its name, enlarged where that says so ("cifar10@64")."""
-    base = name.partition("@")[0]
-    return data.load(name, data_dir=root / FOLDERS.get(base, base))
 
 
 @cache
