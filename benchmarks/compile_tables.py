@@ -105,7 +105,8 @@ class Bench:
         print(f"{folder.name}: calibrated {before:.4f}", flush=True)
         result = fit(
             network, dataset, epochs=o.epochs, lr=o.lr, batch_size=o.batch_size, seed=seed, run_dir=folder,
-            precision="bfloat16", teacher=copy.deepcopy(self.conventional).eval().to(o.device), progress=False,
+            average_share=o.average, precision="bfloat16",
+            teacher=copy.deepcopy(self.conventional).eval().to(o.device), progress=False,
             meta={"patterns": pattern_meta(patterns)},
             on_epoch=lambda record: print(folder.name, record, flush=True),
         )  # fmt: skip
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, default=0.003)
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--average", type=float, default=0.0, help="share of the last epochs whose mean is tried")
     parser.add_argument("--device", default="cpu", help="where to train")
     parser.add_argument("--finished", action="store_true", help="make nothing, write the page of what there is")
     parser.add_argument("--stage", choices=("calibrate", "train", "all"), default="all")

@@ -23,7 +23,8 @@ Precision = Literal["float32", "bfloat16"]
 class FitResult:
     """What came out of `fit`.
 
-    `history`: one record per completed epoch (epoch, lr, train_loss, train_top1, valid_loss, valid_top1, seconds).
+    `history`: one record per completed epoch (epoch, lr, train_loss, train_top1, valid_loss, valid_top1, seconds);
+    the last one also has the `average_valid_top1` of averaged weights.
     `best_epoch` (from 1; 0 when none was completed) and its `valid_top1` in 0 ... 1: the weights the model now has.
     `seconds`: training time over all sessions. `stopped`: Ctrl-C ended it early, `message` says how to go on.
     """
@@ -45,6 +46,7 @@ def fit(
     batch_size: int | None = None,
     lr: float | None = None,
     hash_lr: float | None = None,
+    average_share: float | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     resume: bool = True,
@@ -61,8 +63,9 @@ def fit(
     Training is where the model is: `fit(model.to("cuda"), ...)` takes the images there, too; a teacher must be there.
     The test split is never read. Parameters named `hash_vectors` or `thresholds` have their own learning rate
     (`hash_lr`), no weight decay and their own gradient clip. `recipe` is "modern", "trec" (TREC §5.1) or a
-    `Recipe`; `batch_size`, `lr` and `hash_lr` override it. `teacher` adds distillation; `train_limit` trains on
-    that many images only. `precision="bfloat16"` computes in bfloat16 where PyTorch's autocast does (twice as
+    `Recipe`; `batch_size`, `lr`, `hash_lr` and `average_share` (0.5: the mean of the weights of the last half of
+    the epochs is tried, too; layers with tables gain by it) override it. `teacher` adds distillation; `train_limit`
+    trains on that many images only. `precision="bfloat16"` computes in bfloat16 where PyTorch's autocast does (twice as
     fast on CPUs with AVX-512 BF16, slower on others); weights and evaluation stay float32.
 
     The global generators of python, NumPy and PyTorch are seeded with `seed`. With `run_dir`, each epoch writes
@@ -74,7 +77,9 @@ def fit(
 
     Raises DataError, ModelError (NaN gradients or weights, naming them) or CheckpointError (run_dir).
     """
-    chosen = _override(resolve(recipe), batch_size, lr, hash_lr)
+    chosen = _override(
+        resolve(recipe), batch_size=batch_size, lr=lr, hash_lr=hash_lr, average_share=average_share
+    )
     _check(model, dataset, epochs, teacher, precision)
     train = dataset.train if train_limit is None else dataset.train.subset(train_limit, seed)
     described = {
@@ -122,9 +127,8 @@ def fit(
     )
 
 
-def _override(recipe: Recipe, batch_size: int | None, lr: float | None, hash_lr: float | None) -> Recipe:
-    given = {"batch_size": batch_size, "lr": lr, "hash_lr": hash_lr}
-    return replace(recipe, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+def _override(recipe: Recipe, **given: Any) -> Recipe:
+    return replace(recipe, **{key: value for key, value in given.items() if value is not None})
 
 
 def _check(

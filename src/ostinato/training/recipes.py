@@ -19,7 +19,8 @@ class Recipe:
     and `thresholds`; their gradients come from a relaxation and are of another size than the weights'.
     `decay_all`: weight decay on every parameter but those two; otherwise not on biases and normalisation.
     `augment`: use the changes that the dataset allows. `teacher_share`: share of the distillation loss when a
-    teacher is given, at `temperature`.
+    teacher is given, at `temperature`. `average_share`: of the epochs, the last ones, whose weights are averaged
+    (`ostinato.training.averaging`); the mean is taken if it is better on validation images than every epoch's own.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Recipe:
     label_smoothing: float = 0.0
     teacher_share: float = 0.5
     temperature: float = 2.0
+    average_share: float = 0.0
 
     def __post_init__(self) -> None:
         for field in ("lr", "hash_lr", "clip_norm", "hash_clip_norm", "temperature", "step_factor"):
@@ -49,11 +51,16 @@ class Recipe:
         for field in ("batch_size", "step_epochs"):
             if getattr(self, field) < 1:
                 raise OstinatoError(f"Recipe {self.name!r}: {field}={getattr(self, field)}; at least 1 is needed.")
-        for field in ("momentum", "label_smoothing", "teacher_share", "warmup_share", "weight_decay"):
+        for field in ("momentum", "label_smoothing", "teacher_share", "warmup_share", "weight_decay", "average_share"):
             if not 0 <= getattr(self, field) <= 1:
                 raise OstinatoError(f"Recipe {self.name!r}: {field}={getattr(self, field)}; it lies in 0 ... 1.")
         if self.schedule not in ("step", "cosine"):
             raise OstinatoError(f"Recipe {self.name!r}: schedule={self.schedule!r}; known: 'step', 'cosine'.")
+
+    def averaged_epochs(self, epochs: int) -> int:
+        """How many of the last epochs are averaged; none where there would be one."""
+        count = round(self.average_share * epochs)
+        return count if count > 1 else 0
 
     def lr_factor(self, step: int, steps_per_epoch: int, epochs: int) -> float:
         """What the learning rates are multiplied by at `step` (from 0, over the whole training).

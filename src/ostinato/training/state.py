@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from ostinato.checkpoints.models import first_mismatch
 from ostinato.checkpoints.tensors import load_tensors, save_tensors
 from ostinato.errors import CheckpointError
+from ostinato.training.averaging import WeightAverage
 
 FORMAT = "ostinato-training"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass
@@ -38,13 +39,14 @@ class Position:
 
 @dataclass
 class TrainingState:
-    """Position, history (one record per epoch) and the best weights by validation accuracy so far."""
+    """Position, history (one record per epoch), the best weights by validation accuracy and the mean ones so far."""
 
     position: Position = field(default_factory=Position)
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     best_top1: float = -1.0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    average: WeightAverage = field(default_factory=WeightAverage)
 
     @property
     def seconds(self) -> float:
@@ -69,6 +71,7 @@ def save_training(
             "position": asdict(state.position),
             "history": state.history,
             "best": {"epoch": state.best_epoch, "top1": state.best_top1, "weights": state.best_weights},
+            "average": state.average.to_dict(),
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
             "random": _random_states(),
@@ -106,8 +109,9 @@ def resume_training(
     _restore_random_states(content["random"])
     best = content["best"]
     return TrainingState(
-        Position(**content["position"]), content["history"], best["epoch"], best["top1"], best["weights"]
-    )
+        Position(**content["position"]), content["history"], best["epoch"], best["top1"], best["weights"],
+        WeightAverage(**content["average"]),
+    )  # fmt: skip
 
 
 def seed_everything(seed: int) -> None:

@@ -17,9 +17,10 @@ from ostinato.checkpoints.models import save_state
 from ostinato.data import Augmentation, Split
 from ostinato.errors import OstinatoError
 from ostinato.files import write_atomically
+from ostinato.training.averaging import REFRESHING, refresh_statistics
 from ostinato.training.batches import EpochPlan
 from ostinato.training.display import Display
-from ostinato.training.evaluation import device_of, evaluate, evaluating
+from ostinato.training.evaluation import device_of, evaluate, evaluating, training_mode
 from ostinato.training.interrupts import StopRequest, stop_on_interrupt
 from ostinato.training.optimisation import (
     clip_gradients,
@@ -60,6 +61,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.steps = -(-len(self.train) // self.recipe.batch_size)
+        self.averaged = self.recipe.averaged_epochs(self.epochs)
         self.device = device_of(self.model)
         self.train, self.valid = self.train.to(self.device), self.valid.to(self.device)
         self._tallies: list[Tensor] = []
@@ -107,6 +109,10 @@ class Trainer:
                 self._write_checkpoint()
                 return
         self._validate()
+        if position.epoch > self.epochs - self.averaged:
+            self.state.average.add(self.model.state_dict())
+        if position.epoch == self.epochs and self.averaged:
+            self._validate_average()
         display.validated(self.state.history[-1]["valid_top1"], self.state.best_top1)
         self.state.history[-1]["seconds"] = round(before + time.perf_counter() - began, 3)
         if self.probe is not None:
@@ -161,12 +167,24 @@ class Trainer:
                 "valid_top1": result.top1,
             }
         )
-        if result.top1 > state.best_top1:
-            state.best_epoch, state.best_top1 = position.epoch, result.top1
-            state.best_weights = {
-                name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-                for name, tensor in self.model.state_dict().items()
-            }
+        self._keep_if_best(result.top1)
+
+    def _keep_if_best(self, top1: float) -> None:
+        """The model's weights, if their validation accuracy is the highest so far."""
+        if top1 > self.state.best_top1:
+            self.state.best_epoch, self.state.best_top1 = self.state.position.epoch, top1
+            self.state.best_weights = _copied(self.model)
+
+    def _validate_average(self) -> None:
+        """Add the averaged weights' accuracy to the last epoch's record, and keep them when they are the best."""
+        last = _copied(self.model)
+        self.model.load_state_dict(self.state.average.weights)
+        shown = self.train.subset(min(REFRESHING, len(self.train)), self.seed)
+        refresh_statistics(self.model, shown, min(self.recipe.batch_size, len(shown)))
+        top1 = evaluate(self.model, self.valid).top1
+        self.state.history[-1]["average_valid_top1"] = top1
+        self._keep_if_best(top1)
+        self.model.load_state_dict(last)
 
     def _add_measured(self, measured: Mapping[str, Any]) -> None:
         """What a probe measured, into the record of the epoch that ends."""
@@ -191,16 +209,12 @@ class Trainer:
         write_atomically(self.run_dir / "metrics.jsonl", lines.encode())
 
 
-@contextmanager
-def training_mode(model: nn.Module) -> Iterator[None]:
-    """Training mode inside; afterwards every module is in the mode it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    """A model's state on the CPU, of its own."""
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
 
 
 @contextmanager
