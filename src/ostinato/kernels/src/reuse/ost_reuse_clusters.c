@@ -23,17 +23,25 @@ OST_PHASE_FUNCTION void ost_reuse_clear_clusters(ost_clusters *clusters)
     clusters->rows = 0;
     clear(clusters->sums, values * (int32_t)sizeof(int16_t));
     clear(clusters->counts, clusters->ids * (int32_t)sizeof(uint16_t));
-    if (clusters->wide) {
-        clear(clusters->wide, values * (int32_t)sizeof(int32_t));
+    if (clusters->high) {
+        clear(clusters->high, values * (int32_t)sizeof(int16_t));
     }
 }
 
 OST_PHASE_FUNCTION void ost_reuse_flush_sums(ost_clusters *clusters)
 {
     const int32_t values = clusters->ids * clusters->words * 4;
-    for (int32_t k = 0; k < values; k++) {
-        clusters->wide[k] += clusters->sums[k];
-        clusters->sums[k] = 0;
+    for (int32_t k = 0; k < values; k += 2) {
+#if OST_HAS_DSP
+        const uint32_t sums = ost_load_u32(clusters->sums + k);
+        ost_store_u32(clusters->high + k, ost_sxtab16_ror8(ost_load_u32(clusters->high + k), sums));
+        ost_store_u32(clusters->sums + k, sums & 0x00ff00ffu);
+#else
+        for (int32_t i = k; i < k + 2; i++) {
+            clusters->high[i] = (int16_t)(clusters->high[i] + (clusters->sums[i] >> 8));
+            clusters->sums[i] &= 0xff;
+        }
+#endif
     }
     clusters->rows = 0;
 }
@@ -142,10 +150,20 @@ OST_PHASE_FUNCTION int32_t ost_reuse_list_clusters(ost_clusters *clusters, uint8
             occurring[count++] = (uint8_t)id;
         }
     }
-    if (clusters->wide) {
-        ost_reuse_flush_sums(clusters);
-    }
     return count;
+}
+
+/* How sums become centroids. */
+typedef struct {
+    int32_t origin; /* 128 * members * zero point, negated */
+    int32_t members;
+    int32_t reciprocal;
+} centroid_scale;
+
+OST_INLINE centroid_scale scale_of(int32_t members, int32_t zero_point)
+{
+    const centroid_scale scale = {-128 * members * zero_point, members, ost_reciprocal_of(members)};
+    return scale;
 }
 
 OST_INLINE uint32_t pair_of(int32_t first, int32_t second)
@@ -157,11 +175,33 @@ OST_INLINE uint32_t pair_of(int32_t first, int32_t second)
 #endif
 }
 
-/* Two sums at a time; first and second: how to read them. */
-#define WRITE_CENTROID(first, second)                                                                                  \
+/* 128 * (a halfword of the sums) + origin. */
+OST_INLINE int32_t low_of(uint32_t sums, int32_t origin)
+{
+#if OST_HAS_DSP
+    return ost_smlabb(sums, 128, origin);
+#else
+    return (int16_t)sums * 128 + origin;
+#endif
+}
+
+OST_INLINE int32_t high_of(uint32_t sums, int32_t origin)
+{
+#if OST_HAS_DSP
+    return ost_smlatb(sums, 128, origin);
+#else
+    return (int16_t)(sums >> 16) * 128 + origin;
+#endif
+}
+
+/* Two sums at a time; `divide` has one of them as `value`. */
+#define WRITE_CENTROID(divide)                                                                                         \
     for (int32_t k = 0; k < values; k += 2, to += 2 * count) {                                                         \
-        const int32_t even = ost_divide(((first) - origin) * 128, members, reciprocal);                                \
-        ost_store_u32(to, pair_of(even, ost_divide(((second) - origin) * 128, members, reciprocal)));                  \
+        const uint32_t two = ost_load_u32(narrow + k);                                                                 \
+        int32_t value = low_of(two, scale.origin);                                                                     \
+        const int32_t even = (divide);                                                                                 \
+        value = high_of(two, scale.origin);                                                                            \
+        ost_store_u32(to, pair_of(even, (divide)));                                                                    \
     }
 
 OST_PHASE_FUNCTION void ost_reuse_centroids(const ost_clusters *clusters, const uint8_t *ids, int32_t count,
@@ -170,16 +210,21 @@ OST_PHASE_FUNCTION void ost_reuse_centroids(const ost_clusters *clusters, const 
     const int32_t values = clusters->words * 4;
     for (int32_t c = 0; c < count; c++, centroids += 2) {
         const int16_t *narrow = clusters->sums + ids[c] * values;
-        const int32_t members = clusters->counts[ids[c]], origin = members * zero_point;
-        const int32_t reciprocal = ost_reciprocal_of(members);
+        const int32_t members = clusters->counts[ids[c]];
+        const centroid_scale scale = scale_of(members, zero_point);
         int16_t *to = centroids;
-        if (clusters->wide) {
-            const int32_t *wide = clusters->wide + ids[c] * values;
-            WRITE_CENTROID(wide[k], wide[k + 1])
-        } else if (reciprocal != 0) {
-            WRITE_CENTROID((int16_t)ost_load_u32(narrow + k), (int32_t)ost_load_u32(narrow + k) >> 16)
+        if (clusters->high) {
+            const int16_t *high = clusters->high + ids[c] * values;
+            for (int32_t k = 0; k < values; k += 2, to += 2 * count) {
+                const int32_t even = (high[k] * 256 + narrow[k]) * 128 + scale.origin;
+                const int32_t odd = (high[k + 1] * 256 + narrow[k + 1]) * 128 + scale.origin;
+                ost_store_u32(to, pair_of(ost_divide(even, members, scale.reciprocal),
+                                          ost_divide(odd, members, scale.reciprocal)));
+            }
+        } else if (scale.reciprocal != 0) {
+            WRITE_CENTROID(ost_divide_by(value, scale.reciprocal))
         } else {
-            WRITE_CENTROID(narrow[k], narrow[k + 1])
+            WRITE_CENTROID(value >> (members - 1)) /* one or two members: exact, for it is a multiple of 128 */
         }
     }
 }

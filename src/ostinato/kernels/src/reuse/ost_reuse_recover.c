@@ -26,12 +26,12 @@ OST_INLINE int32_t position_of(const ost_reuse_recovery *pass, int32_t row)
 
 char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row)
 {
-    const int32_t position = position_of(pass, row), in_out = positions_in_out(pass);
+    const int32_t position = position_of(pass, row), in_out = positions_in_out(pass), channel = pass->tile * OST_REUSE_TILE;
     if (!pass->several) {
-        return (char *)pass->out + position * pass->channels;
+        return (char *)pass->out + position * pass->channels + channel;
     }
-    return position < in_out ? (char *)pass->out + position * sums_bytes(pass)
-                             : (char *)pass->rest + (position - in_out) * sums_bytes(pass);
+    return 2 * channel + (position < in_out ? (char *)pass->out + position * sums_bytes(pass)
+                                            : (char *)pass->rest + (position - in_out) * sums_bytes(pass));
 }
 
 /* Row r of `count` blocks, whose positions are `step` apart. */
@@ -83,15 +83,15 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_ragged(ost_recover_rows *rows, 
 
 OST_PHASE_FUNCTION static void ost_reuse_recover_run(const ost_reuse_recovery *pass, const block_run *run)
 {
-    const int32_t tiles = ost_reuse_tiles(pass->channels), tile_bytes = pass->several ? 2 * OST_REUSE_TILE : OST_REUSE_TILE;
+    const int32_t tile_bytes = pass->several ? 2 * OST_REUSE_TILE : OST_REUSE_TILE;
     const int32_t step = run->step * (pass->several ? sums_bytes(pass) : pass->channels);
     char *place = ost_reuse_place(pass, run->block * pass->block_rows + run->r);
-    for (int32_t tile = 0; tile < tiles; tile++, place += tile_bytes) {
+    for (int32_t tile = 0; tile < pass->tiles; tile++, place += tile_bytes) {
         ost_recover_rows rows;
         rows.ids = pass->ids + run->block * pass->id_step;
         rows.id_step = pass->id_step;
-        rows.table = pass->table + (run->r * tiles + tile) * pass->tile_values;
-        rows.pitch = pass->block_rows * tiles * pass->tile_values * (int32_t)sizeof(int16_t);
+        rows.table = pass->table + (run->r * pass->held + tile) * pass->tile_values;
+        rows.pitch = pass->block_rows * pass->held * pass->tile_values * (int32_t)sizeof(int16_t);
         rows.slices = pass->slices;
         rows.start = zeros;
         rows.start_step = 0;
@@ -105,7 +105,7 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_run(const ost_reuse_recovery *p
                 rows.start_step = step;
             }
             ost_reuse_recover_rows_s16(&rows);
-        } else if ((tile + 1) * OST_REUSE_TILE > pass->channels) {
+        } else if ((pass->tile + tile + 1) * OST_REUSE_TILE > pass->channels) {
             ost_reuse_recover_ragged(&rows, pass->channels % OST_REUSE_TILE);
         } else {
             ost_reuse_recover_rows_s8(&rows);

@@ -65,6 +65,21 @@ OST_INLINE int32_t ost_smlad(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
+/* The low halfwords' product; the high halfword of a times the low one of b. */
+OST_INLINE int32_t ost_smlabb(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
+OST_INLINE int32_t ost_smlatb(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
 OST_INLINE int32_t ost_smmul(int32_t a, int32_t b)
 {
     int32_t r;
