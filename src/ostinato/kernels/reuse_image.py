@@ -30,7 +30,7 @@ MOST_HASHES = 16
 _MOST_POSITIONS = (1 << 16) - 1
 _CENTROID_REACH = 128 * 255
 _FILES = (
-    "image_s8.c", "slots.c", "rows.c", "single.c", "clusters.c", "sum_runs.S", "gemm.c", "gemm_pairs.S", "recover.c",
+    "image_s8.c", "slots.c", "rows.c", "single.c", "clusters.c", "sort_ids.S", "sum_members.S", "gemm.c", "gemm_pairs.S", "recover.c",
     "recover_rows.S", "recover_rows_plain.c",
 )  # fmt: skip
 SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
@@ -48,10 +48,16 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_clear_clusters": "clustering",
     "ost_reuse_flush_sums": "clustering",
     "ost_reuse_sum_clusters": "clustering",
-    "ost_reuse_find_runs": "clustering",
-    **{f"ost_reuse_sum_runs_{n}": "clustering" for n in range(1, 5)},
+    "ost_reuse_add_rows": "clustering",
+    "ost_reuse_sort_members": "clustering",
+    "ost_reuse_count_ids": "clustering",
+    "ost_reuse_place_ids": "clustering",
+    **{f"ost_reuse_sum_members_{n}": "clustering" for n in range(1, 5)},
     "ost_reuse_list_clusters": "clustering",
     "ost_reuse_centroids": "clustering",
+    "ost_reuse_shift_sums": "clustering",
+    "ost_reuse_divide_sums": "clustering",
+    "ost_reuse_divide_high": "clustering",
     "ost_reuse_keep_centroids": "clustering",
     "ost_reuse_fill_table": "gemm",
     "ost_reuse_gemm": "gemm",

@@ -8,6 +8,7 @@
 
 #include "../support/ost_simd.h"
 
+#define OST_REUSE_MOST_CLUSTERS 256 /* or 255, and one more for what has no slot */
 #define OST_REUSE_EXACT_ROWS 256 /* 256 * -128 still is an int16 */
 
 typedef struct {

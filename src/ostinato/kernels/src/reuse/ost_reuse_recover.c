@@ -5,8 +5,6 @@
 #include "ost_reuse_fixed.h"
 #include "ost_reuse_recover_rows.h"
 
-static const int16_t zeros[OST_REUSE_TILE];
-
 /* Bytes of a position's accumulators. */
 OST_INLINE int32_t sums_bytes(const ost_reuse_recovery *pass)
 {
@@ -93,17 +91,12 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_run(const ost_reuse_recovery *p
         rows.table = pass->table + (run->r * pass->held + tile) * pass->tile_values;
         rows.pitch = pass->block_rows * pass->held * pass->tile_values * (int32_t)sizeof(int16_t);
         rows.slices = pass->slices;
-        rows.start = zeros;
-        rows.start_step = 0;
+        rows.first = pass->first;
         rows.out = place;
         rows.out_step = step;
         rows.count = run->count;
         rows.fraction_bits = pass->fraction_bits;
         if (pass->several) {
-            if (!pass->first) {
-                rows.start = place;
-                rows.start_step = step;
-            }
             ost_reuse_recover_rows_s16(&rows);
         } else if ((pass->tile + tile + 1) * OST_REUSE_TILE > pass->channels) {
             ost_reuse_recover_ragged(&rows, pass->channels % OST_REUSE_TILE);
@@ -145,18 +138,23 @@ OST_INLINE void finish_some(int8_t *to, const int8_t *from, int32_t bits, int32_
     }
 }
 
+#if OST_HAS_DSP
+/* Two sums to what int8 holds behind a shift by `bits`. */
+OST_INLINE uint32_t clamp_both(uint32_t sums, int32_t bits)
+{
+    const uint32_t high = (0x00800080u << bits) - 0x00010001u, low = 0xff80ff80u << bits & 0xffff0000u;
+    return ost_max_s16x2(ost_min_s16x2(sums, high), low | low >> 16);
+}
+#endif
+
 OST_INLINE void finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
 {
     int32_t m = 0;
     for (; m + 4 <= channels; m += 4) {
 #if OST_HAS_DSP
-        /* Doubling with saturation until the result is the high byte: the same as shift and saturate. */
-        uint32_t even = ost_load_u32(sums + 2 * m), odd = ost_load_u32(sums + 2 * m + 4);
-        for (int32_t k = bits; k < 8; k++) {
-            even = ost_qadd16(even, even);
-            odd = ost_qadd16(odd, odd);
-        }
-        ost_store_u32(out + m, (even >> 8 & 0x00ff00ffu) | (odd & 0xff00ff00u));
+        const uint32_t even = clamp_both(ost_load_u32(sums + 2 * m), bits);
+        const uint32_t odd = clamp_both(ost_load_u32(sums + 2 * m + 4), bits);
+        ost_store_u32(out + m, (even >> bits & 0x00ff00ffu) | (odd << (8 - bits) & 0xff00ff00u));
 #else
         finish_some(out + m, sums + 2 * m, bits, 4);
 #endif

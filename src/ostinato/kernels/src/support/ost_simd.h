@@ -148,6 +148,21 @@ OST_INLINE uint32_t ost_pkhtb16(uint32_t a, uint32_t b)
     return r;
 }
 
+/* Halfword-wise signed maximum and minimum. */
+OST_INLINE uint32_t ost_max_s16x2(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub16 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(r) : "r"(a), "r"(b) : "cc");
+    return r;
+}
+
+OST_INLINE uint32_t ost_min_s16x2(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub16 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(r) : "r"(a), "r"(b) : "cc");
+    return r;
+}
+
 /* Byte-wise signed maximum. One statement: SEL reads the flags that SSUB8 sets. */
 OST_INLINE uint32_t ost_max_s8x4(uint32_t a, uint32_t b)
 {
