@@ -65,7 +65,7 @@ OST_INLINE int32_t ost_smlad(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
-/* The low halfwords' product; the high halfword of a times the low one of b. */
+/* acc + low halfword of a times low halfword of b. */
 OST_INLINE int32_t ost_smlabb(uint32_t a, uint32_t b, int32_t acc)
 {
     int32_t r;
@@ -73,6 +73,7 @@ OST_INLINE int32_t ost_smlabb(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
+/* acc + high halfword of a times low halfword of b. */
 OST_INLINE int32_t ost_smlatb(uint32_t a, uint32_t b, int32_t acc)
 {
     int32_t r;
