@@ -26,6 +26,7 @@ from ostinato.files import write_atomically
 from ostinato.models import zoo
 from ostinato.models.stored import load_network
 from ostinato.pipeline.networks import calibration_images
+from ostinato.reuse import read_pattern
 
 LARGEST_FILE = 4_000_000
 LARGEST_LOSS = 0.001
@@ -41,6 +42,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--command", required=True, help="the command that trained it")
     parser.add_argument("--commit", required=True, help="of the code that trained it")
     parser.add_argument("--board", default="stm32f469i")
+    parser.add_argument("--epochs", type=int, help="if metrics.jsonl has only the last of them")
     return parser.parse_args()
 
 
@@ -51,7 +53,6 @@ def measured(path: Path, dataset: data.ImageDataset, board: str) -> dict[str, An
         network,
         calibration_images(dataset, CALIBRATION_IMAGES, int(meta["seed"])),
         board=board,
-        kernel="cmsis",
         input_scale=INPUT_SCALE,
         input_zero_point=INPUT_ZERO_POINT,
         classes=dataset.classes,
@@ -71,9 +72,7 @@ def main() -> None:
     given = options()
     trained = load_checkpoint(given.run / zoo.MODEL_FILE)
     meta = trained.meta
-    if meta["patterns"]:
-        raise SystemExit("Only conventional networks are listed; this one reuses computation.")
-    epochs = len((given.run / "metrics.jsonl").read_text().splitlines())
+    epochs = given.epochs or len((given.run / "metrics.jsonl").read_text().splitlines())
     dataset = data.load(meta["dataset"], data_dir=given.data_dir, seed=int(meta["seed"]))
     before = ost.evaluate(load_network(given.run / zoo.MODEL_FILE)[0], dataset.test).top1
     with tempfile.TemporaryDirectory() as folder:
@@ -93,6 +92,7 @@ def main() -> None:
         "bytes": len(content),
         "model": meta["model"],
         "dataset": meta["dataset"],
+        "reuse": {name: str(read_pattern(fields)) for name, fields in meta["patterns"].items()},
         "data_note": given.data_note,
         **results,
         "epochs": epochs,

@@ -25,9 +25,9 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # programs, not a package
 
-from compile_tables import rows_for, tree
 from figures import percent
-from ostinato import data, models
+from named_data import dataset
+from ostinato import models
 from ostinato.data import ImageDataset, Split
 from ostinato.errors import DoesNotFitError, OstinatoError
 from ostinato.files import write_atomically
@@ -35,15 +35,13 @@ from ostinato.firmware import deploy
 from ostinato.models.zoo import entries
 from ostinato.training import compile_tables
 from provenance import COMMIT, RESULTS, machine
+from recipe_rows import rows_for, tree
 
 FRAGMENTS = RESULTS / "papers"
 QUICK = Path("runs") / "results-quick"
 """Where --quick writes, so that it never replaces a committed page."""
 BATCH = 100
 """Images whose vectors share clusters in batch scope."""
-
-FOLDERS = {"tinyimagenet": "tinyimagenet30"}
-"""Where a data set is below the root, if not in a folder of its own name."""
 
 Fragment = Mapping[str, Any]
 
@@ -117,15 +115,8 @@ def papers_name(network: nn.Module) -> str:
 
 
 def trained(*wanted: str) -> tuple[str, ...]:
-    """Names of the trained networks that come along, of these models."""
-    return tuple(name for name, entry in entries().items() if entry.model in wanted)
-
-
-@cache
-def dataset(name: str, root: Path) -> ImageDataset:
-    """By its name, enlarged where that says so ("cifar10@64")."""
-    base = name.partition("@")[0]
-    return data.load(name, data_dir=root / FOLDERS.get(base, base))
+    """Names of the trained conventional networks that come along, of these models."""
+    return tuple(name for name, entry in entries().items() if entry.model in wanted and not entry.reuse)
 
 
 @cache
@@ -138,7 +129,7 @@ def compiled(given: Bench, calibration: int, seed: int) -> nn.Module:
 def our_patterns(given: Bench) -> dict[str, Any]:
     """The last of `benchmarks/compile_tables.py`; for a network that it does not have, L=8, H=4 in every convolution
     larger than 1×1 whose channels are a multiple of 8."""
-    if given.model.startswith(("cifarnet", "squeezenet")):
+    if given.model in ("cifarnet", "squeezenet", "zfnet"):
         return rows_for(given.model)[-1].patterns
     return {
         name: tree(8, 4) for name, m in given.network.named_modules()

@@ -17,9 +17,9 @@ from fragments import Bench, Fragment, Reproduction, compiled, cost, main, on_de
 from torch import nn
 from trec_table2 import trec
 
-from compile_tables import rows_for, tree
 from figures import table
 from ostinato.training import compile_tables, evaluate
+from recipe_rows import rows_for, tree
 
 SCALES = {"linear": "real", "fixed point": "power_of_two"}
 LINEAR = ("fc1", 16, 4)

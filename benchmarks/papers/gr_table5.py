@@ -18,11 +18,11 @@ import torch
 from fragments import Bench, Fragment, Reproduction, cost, main, on_device, percent, shown
 from theirs import GR_TABLE5
 
-from compile_tables import STEM, tree
 from figures import table
 from ostinato import models
 from ostinato.data import to_input
 from ostinato.training import compile_tables, evaluate, fit, prune_channels
+from recipe_rows import STEM, tree
 
 BOARD = "stm32f469i"
 LR = 0.01

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import fragments
 import torch
-from fragments import BATCH, Bench, dataset
+from fragments import BATCH, Bench
 from theirs import DR_TABLE2
 from torch import nn
 
 from figures import PAPERS_ORDER
+from named_data import dataset
 from ostinato import models
 from ostinato.data import Split, to_input
 from ostinato.models.zoo import entries

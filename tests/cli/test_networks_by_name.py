@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,3 +78,9 @@ def test_a_name_is_taken_for_a_folder(ostinato, tmp_path: Path, monkeypatch: pyt
 
 def test_names_that_nothing_has(ostinato) -> None:
     assert "no trained network of this name" in ostinato("deploy", "nothing-here", "--dry-run", code=2)
+
+
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "ostinato", "zoo", "--json"]
+    listed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["networks"]
+    assert [network["name"] for network in listed] == list(zoo.entries())

@@ -14,6 +14,7 @@ from ostinato import models
 from ostinato.checkpoints import Checkpoint, load_checkpoint, save_half, save_model
 from ostinato.errors import CheckpointError, ModelError
 from ostinato.models import zoo
+from ostinato.reuse import read_pattern
 
 ENTRIES = zoo.entries()
 ROOT = os.environ.get("OSTINATO_DATA", "")
@@ -36,7 +37,8 @@ def test_a_trained_network_is_what_the_index_says(name):
     assert models.macs(network, torch.zeros(1, 3, side, side)) == entry.macs
     assert (meta["dataset"], meta["seed"], meta["model"]) == (entry.dataset, entry.seed, entry.model)
     assert meta["recipe"] == entry.recipe
-    assert entry.command.startswith("ostinato train ")
+    assert entry.reuse == {name: str(read_pattern(fields)) for name, fields in meta["patterns"].items()}
+    assert entry.command.startswith("python benchmarks/compile_tables.py " if entry.reuse else "ostinato train ")
     assert entry.commit
 
 

@@ -27,8 +27,8 @@ def zoo(json: options.Json = False) -> None:
         print_result({"networks": [dataclasses.asdict(entry) for entry in found]}, True)
         return
     table = Table()
-    for column in ("name", "data", "top-1 %", "int8 %", "parameters", "M MACs", "KiB"):
-        table.add_column(column, justify="left" if column in ("name", "data") else "right")
+    for column in ("name", "data", "top-1 %", "int8 %", "parameters", "M MACs", "KiB", "reuse"):
+        table.add_column(column, justify="left" if column in ("name", "data", "reuse") else "right")
     for entry in found:
         table.add_row(
             entry.name,
@@ -38,6 +38,7 @@ def zoo(json: options.Json = False) -> None:
             f"{entry.parameters:,}",
             f"{entry.macs / 1e6:.1f}",
             f"{entry.bytes / 1024:.0f}",
+            ", ".join(entry.reuse) or "–",
         )
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     console.print(table)

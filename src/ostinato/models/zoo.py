@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ class ZooEntry:
 
     Accuracies are top-1, 0 ... 1, of the weights as they are stored (float16 matrices, float32 vectors): `valid_top1`
     chose the epoch, `test_top1` is the whole test set's in float32, `int8_test_top1` that of the int8 firmware's own C
-    code, calibrated on training images. `data_note` says what is particular about the data. `command` made it, at
-    `commit`; `recipe` is the optimiser's.
+    code, calibrated on training images. `reuse` has the pattern of each layer that reuses computation, in words, whose
+    multiplications `macs` leaves out; it is empty for a conventional network. `data_note` says what is particular about
+    the data. `command` made it, at `commit`; `recipe` is the optimiser's.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ZooEntry:
     command: str
     commit: str
     recipe: Mapping[str, Any]
+    reuse: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -61,7 +63,7 @@ def entries() -> dict[str, ZooEntry]:
     Raises:
         CheckpointError: the index is damaged.
     """
-    known = {field.name for field in fields(ZooEntry)} - {"name"}
+    known = {f.name for f in fields(ZooEntry)} - {"name"}
     try:
         index = json.loads(INDEX.read_text(encoding="utf-8"))
         return {
