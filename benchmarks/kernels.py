@@ -71,9 +71,12 @@ def conventional_cases() -> Iterator[Case]:
     yield Case("3x3, 64, depthwise", depthwise, bind_conv(depthwise, "dense"))
     linear = random_linear(rng, 1600, 384)
     yield Case("CifarNet fc1", linear, bind_linear(linear))
-    dims = ConvDims((28, 28, 64), (14, 14, 64), (2, 2), (2, 2))
-    pool = QMaxPool2d(name="pool", input=_tensor(dims.input), output=_tensor(dims.output), dims=dims)
-    yield Case("CifarNet pool1", pool, bind_max_pool(pool))
+    for name, dims in {
+        "CifarNet pool1": ConvDims((28, 28, 64), (14, 14, 64), (2, 2), (2, 2)),
+        "max-pool, 3x3, stride 2, 96": ConvDims((32, 32, 96), (16, 16, 96), (3, 3), (2, 2), (1, 1)),
+    }.items():
+        pool = QMaxPool2d(name="pool", input=_tensor(dims.input), output=_tensor(dims.output), dims=dims)
+        yield Case(name, pool, bind_max_pool(pool))
 
 
 IMAGE_PATTERNS: tuple[tuple[str, str, Pattern], ...] = (

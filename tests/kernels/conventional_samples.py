@@ -25,6 +25,7 @@ SOURCES = (
     "conventional/ost_fully_connected_s8.c",
     "conventional/ost_fully_connected_s8_blocks.S",
     "conventional/ost_max_pool_s8.c",
+    "conventional/ost_max_pool_s8_columns.S",
     "conventional/ost_avg_pool_s8.c",
     "conventional/ost_add_s8.c",
     "conventional/ost_concat_s8.c",
@@ -155,6 +156,20 @@ def random_pool(rng: np.random.Generator, kind: type[QMaxPool2d] | type[QAvgPool
     while kind is QAvgPool2d and not _every_window_holds_something(dims):
         dims = random_window(rng, channels, channels)
     return make_pool(kind, dims)
+
+
+def overlapping_pools() -> list[QMaxPool2d]:
+    """3×3 windows at a horizontal stride of 2: any padding and height, few windows or none that end in the input."""
+    return [
+        make_pool(QMaxPool2d, ConvDims((height, width, channels), (oh, ow, channels), (3, 3), (sy, 2), (py, px)))
+        for channels in (8, 24)
+        for px in (0, 1)
+        for py in (0, 1, 2)
+        for sy in (1, 2)
+        for height in (1, 2, 3, 6)
+        for width in (1, 2, 3, 4, 9)
+        if (oh := (height + 2 * py - 3) // sy + 1) > 0 and (ow := (width + 2 * px - 3) // 2 + 1) > 0
+    ]
 
 
 def _every_window_holds_something(dims: ConvDims) -> bool:

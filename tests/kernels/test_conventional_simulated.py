@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conventional_samples import SOURCES, make_conv, narrow_conv, random_bindings, random_input
+from conventional_samples import SOURCES, make_conv, narrow_conv, overlapping_pools, random_bindings, random_input
 
-from ostinato.kernels.conventional import bind_conv
+from ostinato.kernels.conventional import bind_conv, bind_max_pool
 from ostinato.quant.ops import ConvDims
 from ostinato.quant.reference import execute_op
 
@@ -83,3 +83,12 @@ def test_baselines_are_no_straw_men(dsp, layer):
     assert 1.9 <= cost["cmsis"] <= 3.2
     assert cost["dense"] <= {"conv1": 1.28, "conv2": 1.03}[layer]
     np.testing.assert_array_equal(calls["cmsis"].output, calls["dense"].output)
+
+
+def test_windows_that_share_columns(dsp):
+    """Every border, with rows and columns that are padding, and sizes at which no window ends in the input."""
+    rng = np.random.default_rng(0)
+    for op in overlapping_pools():
+        x = random_input(rng, op.input.shape)
+        call = dsp.run(bind_max_pool(op), x, op.output.size)
+        np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())

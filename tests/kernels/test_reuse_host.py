@@ -19,6 +19,8 @@ from reuse_samples import (
     safe_table,
 )
 
+from ostinato.kernels.reuse_image_memory import memory_choices, scratch_bytes
+from ostinato.kernels.reuse_layout import in_one_row, locate_slices
 from ostinato.quant import reuse_reference
 from ostinato.quant.ops import ConvDims, QHash
 from ostinato.quant.reference import execute_op
@@ -137,6 +139,24 @@ def test_blocks_that_find_no_slot_are_counted_and_computed_by_themselves(host, s
     assert (call.reported > 0) == (slots < 24 // block_rows)
 
 
+@pytest.mark.parametrize("block", range(4))
+def test_bits_do_not_depend_on_the_tables_that_are_held(host, block):
+    """Every number of slices in a pass and of tiles in a group; slots for all and for few, blocks and leftovers."""
+    for seed in range(10 * block, 10 * block + 10):
+        rng = np.random.default_rng(seed)
+        op = random_image(rng)
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        binding, expected = bind(op), execute_op(op, x).ravel()
+        flat = replace(op, dims=in_one_row(op.dims))
+        slices = locate_slices(flat.dims, op.columns, op.length)
+        for held, group in memory_choices(op):
+            changed = {**binding.params, "slices_per_pass": held, "tiles_per_group": group}
+            scratch = scratch_bytes(flat, slices, held, group)
+            call = host.run(replace(binding, params=changed, scratch_bytes=scratch), x, op.output.size)
+            assert (call.status, call.scratch_bytes) == (OK, scratch)
+            np.testing.assert_array_equal(call.output, expected)
+
+
 @MAKERS
 def test_too_little_scratch_is_refused(host, make):
     rng = np.random.default_rng(0)
@@ -170,7 +190,8 @@ def test_nonsense_is_refused(host):
             wrong += [{"rows": op.rows - 1}, {"out_stride": op.dims.output[2] - 1}]
             wrong += [{"pool": {"height": 0, "width": 1}}, {"pool": {"height": 1, "width": 6}}]
         else:
-            wrong += [{"slices_per_pass": 0}, {"slots": 0}, {"slots": 9}, {"block_rows": 0}, {"block_rows": 2}]
+            wrong += [{"slices_per_pass": 0}, {"tiles_per_group": 0}, {"tiles_per_group": 3}]
+            wrong += [{"slots": 0}, {"slots": 9}, {"block_rows": 0}, {"block_rows": 2}]
         for change in wrong:
             broken = replace(binding, params={**binding.params, **change})
             assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == BAD_ARGUMENT, change

@@ -245,8 +245,8 @@ def _bind_pool(kernel: str, op: QMaxPool2d | QAvgPool2d) -> Binding:
         params={"window": window_params(op.dims)},
         arrays={},
         scratch_bytes=0,
-        sources=(f"{_DIR}/ost_{kernel}.c",),
-        phases={f"ost_{kernel}_windows": "other"},
+        sources=(f"{_DIR}/ost_{kernel}.c", *([f"{_DIR}/ost_max_pool_s8_columns.S"] if kernel == "max_pool_s8" else [])),
+        phases={f"ost_{kernel}_{part}": "other" for part in ("windows", "shared", "together", "columns")},
     )
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
-from ostinato.kernels.reuse_image import MOST_HASHES, place_ids
+from ostinato.kernels.reuse_image import MOST_HASHES
+from ostinato.kernels.reuse_image_memory import place_ids
 from ostinato.kernels.reuse_layout import (
     SHARED_PHASES,
     SHARED_SOURCES,
@@ -25,10 +26,9 @@ from ostinato.quant.horizontal_ops import QReuseHorizontal
 
 _UNITS = 16
 """Units that are gathered together."""
-_EXACT_ROWS = 256
 _MOST = (1 << 16) - 1
 
-_FILES = ("horizontal_s8.c", "panels_cluster.c", "panels_multiply.c", "slots.c", "clusters.c", "sum_runs.S")
+_FILES = ("horizontal_s8.c", "panels_cluster.c", "panels_multiply.c", "slots.c")
 SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 
 PHASES: dict[str, Phase] = {
@@ -43,13 +43,9 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_panel_centroids": "clustering",
     "ost_reuse_clear_slots": "clustering",
     "ost_reuse_find_slots": "clustering",
-    "ost_reuse_clear_clusters": "clustering",
-    "ost_reuse_flush_sums": "clustering",
-    "ost_reuse_sum_clusters": "clustering",
-    "ost_reuse_find_runs": "clustering",
-    **{f"ost_reuse_sum_runs_{n}": "clustering" for n in range(1, 5)},
     "ost_reuse_sum_weights": "gemm",
     "ost_reuse_add_products": "gemm",
+    "ost_reuse_add_clusters": "gemm",
     "ost_reuse_multiply_panel": "gemm",
     "ost_reuse_finish_panel": "recovering",
 }
@@ -149,26 +145,21 @@ def _pack_weights(op: QReuseHorizontal) -> IntArray:
 def _scratch_bytes(op: QReuseHorizontal) -> int:
     """The parts that `ost_reuse_lay_out_panel` takes."""
     (height, width, depth), (ph, pw), rows = op.dims.input, op.dims.padding, op.panel_rows
-    slots, lanes = _slots(op), 4 * _words(op)
+    slots = _slots(op)
     hashed = slots < 1 << op.hash.hashes
-    clusters, places = slots + hashed, 1 << max(1, (2 * slots - 1).bit_length()) if hashed else 0
-    longest = max(op.length, op.dims.columns % op.length)
+    places = 1 << max(1, (2 * slots - 1).bit_length()) if hashed else 0
     return scratch_size(
         4,
         (height + 2 * ph) * (width + 2 * pw) * depth if ph or pw else 0,
         rows * 4,
-        _UNITS * lanes,
+        _UNITS * 4 * _words(op),
         _UNITS * 2 if hashed else 0,
         op.units,
         op.units * 2,
-        clusters * 2,
-        slots * rows * round_up(op.length, 2) * 2,
-        rows * round_up(longest, 2) * 2,
-        round_up(longest, 2) * 8,
+        (slots + 1) * 2,
+        (slots * op.length + 1) // 2 * rows * 4,
+        rows * 4,
         rows * 16,
-        clusters * lanes * 2,
-        clusters * lanes * 4 if op.units > _EXACT_ROWS else 0,
-        clusters * 2,
         places * 2,
         places,
     )

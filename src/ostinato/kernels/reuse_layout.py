@@ -213,9 +213,22 @@ def to_channel_order(values: IntArray, multiple: int) -> IntArray:
 
 def sram_note(dims: ConvDims, scratch_bytes: int) -> str:
     """Says so where the layer needs more than 1.3 times the SRAM of the conventional one (CMSIS-NN's); else empty."""
-    tensors = int(np.prod(dims.input) + np.prod(dims.output))
-    ratio = (tensors + scratch_bytes) / (tensors + 4 * dims.columns)
+    ratio = (_tensor_bytes(dims) + scratch_bytes) / _conventional_bytes(dims)
     return f"{ratio:.2f} times the conventional layer's SRAM" if ratio > SRAM_LIMIT else ""
+
+
+def most_scratch(dims: ConvDims) -> int:
+    """Bytes of scratch with which a layer needs 1.3 times the SRAM of the conventional one."""
+    return int(SRAM_LIMIT * _conventional_bytes(dims)) - _tensor_bytes(dims)
+
+
+def _tensor_bytes(dims: ConvDims) -> int:
+    return int(np.prod(dims.input) + np.prod(dims.output))
+
+
+def _conventional_bytes(dims: ConvDims) -> int:
+    """Input, output, and two windows of int16."""
+    return _tensor_bytes(dims) + 4 * dims.columns
 
 
 def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int, remedy: str) -> None:

@@ -11,59 +11,58 @@ from ostinato.reuse.pattern import Pattern
 MOST_SLOTS = 255
 """A slot is a byte, and one value means none."""
 FEW = 16
-"""So many slots are always there."""
+"""So many ids have a slot each, wherever SRAM permits."""
 HEADROOM = 1.25
 """Images may have this many times more clusters in a slice than calibration's had."""
 SRAM_LIMIT = 1.3
-"""Of the conventional layer's, if calibration's clusters fit into that."""
-SRAM_MOST = 2.0
 """Of the conventional layer's; beyond it, vectors that find no slot are computed by themselves."""
+_ALIGNMENT = 160
+"""Of the parts of a scratch."""
 
 
 def choose_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
     """The number of slots of every slice.
 
-    As many as ids or blocks, where these are few; otherwise `HEADROOM` times calibration's `peak`, or less down to it
-    to stay within `SRAM_LIMIT`, or less than it to stay within `SRAM_MOST`.
+    As many as ids or blocks, where these are few, or `HEADROOM` times calibration's `peak`; less to stay within
+    `SRAM_LIMIT`.
     """
     blocks = dims.positions // pattern.block_rows
-    most = min(pattern.ids, max(blocks, FEW))  # an id is its own slot where there are few
-    return _within(
-        lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids,
-        min(most, max(FEW, peak)), min(most, max(FEW, math.ceil(HEADROOM * peak))), min(most, FEW),
-    )  # fmt: skip
+    return _within(lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, peak)
 
 
 def choose_panel_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
     """The number of slots of every panel of a horizontal layer, by the same rule."""
     units = dims.columns // pattern.length
-    most = min(pattern.ids, max(units, FEW))
-    return _within(
-        lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids,
-        min(most, max(FEW, peak)), min(most, max(FEW, math.ceil(HEADROOM * peak))), min(most, FEW),
-    )  # fmt: skip
+    return _within(lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, peak)
 
 
-def _within(
-    need: Callable[[int], int], dims: ConvDims, ids: int, needed: int, wanted: int, fewest: int
-) -> int:
-    """`wanted` slots, or fewer: `needed` at least within `SRAM_LIMIT`, `fewest` at least within `SRAM_MOST`."""
-    conventional = _conventional_bytes(dims)
-    for limit, least, slots in ((SRAM_LIMIT, needed, wanted), (SRAM_MOST, fewest, needed)):
-        slots = min(slots, MOST_SLOTS + (slots == ids))
-        while slots > least and need(slots) > limit * conventional:
-            slots -= 1
-        if need(slots) <= limit * conventional:
-            break
+def _within(need: Callable[[int], int], dims: ConvDims, ids: int, units: int, peak: int) -> int:
+    """The most slots that are wanted and whose need is within `SRAM_LIMIT`; one at least."""
+    most = min(ids, max(units, FEW))  # an id is its own slot where there are few
+    slots = min(most, max(FEW, math.ceil(HEADROOM * peak)))
+    slots = min(slots, MOST_SLOTS + (slots == ids))
+    while slots > 1 and need(slots) > SRAM_LIMIT * _conventional_bytes(dims):
+        slots -= 1
     return slots
 
 
 def panel_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
-    """About what a horizontal layer needs: tensors, a padded copy, a panel's units, sums and centroids."""
-    rows, units = pattern.block_rows, dims.columns // pattern.length
-    values = rows * pattern.length
-    sums = slots * (values * (2 if units <= 256 else 6) + 9 + 2 * rows * (pattern.length + pattern.length % 2))
-    return _tensors(dims) + _padded(dims) + 3 * units + sums + 16 * values + 20 * rows
+    """What a horizontal layer needs at most: tensors, a padded copy, a panel's units and centroids."""
+    rows, units, looked_up = pattern.block_rows, dims.columns // pattern.length, _looked_up(pattern, slots)
+    centroids = -(-slots * pattern.length // 2) * 4 * rows
+    gathered = 16 * _lanes(rows * pattern.length)
+    panel = 3 * units + 2 * slots + centroids + gathered + 24 * rows + looked_up
+    return _tensors(dims) + _padded(dims) + panel + _ALIGNMENT
+
+
+def _looked_up(pattern: Pattern, slots: int) -> int:
+    """Places at which ids are looked up, if not every one has a slot of its own."""
+    return 0 if slots == pattern.ids <= 1 << 8 else 3 * max(2, 1 << (2 * slots - 1).bit_length()) + 32
+
+
+def _lanes(values: int) -> int:
+    """Values in whole words."""
+    return 4 * -(-values // 4)
 
 
 def _padded(dims: ConvDims) -> int:
@@ -82,11 +81,20 @@ def _tensors(dims: ConvDims) -> int:
 
 
 def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
-    """About what the layer needs with so many slots: tensors, a padded copy, ids, sums, tables, accumulators."""
-    b, channels = pattern.block_rows, dims.output[2]
-    blocks, slices, row = dims.positions // b, -(-dims.columns // pattern.length), 2 * (-(-channels // 16) * 16)
-    lanes = b * 4 * -(-pattern.length // 4)
-    sums = slots * (lanes * (2 if blocks <= 256 else 6) + 9)
-    each = slots * b * row + blocks
-    accumulators = (dims.positions - dims.positions * channels // row) * row
-    return _tensors(dims) + _padded(dims) + sums + min(slices * each, each + accumulators)
+    """What the layer needs with so many slots, on the kernel's form that needs least, at most.
+
+    Tensors, a padded copy, gathered vectors, ids of pixels where kernel positions share their hashes, places of ids,
+    sums, rows by themselves, and then: ids, centroids and one tile's tables of all slices, or of one slice and
+    accumulators.
+    """
+    b, slices = pattern.block_rows, -(-dims.columns // pattern.length)
+    blocks, row, lanes = dims.positions // b, 2 * (-(-dims.output[2] // 16) * 16), b * _lanes(pattern.length)
+    clusters = slots + 1
+    run = 16 if b > 1 else min(dims.output[1], 128)
+    sums = clusters * ((2 if blocks > 256 else 0) * lanes + 2) + 8 * lanes
+    alone = lanes + 20 * 32 + 2 * max(run, 128) + _looked_up(pattern, slots)
+    shared = 0 if pattern.sharing == "slice" else 2 * (_padded(dims) or math.prod(dims.input)) // pattern.length
+    each = slots * b * 32 + blocks + clusters * (2 * lanes + 1) + 2
+    accumulators = (dims.positions - dims.positions * dims.output[2] // row) * row
+    least = min(slices * each, each + accumulators)
+    return _tensors(dims) + _padded(dims) + run * lanes + shared + sums + alone + least + _ALIGNMENT

@@ -18,23 +18,25 @@ OST_INLINE int8_t add_one(const ost_add_s8_params *p, int8_t a, int8_t b)
 }
 
 #if OST_HAS_DSP
-/* Halfwords: high's sum on top, low's below, both shifted right by ADD_FRACTION and saturated to int8. */
-OST_INLINE uint32_t finish_pair(int32_t low, int32_t high)
+/* A sum shifted right by ADD_FRACTION and saturated to int8. */
+OST_INLINE uint32_t finish(int32_t sum)
 {
     uint32_t r;
-    __asm("pkhtb %0, %1, %2, asr %3" : "=r"(r) : "r"((uint32_t)high << (16 - ADD_FRACTION)), "r"(low), "I"(ADD_FRACTION));
-    return ost_uxtb16(ost_ssat16_8(r));
+    __asm("ssat %0, #8, %1, asr %2" : "=r"(r) : "r"(sum), "I"(ADD_FRACTION) : "cc");
+    return r;
 }
 
 /* Four elements of ADD_FRACTION bits, clamped by int8 alone; multipliers packed, the first one low. */
 OST_INLINE uint32_t add_four(uint32_t a, uint32_t b, uint32_t multipliers, int32_t offset)
 {
-    const uint32_t a02 = ost_sxtb16(a), b02 = ost_sxtb16(b), a13 = ost_sxtb16_ror8(a), b13 = ost_sxtb16_ror8(b);
-    const int32_t s0 = ost_smlad(ost_pkhbt16(a02, b02), multipliers, offset);
-    const int32_t s2 = ost_smlad(ost_pkhtb16(b02, a02), multipliers, offset);
-    const int32_t s1 = ost_smlad(ost_pkhbt16(a13, b13), multipliers, offset);
-    const int32_t s3 = ost_smlad(ost_pkhtb16(b13, a13), multipliers, offset);
-    return finish_pair(s0, s2) | (finish_pair(s1, s3) << 8);
+    const uint32_t low = ost_pkhbt16(a, b), high = ost_pkhtb16(b, a); /* two elements of a, then two of b */
+    uint32_t four = finish(ost_smlad(ost_sxtb16(low), multipliers, offset));
+    const uint32_t second = finish(ost_smlad(ost_sxtb16_ror8(low), multipliers, offset));
+    const uint32_t third = finish(ost_smlad(ost_sxtb16(high), multipliers, offset));
+    const uint32_t fourth = finish(ost_smlad(ost_sxtb16_ror8(high), multipliers, offset));
+    __asm("bfi %0, %1, #8, #8\n\tbfi %0, %2, #16, #8\n\tbfi %0, %3, #24, #8"
+          : "+&r"(four) : "r"(second), "r"(third), "r"(fourth));
+    return four;
 }
 #endif
 
@@ -46,8 +48,10 @@ OST_PHASE_FUNCTION static void ost_add_s8_elements(const ost_add_s8_params *p, c
     if (p->activation_min == INT8_MIN && p->activation_max == INT8_MAX && p->fraction_bits == ADD_FRACTION) {
         const uint32_t multipliers = ost_pkhbt16((uint32_t)p->first_multiplier, (uint32_t)p->second_multiplier);
         const int32_t offset = p->offset;
-        for (; left >= 4; left -= 4, a += 4, b += 4, out += 4) {
-            ost_store_u32(out, add_four(ost_load_u32(a), ost_load_u32(b), multipliers, offset));
+        for (; left >= 8; left -= 8, a += 8, b += 8, out += 8) {
+            const uint32_t a0 = ost_load_u32(a), a4 = ost_load_u32(a + 4), b0 = ost_load_u32(b), b4 = ost_load_u32(b + 4);
+            ost_store_u32(out, add_four(a0, b0, multipliers, offset));
+            ost_store_u32(out + 4, add_four(a4, b4, multipliers, offset));
         }
     }
 #endif

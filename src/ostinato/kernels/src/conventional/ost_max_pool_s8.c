@@ -1,18 +1,22 @@
-/* Maximum pooling: 16 channels stay in registers while the window goes by. Padding never wins (it counts as -128). */
+/* Maximum pooling: 16 channels stay in registers while the window goes by. Padding never wins (it counts as -128).
+ *
+ * Windows of 3 x 3 at a stride of 2 share columns with their neighbours. A row of them goes by together in the DSP code,
+ * but for those that end in padding: the maximum over a column's rows is found once for both windows that it is in. */
 #include "ost_conventional.h"
 #include "../support/ost_simd.h"
+#include "ost_max_pool_s8_columns.h"
 #include "ost_pool.h"
 
 #define CHANNELS 16
 
 #if OST_HAS_DSP
-OST_INLINE void pool_channels(const ost_pool_view *v, int32_t channel, int8_t *out)
+OST_INLINE void pool_positions(const ost_pool_view *v, int32_t rows, int32_t columns, int32_t channel, int8_t *out)
 {
     uint32_t a = 0x80808080u, b = a, c = a, d = a;
     const int8_t *row = v->in + channel;
-    for (int32_t y = 0; y < v->rows; y++, row += v->row_step) {
+    for (int32_t y = 0; y < rows; y++, row += v->row_step) {
         const int8_t *at = row;
-        for (int32_t x = 0; x < v->columns; x++, at += v->column_step) {
+        for (int32_t x = 0; x < columns; x++, at += v->column_step) {
             const uint32_t p = ost_load_u32(at), q = ost_load_u32(at + 4);
             const uint32_t r = ost_load_u32(at + 8), s = ost_load_u32(at + 12);
             a = ost_max_s8x4(a, p);
@@ -25,6 +29,16 @@ OST_INLINE void pool_channels(const ost_pool_view *v, int32_t channel, int8_t *o
     ost_store_u32(out + channel + 4, b);
     ost_store_u32(out + channel + 8, c);
     ost_store_u32(out + channel + 12, d);
+}
+
+/* The usual 2 x 2 without loops. */
+OST_INLINE void pool_channels(const ost_pool_view *v, int32_t channel, int8_t *out)
+{
+    if (v->rows == 2 && v->columns == 2) {
+        pool_positions(v, 2, 2, channel, out);
+    } else {
+        pool_positions(v, v->rows, v->columns, channel, out);
+    }
 }
 #else
 OST_INLINE void pool_channels(const ost_pool_view *v, int32_t channel, int8_t *out)
@@ -59,22 +73,72 @@ OST_INLINE void pool_channel(const ost_pool_view *v, int32_t channel, int8_t *ou
     out[channel] = largest;
 }
 
+#if OST_HAS_DSP
+/* Windows of 3 x 3 at a horizontal stride of 2: the last column of one is the first of the next. */
+OST_INLINE int columns_are_shared(const ost_window *w)
+{
+    return w->kernel.height == 3 && w->kernel.width == 3 && w->stride.width == 2 && w->dilation.height == 1 &&
+           w->dilation.width == 1 && w->padding.width <= 1 && w->input.channels % 8 == 0;
+}
+
+/* As many windows of a row as end inside of the input. */
+OST_INLINE int32_t windows_inside(const ost_window *w)
+{
+    const int32_t last = w->input.width + w->padding.width - 3; /* where the last of them begins */
+    const int32_t count = last < 0 ? 0 : last / 2 + 1;
+    return count < w->output.width ? count : w->output.width;
+}
+
+/* The first windows of a row of outputs; returns how many. Rows beyond the input are another time the last one in it. */
+OST_PHASE_FUNCTION static int32_t ost_max_pool_s8_together(const ost_window *w, const int8_t *in, int32_t oy, int8_t *out)
+{
+    const int32_t y = oy * w->stride.height - w->padding.height, count = windows_inside(w);
+    const ost_range rows = ost_valid_positions(y, 3, 1, w->input.height);
+    const int32_t valid = rows.end - rows.first, row = w->input.width * w->input.channels;
+    const int8_t *from = in + (y + rows.first) * row;
+    if (count < 1 || valid < 1) {
+        return 0;
+    }
+    ost_max_pool_columns columns = {from, valid > 1 ? row : 0, w->input.channels, out, count, valid > 2 ? row : 0,
+                                    w->padding.width == 1};
+    for (int32_t channel = 0; channel < w->input.channels; channel += 8, columns.in += 8, columns.out += 8) {
+        ost_max_pool_s8_columns(&columns);
+    }
+    return count;
+}
+#endif
+
+OST_INLINE void pool_window(const ost_window *w, const int8_t *in, int32_t oy, int32_t ox, int8_t *out)
+{
+    const ost_pool_view v = ost_pool_view_at(w, in, oy, ox);
+    int32_t channel = 0;
+    for (; channel + CHANNELS <= w->input.channels; channel += CHANNELS) {
+        pool_channels(&v, channel, out);
+    }
+    for (; channel < w->input.channels; channel++) {
+        pool_channel(&v, channel, out);
+    }
+}
+
 OST_PHASE_FUNCTION static void ost_max_pool_s8_windows(const ost_window *w, const int8_t *in, int8_t *out)
 {
-    const int32_t channels = w->input.channels;
     for (int32_t oy = 0; oy < w->output.height; oy++) {
-        for (int32_t ox = 0; ox < w->output.width; ox++, out += channels) {
-            const ost_pool_view v = ost_pool_view_at(w, in, oy, ox);
-            int32_t channel = 0;
-            for (; channel + CHANNELS <= channels; channel += CHANNELS) {
-                pool_channels(&v, channel, out);
-            }
-            for (; channel < channels; channel++) {
-                pool_channel(&v, channel, out);
-            }
+        for (int32_t ox = 0; ox < w->output.width; ox++, out += w->input.channels) {
+            pool_window(w, in, oy, ox, out);
         }
     }
 }
+
+#if OST_HAS_DSP
+OST_PHASE_FUNCTION static void ost_max_pool_s8_shared(const ost_window *w, const int8_t *in, int8_t *out)
+{
+    for (int32_t oy = 0; oy < w->output.height; oy++, out += w->output.width * w->input.channels) {
+        for (int32_t ox = ost_max_pool_s8_together(w, in, oy, out); ox < w->output.width; ox++) {
+            pool_window(w, in, oy, ox, out + ox * w->input.channels);
+        }
+    }
+}
+#endif
 
 int32_t ost_max_pool_s8_scratch_bytes(const ost_pool_s8_params *params)
 {
@@ -89,6 +153,12 @@ ost_status ost_max_pool_s8(const ost_pool_s8_params *params, const ost_scratch *
         params->window.input.channels != params->window.output.channels) {
         return OST_BAD_ARGUMENT;
     }
+#if OST_HAS_DSP
+    if (columns_are_shared(&params->window)) {
+        ost_max_pool_s8_shared(&params->window, in, out);
+        return OST_OK;
+    }
+#endif
     ost_max_pool_s8_windows(&params->window, in, out);
     return OST_OK;
 }

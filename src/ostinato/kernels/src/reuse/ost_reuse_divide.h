@@ -20,16 +20,19 @@ OST_INLINE int32_t ost_reciprocal_of(int32_t members)
     return (int32_t)(UINT32_MAX / (uint32_t)members) + 1 + whole;
 }
 
-OST_INLINE int32_t ost_divide(int32_t value, int32_t members, int32_t reciprocal)
+/* The reciprocal is not 0. */
+OST_INLINE int32_t ost_divide_by(int32_t value, int32_t reciprocal)
 {
-    if (reciprocal == 0) {
-        return value / members;
-    }
 #if OST_HAS_DSP
     return ost_smmul(value, reciprocal) + (int32_t)((uint32_t)value >> 31);
 #else
     return (int32_t)(((int64_t)value * reciprocal) >> 32) + (value < 0);
 #endif
+}
+
+OST_INLINE int32_t ost_divide(int32_t value, int32_t members, int32_t reciprocal)
+{
+    return reciprocal == 0 ? value / members : ost_divide_by(value, reciprocal);
 }
 
 #endif /* OST_REUSE_DIVIDE_H */

@@ -23,7 +23,7 @@
     .equ    F_ROW, 20           /* four pointers */
     .equ    F_AT, 36            /* bytes from a row's start */
     .equ    F_SKIP, 40
-    .equ    F_COUNT, 44
+    .equ    F_END, 44           /* of the multipliers */
     .equ    F_FIRST, 48         /* bytes of weights the first block skips */
     .equ    F_BYTES, 56
 
@@ -50,8 +50,9 @@ ost_reuse_gemm_pairs_\g:
     add     r1, sp, #F_ROW
     stmia   r1, {r2-r5}
     ldmia   r0, {r0, r1, r2, r3, r4, r5}    /* weights, count, centroids, words, multiplier, skip */
-    str     r1, [sp, #F_COUNT]
     str     r4, [sp, #F_MULTIPLIER]
+    add     r4, r4, r1, lsl #3
+    str     r4, [sp, #F_END]
     str     r5, [sp, #F_SKIP]
     subs    r3, r3, #1
     lsr     r5, r3, #3                  /* blocks behind the first */
@@ -133,7 +134,7 @@ ost_reuse_gemm_pairs_\g:
     str.w   r8, [r9, r1]
     .endif
     ldr     r3, [sp, #F_SKIP]
-    ldr     r5, [sp, #F_COUNT]
+    ldr     r5, [sp, #F_END]
     ldr     r2, [sp, #F_BLOCKS]
     ldr     r4, [sp, #F_FIRST]
     adds    r1, r1, #4
@@ -144,8 +145,7 @@ ost_reuse_gemm_pairs_\g:
     subs    r0, r0, r4
     str     r1, [sp, #F_AT]
     str     r2, [sp, #F_BLOCKS_LEFT]
-    subs    r5, r5, #1
-    str     r5, [sp, #F_COUNT]
+    cmp     r11, r5
     bne.w   1b
     add     sp, sp, #F_BYTES
     pop     {r4-r11, pc}

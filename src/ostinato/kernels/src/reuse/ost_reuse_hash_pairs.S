@@ -23,6 +23,7 @@
     .equ    P_ID_SKIP, 48
     .equ    WIDE, 1
     .equ    MERGE, 2
+    .equ    SHIFTED, 4          /* ours: the shift is not 0 */
 
 /* The stack frame. */
     .equ    F_OFFSETS, 0
@@ -33,13 +34,13 @@
     .equ    F_ID_STEP, 20
     .equ    F_ID_SHIFT, 24
     .equ    F_FLAGS, 28
-    .equ    F_COUNT, 32
+    .equ    F_IDS_END, 32       /* of this row */
     .equ    F_ADVANCE, 36       /* from the end of a pair's words to the next pair */
     .equ    F_BLOCKS, 40        /* whole blocks behind the first one */
     .equ    F_ROWS, 44
     .equ    F_SKIP, 48
     .equ    F_ID_SKIP, 52
-    .equ    F_ROW_COUNT, 56
+    .equ    F_ROW_IDS, 56       /* bytes of a row's ids */
     .equ    F_BYTES, 64
 
     .macro  load_offsets g
@@ -115,9 +116,15 @@ ost_reuse_hash_pairs_\g:
     str     r5, [sp, #F_IDS]
     str     r6, [sp, #F_ID_STEP]
     str     r7, [sp, #F_ID_SHIFT]
+    cmp     r7, #0
+    it      ne
+    orrne   r8, r8, #SHIFTED
     str     r8, [sp, #F_FLAGS]
-    str     r9, [sp, #F_COUNT]
-    str     r9, [sp, #F_ROW_COUNT]
+    mul     r9, r9, r6
+    lsl     r9, r9, #1
+    str     r9, [sp, #F_ROW_IDS]
+    add     r9, r9, r5
+    str     r9, [sp, #F_IDS_END]
     subs    r4, r4, #1
     lsr     r5, r4, #3                  /* blocks behind the first */
     and     r6, r4, #(BLOCK_WORDS - 1)
@@ -154,13 +161,10 @@ ost_reuse_hash_pairs_\g:
     sign_bits \g
     ldr     r2, [sp, #F_IDS]
     ldr     r3, [sp, #F_ID_STEP]
-    ldr     r4, [sp, #F_ID_SHIFT]
     ldr     r5, [sp, #F_FLAGS]
-    ldr     r6, [sp, #F_COUNT]
+    ldr     r6, [sp, #F_IDS_END]
     ldr     r7, [sp, #F_ADVANCE]
     ldr.w   r8, [sp, #F_BLOCKS]
-    lsl     r11, r11, r4
-    lsl     r12, r12, r4
     cbnz    r5, 4f
     strb.w  r11, [r2]
     strb.w  r12, [r2, r3]
@@ -169,32 +173,38 @@ ost_reuse_hash_pairs_\g:
     add     r10, r10, r7
     str.w   r8, [sp, #F_BLOCKS_LEFT]
     str     r2, [sp, #F_IDS]
-    subs    r6, r6, #1
-    str     r6, [sp, #F_COUNT]
+    cmp     r2, r6
     bne     1b
 
     ldr     r3, [sp, #F_ROWS]           /* the next row */
     ldr     r4, [sp, #F_SKIP]
     ldr     r5, [sp, #F_ID_SKIP]
-    ldr     r6, [sp, #F_ROW_COUNT]
+    ldr     r6, [sp, #F_ROW_IDS]
     add     r0, r0, r4
     add     r10, r10, r4
     add     r2, r2, r5
     str     r2, [sp, #F_IDS]
-    str     r6, [sp, #F_COUNT]
+    add     r6, r6, r2
+    str     r6, [sp, #F_IDS_END]
     subs    r3, r3, #1
     str     r3, [sp, #F_ROWS]
     bne     1b
     add     sp, sp, #F_BYTES
     pop     {r4-r11, pc}
 
-4:  /* wide ids, or bits to be merged */
+4:  /* wide ids, or bits to be merged, or shifted */
+    ldr     r4, [sp, #F_ID_SHIFT]
+    lsl     r11, r11, r4
+    lsl     r12, r12, r4
     lsls    r9, r5, #31
     bne     5f
-    ldrb.w  r9, [r2]
-    ldrb.w  lr, [r2, r3]
-    orr     r11, r11, r9
-    orr     r12, r12, lr
+    lsls    r9, r5, #30
+    ittt    mi
+    ldrbmi.w r9, [r2]
+    ldrbmi.w lr, [r2, r3]
+    orrmi   r11, r11, r9
+    it      mi
+    orrmi   r12, r12, lr
     strb.w  r11, [r2]
     strb.w  r12, [r2, r3]
     b       3b

@@ -15,38 +15,28 @@ OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
 
 ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p, void *base)
 {
-    const int32_t words = p->hash.words, hashed = ost_panel_is_hashed(p), clusters = p->slots + hashed;
-    const int32_t columns = ost_window_columns(&p->window), units = columns / p->length, rest = columns % p->length;
+    const int32_t words = p->hash.words, hashed = ost_panel_is_hashed(p), rows = p->panel_rows;
+    const int32_t units = ost_window_columns(&p->window) / p->length;
     const int32_t places = hashed ? 1 << ost_reuse_slot_bits(p->slots) : 0;
-    const int32_t longest = rest > p->length ? rest : p->length;
     int32_t *bytes;
     ost_reuse_panel s;
     s.p = p;
     s.units = units;
+    s.found = 0;
     s.bytes = 0;
     bytes = &s.bytes;
     s.missing = (int32_t *)take(base, bytes, 4);
     s.padded = (int8_t *)take(base, bytes, ost_reuse_padded_bytes(&p->window));
     s.x = s.padded;
-    s.corners = (int32_t *)take(base, bytes, p->panel_rows * 4);
+    s.corners = (int32_t *)take(base, bytes, rows * 4);
     s.gather = (int8_t *)take(base, bytes, OST_REUSE_UNITS * words * 4);
     s.wide_ids = (uint16_t *)take(base, bytes, hashed ? OST_REUSE_UNITS * 2 : 0);
     s.slots = (uint8_t *)take(base, bytes, units);
     s.order = (uint16_t *)take(base, bytes, units * 2);
-    s.next = (uint16_t *)take(base, bytes, clusters * 2);
-    s.centroids = (int16_t *)take(base, bytes, p->slots * ost_panel_values(p, p->length) * 2);
-    s.alone = (int16_t *)take(base, bytes, ost_panel_values(p, longest) * 2);
-    s.summed = (int16_t *)take(base, bytes, (longest + 1) / 2 * 16);
-    s.acc = (int32_t *)take(base, bytes, p->panel_rows * 16);
-    s.clusters.ids = clusters;
-    s.clusters.words = words;
-    s.clusters.rows = 0;
-    s.clusters.sums = (int16_t *)take(base, bytes, clusters * words * 8);
-    s.clusters.wide = (int32_t *)take(base, bytes, units > OST_REUSE_EXACT_ROWS ? clusters * words * 16 : 0);
-    if (units <= OST_REUSE_EXACT_ROWS) {
-        s.clusters.wide = NULL;
-    }
-    s.clusters.counts = (uint16_t *)take(base, bytes, clusters * 2);
+    s.ends = (uint16_t *)take(base, bytes, (p->slots + 1) * 2);
+    s.centroids = (int16_t *)take(base, bytes, (p->slots * p->length + 1) / 2 * rows * 4);
+    s.alone = (int16_t *)take(base, bytes, rows * 4);
+    s.acc = (int32_t *)take(base, bytes, rows * 16);
     s.map.keys = (uint16_t *)take(base, bytes, places * 2);
     s.map.slots = (uint8_t *)take(base, bytes, places);
     s.map.bits = hashed ? ost_reuse_slot_bits(p->slots) : 0;

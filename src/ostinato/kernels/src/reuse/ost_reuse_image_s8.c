@@ -1,6 +1,7 @@
 /* Reuse convolution in image scope (TREC section 3.1, vertical direction), slice by slice: hash and sum the slice's
  * blocks, multiply the centroids that occur by the slice's weights into a table of requantised int16 rows, and add
- * for every output its row of each slice. There is no im2col matrix and no int32 output buffer. */
+ * for every output its row of each slice. There is no im2col matrix and no int32 output buffer. Where tables of all
+ * channels are too large, centroids are kept, and groups of tiles of 16 channels are multiplied and added in turn. */
 #include "../support/ost_window.h"
 #include "ost_reuse_gemm.h"
 #include "ost_reuse_hash.h"
@@ -125,28 +126,66 @@ OST_PHASE_FUNCTION static void ost_reuse_cluster_slice(image_layer *layer, int32
     if (is_hashed(layer->p)) {
         layer->clusters.counts[layer->p->slots] = 0; /* what found no slot is no cluster */
     }
+    if (layer->clusters.high) {
+        ost_reuse_flush_sums(&layer->clusters);
+    }
 }
 
-/* The table of slice s: four of the centroids that occur at a time. */
-OST_PHASE_FUNCTION static void ost_reuse_fill_table(image_layer *layer, int32_t s, int16_t *table)
+/* The place of a slice in the sums and among the lists of clusters. */
+OST_INLINE int32_t area_of(const image_layer *layer, int32_t slot)
+{
+    return keeps_centroids(layer->p) ? slot : 0;
+}
+
+OST_INLINE int32_t area_values(const image_layer *layer)
+{
+    return layer->clusters.ids * layer->clusters.words * 4;
+}
+
+/* Centroids of a slice, four clusters after four, where its sums were: the n-th cluster that occurs has an id of n at
+ * least, so that nothing is overwritten that is still to be read. */
+OST_PHASE_FUNCTION static void ost_reuse_keep_centroids(image_layer *layer, int32_t slot)
+{
+    const image_scratch *m = &layer->m;
+    const uint8_t *occurring = m->occurring + slot * layer->clusters.ids;
+    const int32_t values = layer->clusters.words * 4, found = m->found[slot];
+    int16_t *kept = m->sums + slot * area_values(layer);
+    for (int32_t c = 0; c < found; c += 4) {
+        const int32_t count = found - c < 4 ? found - c : 4;
+        ost_reuse_centroids(&layer->clusters, occurring + c, count, layer->p->input_zero_point, m->centroids);
+        ost_copy_eights((int8_t *)(kept + c * values), (const int8_t *)m->centroids, count * values * 2);
+    }
+}
+
+/* The table of slice s for a group of tiles: four of the centroids that occur at a time. */
+OST_PHASE_FUNCTION static void ost_reuse_fill_table(image_layer *layer, int32_t s, int32_t slot, int32_t tile)
 {
     const ost_reuse_image_s8_params *p = layer->p;
     const image_scratch *m = &layer->m;
-    const int32_t channels = ost_round_up(p->window.output.channels, 4), words = layer->single.source.words;
-    const int32_t tile_values = p->slots * OST_REUSE_TILE, table_values = ost_reuse_tiles(channels) * tile_values;
-    const int32_t occurring = ost_reuse_list_clusters(&layer->clusters, m->occurring);
-    for (int32_t c = 0; c < occurring; c += 4) {
-        const int32_t count = occurring - c < 4 ? occurring - c : 4;
-        ost_reuse_product product = {m->centroids,
+    const int32_t all = ost_round_up(p->window.output.channels, 4), words = layer->single.source.words;
+    const int32_t first = tile * OST_REUSE_TILE, held = p->tiles_per_group * OST_REUSE_TILE;
+    const int32_t channels = all - first < held ? all - first : held;
+    const int32_t tile_values = p->slots * OST_REUSE_TILE, table_values = p->tiles_per_group * tile_values;
+    const int32_t area = area_of(layer, slot), found = m->found[area], values = layer->clusters.words * 4;
+    const uint8_t *occurring = m->occurring + area * layer->clusters.ids;
+    int16_t *table = m->table + slot * p->block_rows * table_values;
+    for (int32_t c = 0; c < found; c += 4) {
+        const int32_t count = found - c < 4 ? found - c : 4;
+        const int16_t *centroids = m->centroids;
+        if (keeps_centroids(p)) {
+            centroids = m->sums + area * area_values(layer) + c * values;
+        } else {
+            ost_reuse_centroids(&layer->clusters, occurring + c, count, p->input_zero_point, m->centroids);
+        }
+        ost_reuse_product product = {centroids,
                                      count,
                                      words,
-                                     m->occurring + c,
-                                     p->weights + s * channels * words * 4,
-                                     p->multiplier,
+                                     occurring + c,
+                                     p->weights + (s * all + first) * words * 4,
+                                     p->multiplier + first,
                                      channels,
                                      table,
                                      tile_values};
-        ost_reuse_centroids(&layer->clusters, m->occurring + c, count, p->input_zero_point, m->centroids);
         for (int32_t r = 0; r < p->block_rows; r++) {
             ost_reuse_gemm(&product);
             product.centroids += words * 4 * count;
@@ -154,7 +193,38 @@ OST_PHASE_FUNCTION static void ost_reuse_fill_table(image_layer *layer, int32_t 
         }
     }
     for (int32_t r = 0; s == 0 && r < p->block_rows; r++) {
-        ost_reuse_add_offset(table + r * table_values, tile_values, m->occurring, occurring, p->offset, channels);
+        ost_reuse_add_offset(table + r * table_values, tile_values, occurring, found, p->offset + first, channels);
+    }
+}
+
+/* Ids and clusters of the slices of a pass; their centroids, if they are kept, or else their tables. */
+OST_INLINE void cluster_pass(image_layer *layer, int32_t first, int32_t slices)
+{
+    const image_scratch *m = &layer->m;
+    for (int32_t slot = 0; slot < slices; slot++) {
+        const int32_t area = area_of(layer, slot);
+        layer->clusters.sums = m->sums + area * area_values(layer);
+        ost_reuse_cluster_slice(layer, first + slot, slot);
+        m->found[area] = (uint16_t)ost_reuse_list_clusters(&layer->clusters, m->occurring + area * layer->clusters.ids);
+        if (keeps_centroids(layer->p)) {
+            ost_reuse_keep_centroids(layer, slot);
+        } else {
+            ost_reuse_fill_table(layer, first + slot, slot, 0);
+        }
+    }
+}
+
+/* Outputs, or accumulators, of all channels: group after group of tiles. */
+OST_INLINE void recover_pass(image_layer *layer, ost_reuse_recovery *pass, int32_t first)
+{
+    const int32_t tiles = ost_reuse_tiles(pass->channels), held = layer->p->tiles_per_group;
+    for (pass->tile = 0; pass->tile < tiles; pass->tile += held) {
+        pass->tiles = tiles - pass->tile < held ? tiles - pass->tile : held;
+        for (int32_t slot = 0; keeps_centroids(layer->p) && slot < pass->slices; slot++) {
+            ost_reuse_fill_table(layer, first + slot, slot, pass->tile);
+        }
+        ost_reuse_recover(pass);
+        ost_reuse_recover_singles(&layer->single, pass, first);
     }
 }
 
@@ -181,7 +251,8 @@ OST_INLINE int arguments_are_valid(const ost_reuse_image_s8_params *p, const int
     return p && in && out && p->weights && p->multiplier && p->offset && p->hash.offsets && p->hash.vectors &&
            p->slices.starts && ost_window_is_valid(&p->window) && slots_are_valid(p) && p->block_rows >= 1 &&
            p->hash.words >= 1 && p->hash.words % p->block_rows == 0 && p->slices.count >= 1 &&
-           p->slices_per_pass >= 1 && p->slices_per_pass <= p->slices.count && p->fraction_bits >= 1 &&
+           p->slices_per_pass >= 1 && p->slices_per_pass <= p->slices.count && p->tiles_per_group >= 1 &&
+           p->tiles_per_group <= ost_reuse_tiles(p->window.output.channels) && p->fraction_bits >= 1 &&
            p->fraction_bits <= 7 && p->window.output.height * p->window.output.width <= UINT16_MAX &&
            p->window.output.height * p->window.output.width >= p->block_rows &&
            (!p->pixel_ids || slices_are_blocks(p));
@@ -200,7 +271,7 @@ OST_INLINE image_layer set_up(const ost_reuse_image_s8_params *p, const image_sc
     image_layer layer = {
         p,
         *m,
-        {p->slots + hashed, p->hash.words, m->sums, blocks > OST_REUSE_EXACT_ROWS ? m->wide : NULL, m->counts, 0},
+        {clusters_of(p), p->hash.words, m->sums, blocks > OST_REUSE_EXACT_ROWS ? m->high : NULL, m->counts, 0},
         {m->keys, m->slots, hashed ? ost_reuse_slot_bits(p->slots) : 0, p->slots, 0},
         {p, source, m->vector, m->centroids, m->added, m->alone}};
     return layer;
@@ -219,10 +290,9 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     }
     const int32_t positions = p->window.output.height * p->window.output.width;
     const int32_t channels = p->window.output.channels, tile_values = p->slots * OST_REUSE_TILE;
-    const int32_t table_values = p->block_rows * ost_reuse_tiles(channels) * tile_values;
     ost_reuse_recovery pass = {positions, channels, p->block_rows, p->rows, 0, p->slices_per_pass < p->slices.count,
-                               1, m.ids, p->slices_per_pass, p->slots, 0, m.table, tile_values, p->fraction_bits, out,
-                               m.rest};
+                               1, m.ids, p->slices_per_pass, p->slots, 0, 0, 0, p->tiles_per_group, m.table, tile_values,
+                               p->fraction_bits, out, m.rest};
     const int8_t *x = in;
     *m.missing = 0;
     if (ost_reuse_is_padded(&p->window)) {
@@ -237,13 +307,9 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
         const int32_t left = p->slices.count - first, missing = *m.missing;
         pass.slices = left < p->slices_per_pass ? left : p->slices_per_pass;
         pass.first = first == 0;
-        for (int32_t slot = 0; slot < pass.slices; slot++) {
-            ost_reuse_cluster_slice(&layer, first + slot, slot);
-            ost_reuse_fill_table(&layer, first + slot, m.table + slot * table_values);
-        }
+        cluster_pass(&layer, first, pass.slices);
         pass.missing = *m.missing - missing;
-        ost_reuse_recover(&pass);
-        ost_reuse_recover_singles(&layer.single, &pass, first);
+        recover_pass(&layer, &pass, first);
     }
     if (pass.several) {
         ost_reuse_finish(&pass);

@@ -7,6 +7,7 @@
 #include "ost_reuse_clusters.h"
 #include "ost_reuse_recover.h"
 #include "ost_reuse_rows.h"
+#include "ost_reuse_single.h"
 #include "ost_reuse_slices.h"
 #include "ost_reuse_slots.h"
 
@@ -20,15 +21,16 @@ typedef struct {
     uint16_t *keys;     /* of the slots' places, likewise */
     uint8_t *slots;     /* likewise */
     uint8_t *ids;       /* blocks x slices_per_pass, and a byte that may be read behind them */
-    int16_t *sums;      /* clusters x words * 4 */
-    int32_t *wide;      /* the same, if there are more than 256 blocks */
+    int16_t *sums;      /* areas x clusters x words * 4; an area for each slice of a pass, if centroids are kept there */
+    int16_t *high;      /* clusters x words * 4, if there are more than 256 blocks */
     uint16_t *counts;   /* clusters */
-    uint8_t *occurring; /* clusters */
+    uint8_t *occurring; /* areas x clusters */
+    uint16_t *found;    /* areas: how many of them there are */
     int16_t *centroids; /* of 4 clusters */
-    int16_t *table;     /* slices_per_pass x b x tiles x slots x 16 */
+    int16_t *table;     /* slices_per_pass x b x tiles of a group x slots x 16 */
     int8_t *vector;     /* of a row by itself, if there can be any */
-    int16_t *added;     /* likewise: its table row */
-    int16_t *alone;     /* likewise: its sums */
+    int16_t *added;     /* likewise: table rows of 4 of them */
+    int16_t *alone;     /* likewise: sums of OST_REUSE_TOGETHER of them, if there is one pass */
     int16_t *rest;      /* accumulators that do not fit into the output, if there are several passes */
     int32_t bytes;
 } image_scratch;
@@ -67,6 +69,17 @@ OST_INLINE int32_t padded_pixels(const ost_window *w)
     return (w->input.height + 2 * w->padding.height) * padded_width(w);
 }
 
+/* Centroids of all slices of a pass are kept, in the place of their sums, for several groups of channels. */
+OST_INLINE int keeps_centroids(const ost_reuse_image_s8_params *p)
+{
+    return p->tiles_per_group < ost_reuse_tiles(p->window.output.channels);
+}
+
+OST_INLINE int32_t clusters_of(const ost_reuse_image_s8_params *p)
+{
+    return p->slots + is_hashed(p); /* what finds no slot is summed behind the others */
+}
+
 /* Rows of outputs whose vectors are handled together, if they need not be gathered. */
 OST_INLINE int32_t rows_together(const ost_reuse_image_s8_params *p)
 {
@@ -87,7 +100,8 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
     const int32_t rest = positions - ost_reuse_positions_in_out(positions, channels), blocks = positions / b;
     const int one_pass = p->slices_per_pass >= p->slices.count, hashed = is_hashed(p);
     const int singles = hashed || positions % b != 0;
-    const int32_t clusters = p->slots + hashed; /* what finds no slot is summed behind the others */
+    const int32_t clusters = clusters_of(p), areas = keeps_centroids(p) ? p->slices_per_pass : 1;
+    const int32_t group = p->tiles_per_group * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
     const int32_t gather = b > 1 ? OST_REUSE_BLOCKS * values
                                  : ost_reuse_gather_bytes(&p->window, &p->slices, p->hash.words);
     const int32_t row = tiles * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
@@ -102,15 +116,16 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
     s.keys = (uint16_t *)take(base, &s.bytes, places * (int32_t)sizeof(uint16_t));
     s.slots = (uint8_t *)take(base, &s.bytes, places);
     s.ids = (uint8_t *)take(base, &s.bytes, blocks * p->slices_per_pass + 1);
-    s.sums = (int16_t *)take(base, &s.bytes, clusters * values * 2);
-    s.wide = (int32_t *)take(base, &s.bytes, blocks > OST_REUSE_EXACT_ROWS ? clusters * values * 4 : 0);
+    s.sums = (int16_t *)take(base, &s.bytes, areas * clusters * values * 2);
+    s.high = (int16_t *)take(base, &s.bytes, blocks > OST_REUSE_EXACT_ROWS ? clusters * values * 2 : 0);
     s.counts = (uint16_t *)take(base, &s.bytes, clusters * 2);
-    s.occurring = (uint8_t *)take(base, &s.bytes, clusters);
+    s.occurring = (uint8_t *)take(base, &s.bytes, areas * clusters);
+    s.found = (uint16_t *)take(base, &s.bytes, areas * 2);
     s.centroids = (int16_t *)take(base, &s.bytes, 4 * values * 2);
-    s.table = (int16_t *)take(base, &s.bytes, p->slices_per_pass * b * p->slots * row);
+    s.table = (int16_t *)take(base, &s.bytes, p->slices_per_pass * b * p->slots * group);
     s.vector = (int8_t *)take(base, &s.bytes, singles ? values / b : 0);
-    s.added = (int16_t *)take(base, &s.bytes, singles ? row : 0);
-    s.alone = (int16_t *)take(base, &s.bytes, singles ? row : 0);
+    s.added = (int16_t *)take(base, &s.bytes, singles ? OST_REUSE_SINGLES * group : 0);
+    s.alone = (int16_t *)take(base, &s.bytes, singles && one_pass ? OST_REUSE_TOGETHER * group : 0);
     s.rest = (int16_t *)take(base, &s.bytes, one_pass ? 0 : rest * row);
     return s;
 }

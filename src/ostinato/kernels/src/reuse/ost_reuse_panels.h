@@ -1,12 +1,11 @@
 /* Horizontal reuse: what a call works with, and its steps (ost_reuse_horizontal_s8.c has the order of them).
  *
- * A unit is L columns of a panel of l rows; its vector is row by row, l * L values in whole words. Values of a product
- * are int16, ceil(L / 2) x l x 2: pairs of columns for SMLAD, a missing column is zero. */
+ * A unit is L columns of a panel of l rows; its vector is row by row, l * L values in whole words. The columns of all
+ * clusters stand side by side; two of them at a time are multiplied: pairs x l x 2 int16, for SMLAD. */
 #ifndef OST_REUSE_PANELS_H
 #define OST_REUSE_PANELS_H
 
 #include "ost_reuse.h"
-#include "ost_reuse_clusters.h"
 #include "ost_reuse_slots.h"
 
 /* Units that are gathered together. */
@@ -18,19 +17,18 @@ typedef struct {
     const ost_reuse_horizontal_s8_params *p;
     const int8_t *x;    /* the padded input */
     int32_t units;
+    int32_t found;      /* clusters of this panel */
     int32_t *missing;   /* scratch from here on: how many units found no slot */
     int8_t *padded;     /* the input with its padding, if it has any */
     int32_t *corners;   /* l: of this panel's rows, or -1 */
     int8_t *gather;     /* OST_REUSE_UNITS x words * 4 */
     uint16_t *wide_ids; /* OST_REUSE_UNITS, if ids are not slots themselves */
     uint8_t *slots;     /* units: the slot of each */
-    uint16_t *order;    /* units: the first columns of those of slot 0, 1, ...; then of those without a slot */
-    uint16_t *next;     /* clusters: where the next unit of each goes in the order */
-    int16_t *centroids; /* slots x values of a product */
-    int16_t *alone;     /* values of a unit by itself, or of the columns that fill no unit */
-    int16_t *summed;    /* ceil(L / 2) x 4 channels x 2 */
+    uint16_t *order;    /* units: the first columns of those of the first cluster, the next, ...; of those without a slot */
+    uint16_t *ends;     /* clusters, and one more: the end of each cluster's units in the order */
+    int16_t *centroids; /* ceil(slots * L / 2) x l x 2 */
+    int16_t *alone;     /* l x 2: of two columns by themselves */
     int32_t *acc;       /* l x 4 channels */
-    ost_clusters clusters;
     ost_slot_map map;
     int32_t bytes;
 } ost_reuse_panel;
@@ -40,21 +38,12 @@ OST_INLINE int ost_panel_is_hashed(const ost_reuse_horizontal_s8_params *p)
     return p->hash.hashes > 8 || p->slots < 1 << p->hash.hashes;
 }
 
-/* int16 values of a product of `length` columns. */
-OST_INLINE int32_t ost_panel_values(const ost_reuse_horizontal_s8_params *p, int32_t length)
-{
-    return (length + 1) / 2 * 2 * p->panel_rows;
-}
-
 ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p, void *scratch);
 
-/* Slots and centroids of the panel whose first row is `first`. */
+/* Clusters and centroids of the panel whose first row is `first`. */
 void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first);
 
 /* Its outputs. */
 void ost_reuse_multiply_panel(ost_reuse_panel *panel, int32_t first, int8_t *out);
-
-/* Values 2^f * (q - zero point) of `length` columns from `column` on, as those of a product. */
-void ost_reuse_panel_values(const ost_reuse_panel *panel, int32_t column, int32_t length, int16_t *values);
 
 #endif /* OST_REUSE_PANELS_H */

@@ -1,6 +1,7 @@
 /* Horizontal reuse: the clusters of a panel (ost_reuse_panels.h). */
 #include "../support/ost_window.h"
 #include "ost_reuse_divide.h"
+#include "ost_reuse_gather.h"
 #include "ost_reuse_hash.h"
 #include "ost_reuse_panels.h"
 
@@ -21,128 +22,165 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_corners(ost_reuse_panel *panel, i
     }
 }
 
-/* The vector of the unit that begins at `column`, row by row; rows that are not there hold the zero point. */
-OST_INLINE void gather_unit(const ost_reuse_panel *panel, int32_t column, int32_t rows, int8_t *to)
+/* How many units from `first` on, `most` at the most, lie at equal distances: *step bytes. */
+OST_INLINE int32_t units_in_step(const ost_reuse_horizontal_s8_params *p, int32_t first, int32_t most, int32_t *step)
 {
-    const int32_t length = panel->p->length;
-    const int32_t *corners = panel->corners;
-    for (int32_t i = 0; i < length; i++) {
-        const int8_t *from = panel->x + panel->p->columns[column + i];
-        int8_t *at = to + i;
-        for (int32_t r = 0; r < rows; r++, at += length) {
-            *at = from[corners[r]];
+    const int32_t length = p->length;
+    const int32_t *at = p->columns + first * length;
+    int32_t count = 1;
+    *step = most > 1 ? at[length] - at[0] : 0;
+    for (; count < most; count++, at += length) {
+        for (int32_t i = 0; i < length; i++) {
+            if (at[length + i] - at[i] != *step) {
+                return count;
+            }
         }
     }
-    for (int32_t k = rows * length; k < panel->p->panel_rows * length; k++) {
-        to[k] = (int8_t)panel->p->input_zero_point;
-    }
+    return count;
 }
 
+/* Value v of the n-th unit from `first` on; rows that are not there hold the zero point, and nothing the last word. */
+OST_INLINE int8_t value_of(const ost_reuse_panel *panel, int32_t first, int32_t v)
+{
+    const ost_reuse_horizontal_s8_params *p = panel->p;
+    const int32_t r = v / p->length;
+    if (r >= p->panel_rows) {
+        return 0;
+    }
+    const int32_t corner = panel->corners[r];
+    return corner < 0 ? (int8_t)p->input_zero_point
+                      : panel->x[corner + p->columns[first * p->length + v - r * p->length]];
+}
+
+/* Vectors of units, row by row: a word of four values of all units in step at a time. */
 OST_PHASE_FUNCTION static void ost_reuse_panel_units(const ost_reuse_panel *panel, int32_t first, int32_t count)
 {
-    const int32_t bytes = panel->p->hash.words * 4, used = panel->p->panel_rows * panel->p->length;
-    int32_t rows = panel->p->panel_rows;
+    const ost_reuse_horizontal_s8_params *p = panel->p;
+    const int32_t words = p->hash.words, length = p->length;
+    int32_t rows = p->panel_rows;
     int8_t *to = panel->gather;
     while (panel->corners[rows - 1] < 0) {
         rows--;
     }
-    for (int32_t n = 0; n < count; n++, to += bytes) {
-        gather_unit(panel, (first + n) * panel->p->length, rows, to);
-        for (int32_t k = used; k < bytes; k++) {
-            to[k] = 0;
+    while (count > 0) {
+        int32_t step, offsets[4];
+        const int32_t together = units_in_step(p, first, count, &step);
+        const int32_t *columns = p->columns + first * length;
+        for (int32_t w = 0, r = 0, i = 0; w < rows * length / 4; w++) {
+            const ost_gather gather = {panel->x, offsets, to + 4 * w, step, 4 * words, together};
+            for (int32_t k = 0; k < 4; k++) {
+                offsets[k] = panel->corners[r] + columns[i];
+                i++;
+                if (i == length) {
+                    i = 0;
+                    r++;
+                }
+            }
+            ost_reuse_gather_word(&gather);
         }
+        for (int32_t n = 0; n < together; n++, to += 4 * words) {
+            for (int32_t v = rows * length / 4 * 4; v < 4 * words; v++) {
+                to[v] = value_of(panel, first + n, v);
+            }
+        }
+        first += together;
+        count -= together;
     }
 }
 
-/* Slots and sums of all units, a few at a time. */
+/* Slots of all units, a few at a time. */
 OST_PHASE_FUNCTION static void ost_reuse_panel_slots(ost_reuse_panel *panel)
 {
     const int hashed = ost_panel_is_hashed(panel->p);
-    const int32_t step = panel->p->hash.words * 4;
-    ost_reuse_clear_clusters(&panel->clusters);
     if (hashed) {
         ost_reuse_clear_slots(&panel->map);
     }
     for (int32_t n = 0; n < panel->units; n += OST_REUSE_UNITS) {
         const int32_t left = panel->units - n, count = left < OST_REUSE_UNITS ? left : OST_REUSE_UNITS;
         uint8_t *slots = panel->slots + n;
-        const ost_hash_run run = {panel->gather, step, count, hashed ? (uint8_t *)panel->wide_ids : slots,
-                                  hashed ? 2 : 1, hashed ? 2 : 1, 0};
-        const ost_vector_rows vectors = {panel->gather, step, count, 1, 0};
+        const ost_hash_run run = {panel->gather, panel->p->hash.words * 4, count,
+                                  hashed ? (uint8_t *)panel->wide_ids : slots, hashed ? 2 : 1, hashed ? 2 : 1, 0};
         ost_reuse_panel_units(panel, n, count);
         ost_reuse_hash_run(&panel->p->hash, 0, &run);
         if (hashed) {
             *panel->missing += ost_reuse_find_slots(&panel->map, panel->wide_ids, count, slots, 1);
         }
-        ost_reuse_sum_clusters(&panel->clusters, &vectors, slots, 1);
-    }
-    if (panel->clusters.wide) {
-        ost_reuse_flush_sums(&panel->clusters);
     }
 }
 
-/* Units by slot: a counting sort, which keeps them in order. */
+/* Units by slot: a counting sort, which keeps them in order. Slots without units are no clusters. */
 OST_PHASE_FUNCTION static void ost_reuse_panel_order(ost_reuse_panel *panel)
 {
+    const int32_t slots = panel->p->slots, units = panel->units;
+    uint16_t *ends = panel->ends;
     int32_t before = 0;
-    for (int32_t slot = 0; slot < panel->clusters.ids; slot++) {
-        panel->next[slot] = (uint16_t)before;
-        before += panel->clusters.counts[slot];
+    for (int32_t slot = 0; slot <= slots; slot++) {
+        ends[slot] = 0;
     }
-    for (int32_t n = 0, column = 0; n < panel->units; n++, column += panel->p->length) {
-        panel->order[panel->next[panel->slots[n]]++] = (uint16_t)column;
+    for (int32_t n = 0; n < units; n++) {
+        ends[panel->slots[n]]++;
+    }
+    for (int32_t slot = 0; slot <= slots; slot++) {
+        const int32_t members = ends[slot];
+        ends[slot] = (uint16_t)before;
+        before += members;
+    }
+    for (int32_t n = 0, column = 0; n < units; n++, column += panel->p->length) {
+        panel->order[ends[panel->slots[n]]++] = (uint16_t)column;
+    }
+    panel->found = 0;
+    before = 0;
+    for (int32_t slot = 0; slot < slots; slot++) {
+        if (ends[slot] > before) {
+            before = ends[slot];
+            ends[panel->found++] = (uint16_t)before;
+        }
     }
 }
 
-/* The place of a vector's value among sums, which are in SXTB16's order. */
-OST_INLINE int32_t place_of(int32_t value)
+/* One column of a cluster's centroid, four rows at a time, to every other value. */
+OST_INLINE void write_centroid(const ost_reuse_panel *panel, const uint16_t *order, int32_t members, int32_t i,
+                               int16_t *to)
 {
-    const int32_t lane = value & 3;
-    return (value & ~3) | (lane >> 1) | ((lane & 1) << 1);
-}
-
-OST_INLINE int32_t sum_at(const ost_clusters *clusters, int32_t slot, int32_t value)
-{
-    const int32_t place = slot * clusters->words * 4 + place_of(value);
-    return clusters->wide ? clusters->wide[place] : clusters->sums[place];
+    const ost_reuse_horizontal_s8_params *p = panel->p;
+    const int32_t origin = members * p->input_zero_point, scale = 1 << p->centroid_bits;
+    const int32_t reciprocal = ost_reciprocal_of(members);
+    for (int32_t r = 0; r < p->panel_rows; r += 4) {
+        const int32_t left = p->panel_rows - r, count = left < 4 ? left : 4;
+        const int8_t *from[4];
+        int32_t sums[4] = {0, 0, 0, 0};
+        for (int32_t k = 0; k < 4; k++) {
+            const int32_t corner = panel->corners[r + (k < count ? k : 0)];
+            from[k] = panel->x + (corner < 0 ? 0 : corner);
+        }
+        for (int32_t n = 0; n < members; n++) {
+            const int32_t column = p->columns[order[n] + i];
+            sums[0] += from[0][column];
+            sums[1] += from[1][column];
+            sums[2] += from[2][column];
+            sums[3] += from[3][column];
+        }
+        for (int32_t k = 0; k < count; k++, to += 2) {
+            const int there = panel->corners[r + k] >= 0;
+            *to = (int16_t)(there ? ost_divide((sums[k] - origin) * scale, members, reciprocal) : 0);
+        }
+    }
 }
 
 OST_PHASE_FUNCTION static void ost_reuse_panel_centroids(const ost_reuse_panel *panel)
 {
-    const ost_reuse_horizontal_s8_params *p = panel->p;
-    const int32_t length = p->length, rows = p->panel_rows;
-    int16_t *to = panel->centroids;
-    for (int32_t slot = 0; slot < p->slots; slot++) {
-        const int32_t members = panel->clusters.counts[slot], origin = members * p->input_zero_point;
-        const int32_t reciprocal = ost_reciprocal_of(members);
-        if (members == 0) {
-            to += ost_panel_values(p, length);
-            continue;
+    const int32_t length = panel->p->length, pair = 2 * panel->p->panel_rows;
+    int32_t first = 0, column = 0;
+    for (int32_t cluster = 0; cluster < panel->found; cluster++) {
+        const int32_t end = panel->ends[cluster];
+        for (int32_t i = 0; i < length; i++, column++) {
+            write_centroid(panel, panel->order + first, end - first, i,
+                           panel->centroids + column / 2 * pair + column % 2);
         }
-        for (int32_t i = 0; i < length; i += 2) {
-            for (int32_t r = 0; r < rows; r++, to += 2) {
-                const int32_t at = r * length + i, scale = 1 << p->centroid_bits;
-                const int32_t even = sum_at(&panel->clusters, slot, at) - origin;
-                const int32_t odd = i + 1 < length ? sum_at(&panel->clusters, slot, at + 1) - origin : 0;
-                to[0] = (int16_t)ost_divide(even * scale, members, reciprocal);
-                to[1] = (int16_t)ost_divide(odd * scale, members, reciprocal);
-            }
-        }
+        first = end;
     }
-}
-
-OST_PHASE_FUNCTION void ost_reuse_panel_values(const ost_reuse_panel *panel, int32_t column, int32_t length,
-                                               int16_t *values)
-{
-    const int32_t zero = panel->p->input_zero_point, scale = 1 << panel->p->centroid_bits;
-    const int32_t *columns = panel->p->columns + column;
-    for (int32_t i = 0; i < length; i += 2) {
-        for (int32_t r = 0; r < panel->p->panel_rows; r++, values += 2) {
-            const int32_t corner = panel->corners[r];
-            const int8_t *from = panel->x + (corner < 0 ? 0 : corner);
-            values[0] = (int16_t)(corner < 0 ? 0 : (from[columns[i]] - zero) * scale);
-            values[1] = (int16_t)(corner < 0 || i + 1 == length ? 0 : (from[columns[i + 1]] - zero) * scale);
-        }
+    for (int32_t r = 0; column % 2 != 0 && r < pair; r += 2) {
+        panel->centroids[column / 2 * pair + 1 + r] = 0; /* the last one has no partner */
     }
 }
 

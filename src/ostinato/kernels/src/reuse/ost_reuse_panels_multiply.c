@@ -3,90 +3,153 @@
 #include "../support/ost_window.h"
 #include "ost_reuse_panels.h"
 
-/* Two columns of four channels, from the sums of their weights: ceil(L / 2) x 4 x 2. */
-OST_PHASE_FUNCTION static void ost_reuse_sum_weights(const int8_t *weights, const uint16_t *order, int32_t members,
-                                                     int32_t length, int16_t *summed)
+/* A column of a product: its weights are those of one column of all of a cluster's units. */
+typedef struct {
+    const uint16_t *order;
+    int32_t members; /* that are left */
+    int32_t i;       /* which of a unit's columns */
+} product_column;
+
+/* Four channels' sums, int16. */
+typedef struct {
+    uint32_t even; /* channels 0 and 2 */
+    uint32_t odd;  /* 1 and 3 */
+} four_sums;
+
+/* The next weights that add up within int16. */
+OST_PHASE_FUNCTION static four_sums ost_reuse_sum_weights(const int8_t *weights, product_column *column)
 {
-    for (int32_t i = 0; i < length; i++) {
-        int16_t *to = summed + i / 2 * 8 + i % 2;
+    const int32_t left = column->members, members = left < OST_REUSE_MOST_SUMMED ? left : OST_REUSE_MOST_SUMMED;
+    const uint16_t *order = column->order;
+    four_sums sums = {0, 0};
+    weights += column->i * 4;
 #if OST_HAS_DSP
-        uint32_t even = 0, odd = 0; /* channels 0 and 2, 1 and 3 */
-        for (int32_t n = 0; n < members; n++) {
-            const uint32_t four = ost_load_u32(weights + (order[n] + i) * 4);
-            even = ost_sxtab16(even, four);
-            odd = ost_sxtab16_ror8(odd, four);
-        }
-        to[0] = (int16_t)even;
-        to[2] = (int16_t)odd;
-        to[4] = (int16_t)(even >> 16);
-        to[6] = (int16_t)(odd >> 16);
+    int32_t n = 0;
+    for (; n + 4 <= members; n += 4) {
+        const uint32_t a = ost_load_u32(weights + order[n] * 4), b = ost_load_u32(weights + order[n + 1] * 4);
+        const uint32_t c = ost_load_u32(weights + order[n + 2] * 4), d = ost_load_u32(weights + order[n + 3] * 4);
+        sums.even = ost_sxtab16(ost_sxtab16(ost_sxtab16(ost_sxtab16(sums.even, a), b), c), d);
+        sums.odd = ost_sxtab16_ror8(ost_sxtab16_ror8(ost_sxtab16_ror8(ost_sxtab16_ror8(sums.odd, a), b), c), d);
+    }
+    for (; n < members; n++) {
+        const uint32_t four = ost_load_u32(weights + order[n] * 4);
+        sums.even = ost_sxtab16(sums.even, four);
+        sums.odd = ost_sxtab16_ror8(sums.odd, four);
+    }
 #else
+    int32_t of[4] = {0, 0, 0, 0};
+    for (int32_t n = 0; n < members; n++) {
         for (int32_t m = 0; m < 4; m++) {
-            int32_t sum = 0;
-            for (int32_t n = 0; n < members; n++) {
-                sum += weights[(order[n] + i) * 4 + m];
-            }
-            to[2 * m] = (int16_t)sum;
+            of[m] += weights[order[n] * 4 + m];
         }
+    }
+    sums.even = ((uint32_t)of[0] & 0xffffu) | (uint32_t)of[2] << 16;
+    sums.odd = ((uint32_t)of[1] & 0xffffu) | (uint32_t)of[3] << 16;
 #endif
-    }
-    if (length % 2 != 0) {
-        int16_t *to = summed + length / 2 * 8 + 1;
-        to[0] = to[2] = to[4] = to[6] = 0;
-    }
+    column->order = order + members;
+    column->members = left - members;
+    return sums;
 }
 
-/* acc (rows x 4) += values (pairs x rows x 2) x summed (pairs x 4 x 2). */
-OST_PHASE_FUNCTION static void ost_reuse_add_products(const int16_t *values, const int16_t *summed, int32_t pairs,
+/* acc (rows x 4) += values (rows x 2) x the sums of two columns' weights. */
+OST_PHASE_FUNCTION static void ost_reuse_add_products(const int16_t *values, four_sums first, four_sums second,
                                                       int32_t rows, int32_t *acc)
 {
-    for (int32_t pair = 0; pair < pairs; pair++, summed += 8) {
 #if OST_HAS_DSP
-        const uint32_t a = ost_load_u32(summed), b = ost_load_u32(summed + 2);
-        const uint32_t c = ost_load_u32(summed + 4), d = ost_load_u32(summed + 6);
-        int32_t *to = acc;
-        for (int32_t r = 0; r < rows; r++, to += 4, values += 2) {
-            const uint32_t x = ost_load_u32(values);
-            to[0] = ost_smlad(x, a, to[0]);
-            to[1] = ost_smlad(x, b, to[1]);
-            to[2] = ost_smlad(x, c, to[2]);
-            to[3] = ost_smlad(x, d, to[3]);
-        }
-#else
-        for (int32_t r = 0; r < rows; r++, values += 2) {
-            for (int32_t m = 0; m < 4; m++) {
-                acc[4 * r + m] += values[0] * summed[2 * m] + values[1] * summed[2 * m + 1];
-            }
-        }
-#endif
+    const uint32_t a = ost_pkhbt16(first.even, second.even), b = ost_pkhbt16(first.odd, second.odd);
+    const uint32_t c = ost_pkhtb16(second.even, first.even), d = ost_pkhtb16(second.odd, first.odd);
+    for (int32_t r = 0; r < rows; r++, acc += 4, values += 2) {
+        const uint32_t x = ost_load_u32(values);
+        acc[0] = ost_smlad(x, a, acc[0]);
+        acc[1] = ost_smlad(x, b, acc[1]);
+        acc[2] = ost_smlad(x, c, acc[2]);
+        acc[3] = ost_smlad(x, d, acc[3]);
     }
+#else
+    for (int32_t r = 0; r < rows; r++, acc += 4, values += 2) {
+        acc[0] += values[0] * (int16_t)first.even + values[1] * (int16_t)second.even;
+        acc[1] += values[0] * (int16_t)first.odd + values[1] * (int16_t)second.odd;
+        acc[2] += values[0] * (int16_t)(first.even >> 16) + values[1] * (int16_t)(second.even >> 16);
+        acc[3] += values[0] * (int16_t)(first.odd >> 16) + values[1] * (int16_t)(second.odd >> 16);
+    }
+#endif
+}
+
+/* Two columns' values times their weights, in as many goes as int16 sums need. */
+OST_INLINE void add_pair(const ost_reuse_panel *panel, const int8_t *weights, const int16_t *values,
+                         product_column *first, product_column *second)
+{
+    do {
+        const four_sums one = ost_reuse_sum_weights(weights, first), two = ost_reuse_sum_weights(weights, second);
+        ost_reuse_add_products(values, one, two, panel->p->panel_rows, panel->acc);
+    } while (first->members + second->members > 0);
+}
+
+/* Steps through the columns of all clusters. */
+typedef struct {
+    const ost_reuse_panel *panel;
+    int32_t cluster;
+    int32_t i;
+} column_cursor;
+
+/* The next one; no members where there is none. */
+OST_INLINE product_column next_column(column_cursor *at)
+{
+    const ost_reuse_panel *panel = at->panel;
+    product_column column = {panel->order, 0, at->i};
+    if (at->cluster < panel->found) {
+        const int32_t begin = at->cluster > 0 ? panel->ends[at->cluster - 1] : 0;
+        column.order += begin;
+        column.members = panel->ends[at->cluster] - begin;
+        at->i++;
+        if (at->i == panel->p->length) {
+            at->i = 0;
+            at->cluster++;
+        }
+    }
+    return column;
 }
 
 /* The clusters' centroids times the sums of their weights; `weights` are of these four channels. */
-OST_INLINE const uint16_t *add_clusters(const ost_reuse_panel *panel, const int8_t *weights)
+OST_PHASE_FUNCTION static void ost_reuse_add_clusters(const ost_reuse_panel *panel, const int8_t *weights)
 {
-    const ost_reuse_horizontal_s8_params *p = panel->p;
-    const uint16_t *order = panel->order;
-    const int16_t *centroids = panel->centroids;
-    for (int32_t slot = 0; slot < p->slots; slot++, centroids += ost_panel_values(p, p->length)) {
-        for (int32_t left = panel->clusters.counts[slot]; left > 0;) {
-            const int32_t members = left < OST_REUSE_MOST_SUMMED ? left : OST_REUSE_MOST_SUMMED;
-            ost_reuse_sum_weights(weights, order, members, p->length, panel->summed);
-            ost_reuse_add_products(centroids, panel->summed, (p->length + 1) / 2, p->panel_rows, panel->acc);
-            order += members;
-            left -= members;
-        }
+    const int16_t *values = panel->centroids;
+    column_cursor at = {panel, 0, 0};
+    for (; at.cluster < panel->found; values += 2 * panel->p->panel_rows) {
+        product_column first = next_column(&at), second = next_column(&at);
+        add_pair(panel, weights, values, &first, &second);
     }
-    return order;
 }
 
-/* `length` columns from `column` on, as they are. */
-OST_INLINE void add_columns(const ost_reuse_panel *panel, const int8_t *weights, int32_t column, int32_t length)
+/* Values 2^f * (q - zero point) of one column, to every other of two columns' values. */
+OST_PHASE_FUNCTION static void ost_reuse_panel_values(const ost_reuse_panel *panel, int32_t column, int16_t *values)
 {
-    const uint16_t first = (uint16_t)column;
-    ost_reuse_panel_values(panel, column, length, panel->alone);
-    ost_reuse_sum_weights(weights, &first, 1, length, panel->summed);
-    ost_reuse_add_products(panel->alone, panel->summed, (length + 1) / 2, panel->p->panel_rows, panel->acc);
+    const int32_t zero = panel->p->input_zero_point, scale = 1 << panel->p->centroid_bits;
+    const int8_t *from = panel->x + panel->p->columns[column];
+    for (int32_t r = 0; r < panel->p->panel_rows; r++, values += 2) {
+        const int32_t corner = panel->corners[r];
+        *values = (int16_t)(corner < 0 ? 0 : (from[corner] - zero) * scale);
+    }
+}
+
+/* Columns of units without a slot, and those that fill no unit. */
+OST_INLINE void add_singles(const ost_reuse_panel *panel, const int8_t *weights)
+{
+    const int32_t length = panel->p->length, clustered = panel->found > 0 ? panel->ends[panel->found - 1] : 0;
+    const int32_t alone = (panel->units - clustered) * length, used = panel->units * length;
+    const int32_t columns = alone + ost_window_columns(&panel->p->window) - used;
+    for (int32_t k = 0; k < columns; k += 2) {
+        uint16_t at[2] = {0, 0};
+        product_column two[2] = {{at, 0, 0}, {at + 1, 0, 0}};
+        for (int32_t j = 0; j < 2 && k + j < columns; j++) {
+            const int32_t unit = (k + j) / length;
+            at[j] = (uint16_t)(k + j < alone ? panel->order[clustered + unit] + k + j - unit * length
+                                             : used + k + j - alone);
+            two[j].members = 1;
+            ost_reuse_panel_values(panel, at[j], panel->alone + j);
+        }
+        add_pair(panel, weights, panel->alone, &two[0], &two[1]);
+    }
 }
 
 OST_PHASE_FUNCTION static void ost_reuse_finish_panel(const ost_reuse_panel *panel, int32_t first, int32_t channel,
@@ -106,10 +169,8 @@ OST_PHASE_FUNCTION static void ost_reuse_finish_panel(const ost_reuse_panel *pan
 OST_PHASE_FUNCTION void ost_reuse_multiply_panel(ost_reuse_panel *panel, int32_t first, int8_t *out)
 {
     const ost_reuse_horizontal_s8_params *p = panel->p;
-    const int32_t columns = ost_window_columns(&p->window), used = panel->units * p->length;
-    const int32_t alone = ost_panel_is_hashed(p) ? panel->clusters.counts[p->slots] : 0;
     const int8_t *weights = p->weights;
-    for (int32_t m = 0; m < p->window.output.channels; m += 4, weights += 4 * columns) {
+    for (int32_t m = 0; m < p->window.output.channels; m += 4, weights += 4 * ost_window_columns(&p->window)) {
         for (int32_t r = 0; r < p->panel_rows; r++) {
             int32_t *acc = panel->acc + 4 * r;
             acc[0] = p->bias[m];
@@ -117,13 +178,8 @@ OST_PHASE_FUNCTION void ost_reuse_multiply_panel(ost_reuse_panel *panel, int32_t
             acc[2] = p->bias[m + 2];
             acc[3] = p->bias[m + 3];
         }
-        const uint16_t *rest = add_clusters(panel, weights);
-        for (int32_t n = 0; n < alone; n++) {
-            add_columns(panel, weights, rest[n], p->length);
-        }
-        if (used < columns) {
-            add_columns(panel, weights, used, columns - used);
-        }
+        ost_reuse_add_clusters(panel, weights);
+        add_singles(panel, weights);
         ost_reuse_finish_panel(panel, first, m, out);
     }
 }

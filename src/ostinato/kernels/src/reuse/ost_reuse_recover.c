@@ -5,8 +5,6 @@
 #include "ost_reuse_fixed.h"
 #include "ost_reuse_recover_rows.h"
 
-static const int16_t zeros[OST_REUSE_TILE];
-
 /* Bytes of a position's accumulators. */
 OST_INLINE int32_t sums_bytes(const ost_reuse_recovery *pass)
 {
@@ -26,12 +24,12 @@ OST_INLINE int32_t position_of(const ost_reuse_recovery *pass, int32_t row)
 
 char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row)
 {
-    const int32_t position = position_of(pass, row), in_out = positions_in_out(pass);
+    const int32_t position = position_of(pass, row), in_out = positions_in_out(pass), channel = pass->tile * OST_REUSE_TILE;
     if (!pass->several) {
-        return (char *)pass->out + position * pass->channels;
+        return (char *)pass->out + position * pass->channels + channel;
     }
-    return position < in_out ? (char *)pass->out + position * sums_bytes(pass)
-                             : (char *)pass->rest + (position - in_out) * sums_bytes(pass);
+    return 2 * channel + (position < in_out ? (char *)pass->out + position * sums_bytes(pass)
+                                            : (char *)pass->rest + (position - in_out) * sums_bytes(pass));
 }
 
 /* Row r of `count` blocks, whose positions are `step` apart. */
@@ -83,29 +81,24 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_ragged(ost_recover_rows *rows, 
 
 OST_PHASE_FUNCTION static void ost_reuse_recover_run(const ost_reuse_recovery *pass, const block_run *run)
 {
-    const int32_t tiles = ost_reuse_tiles(pass->channels), tile_bytes = pass->several ? 2 * OST_REUSE_TILE : OST_REUSE_TILE;
+    const int32_t tile_bytes = pass->several ? 2 * OST_REUSE_TILE : OST_REUSE_TILE;
     const int32_t step = run->step * (pass->several ? sums_bytes(pass) : pass->channels);
     char *place = ost_reuse_place(pass, run->block * pass->block_rows + run->r);
-    for (int32_t tile = 0; tile < tiles; tile++, place += tile_bytes) {
+    for (int32_t tile = 0; tile < pass->tiles; tile++, place += tile_bytes) {
         ost_recover_rows rows;
         rows.ids = pass->ids + run->block * pass->id_step;
         rows.id_step = pass->id_step;
-        rows.table = pass->table + (run->r * tiles + tile) * pass->tile_values;
-        rows.pitch = pass->block_rows * tiles * pass->tile_values * (int32_t)sizeof(int16_t);
+        rows.table = pass->table + (run->r * pass->held + tile) * pass->tile_values;
+        rows.pitch = pass->block_rows * pass->held * pass->tile_values * (int32_t)sizeof(int16_t);
         rows.slices = pass->slices;
-        rows.start = zeros;
-        rows.start_step = 0;
+        rows.first = pass->first;
         rows.out = place;
         rows.out_step = step;
         rows.count = run->count;
         rows.fraction_bits = pass->fraction_bits;
         if (pass->several) {
-            if (!pass->first) {
-                rows.start = place;
-                rows.start_step = step;
-            }
             ost_reuse_recover_rows_s16(&rows);
-        } else if ((tile + 1) * OST_REUSE_TILE > pass->channels) {
+        } else if ((pass->tile + tile + 1) * OST_REUSE_TILE > pass->channels) {
             ost_reuse_recover_ragged(&rows, pass->channels % OST_REUSE_TILE);
         } else {
             ost_reuse_recover_rows_s8(&rows);
@@ -145,18 +138,23 @@ OST_INLINE void finish_some(int8_t *to, const int8_t *from, int32_t bits, int32_
     }
 }
 
+#if OST_HAS_DSP
+/* Two sums to what int8 holds behind a shift by `bits`. */
+OST_INLINE uint32_t clamp_both(uint32_t sums, int32_t bits)
+{
+    const uint32_t high = (0x00800080u << bits) - 0x00010001u, low = 0xff80ff80u << bits & 0xffff0000u;
+    return ost_max_s16x2(ost_min_s16x2(sums, high), low | low >> 16);
+}
+#endif
+
 OST_INLINE void finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
 {
     int32_t m = 0;
     for (; m + 4 <= channels; m += 4) {
 #if OST_HAS_DSP
-        /* Doubling with saturation until the result is the high byte: the same as shift and saturate. */
-        uint32_t even = ost_load_u32(sums + 2 * m), odd = ost_load_u32(sums + 2 * m + 4);
-        for (int32_t k = bits; k < 8; k++) {
-            even = ost_qadd16(even, even);
-            odd = ost_qadd16(odd, odd);
-        }
-        ost_store_u32(out + m, (even >> 8 & 0x00ff00ffu) | (odd & 0xff00ff00u));
+        const uint32_t even = clamp_both(ost_load_u32(sums + 2 * m), bits);
+        const uint32_t odd = clamp_both(ost_load_u32(sums + 2 * m + 4), bits);
+        ost_store_u32(out + m, (even >> bits & 0x00ff00ffu) | (odd << (8 - bits) & 0xff00ff00u));
 #else
         finish_some(out + m, sums + 2 * m, bits, 4);
 #endif

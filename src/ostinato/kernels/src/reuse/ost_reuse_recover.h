@@ -23,7 +23,10 @@ typedef struct {
     int32_t id_step;      /* bytes between blocks */
     int32_t no_slot;      /* the id of a block that has no slot */
     int32_t missing;      /* how many ids of this pass are that */
-    const int16_t *table; /* slices x b x tiles x slots x 16 */
+    int32_t tile;         /* the first tile of channels of this group */
+    int32_t tiles;        /* ... and how many it has */
+    int32_t held;         /* ... at most */
+    const int16_t *table; /* slices x b x held x slots x 16 */
     int32_t tile_values;  /* slots * 16 */
     int32_t fraction_bits;
     int8_t *out;
@@ -58,7 +61,7 @@ OST_INLINE int ost_reuse_is_alone(const ost_reuse_recovery *pass, int32_t block)
     return 0;
 }
 
-/* Where the accumulators of a row are, if there are several passes, or its outputs. */
+/* Where the accumulators of a row are, if there are several passes, or its outputs: those of the group's first tile. */
 char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row);
 
 /* All blocks that have slots: accumulators += table rows, or outputs. */
@@ -67,7 +70,7 @@ void ost_reuse_recover(const ost_reuse_recovery *pass);
 /* After the last of several passes: accumulators to int8. */
 void ost_reuse_finish(const ost_reuse_recovery *pass);
 
-/* The outputs of one position from its accumulators. */
+/* Outputs of one position from their accumulators. */
 void ost_reuse_finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out);
 
 #endif /* OST_REUSE_RECOVER_H */

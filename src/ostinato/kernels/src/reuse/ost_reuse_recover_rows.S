@@ -16,26 +16,24 @@
     .equ    P_TABLE, 8
     .equ    P_PITCH, 12
     .equ    P_SLICES, 16
-    .equ    P_START, 20
-    .equ    P_START_STEP, 24
-    .equ    P_OUT, 28
-    .equ    P_OUT_STEP, 32
-    .equ    P_COUNT, 36
-    .equ    P_BITS, 40
+    .equ    P_FIRST, 20
+    .equ    P_OUT, 24
+    .equ    P_OUT_STEP, 28
+    .equ    P_COUNT, 32
+    .equ    P_BITS, 36
 
 /* The stack frame. */
-    .equ    F_END, 0            /* of this position's ids, as the loop sees it */
+    .equ    F_TABLE, 0
     .equ    F_ENTRY, 4
-    .equ    F_TABLE, 8
-    .equ    F_IDS, 12
-    .equ    F_ID_STEP, 16
-    .equ    F_START, 20
-    .equ    F_START_STEP, 24
-    .equ    F_OUT, 28
-    .equ    F_OUT_STEP, 32
-    .equ    F_COUNT, 36
-    .equ    F_BITS, 40
-    .equ    F_SATURATE, 44
+    .equ    F_OUT, 8
+    .equ    F_OUT_STEP, 12
+    .equ    F_ADVANCE, 16       /* from behind a position's last id to the next position's first */
+    .equ    F_OUT_END, 20
+    .equ    F_BLOCKS, 24        /* of eight rows, behind the first one */
+    .equ    F_BLOCKS_LEFT, 28
+    .equ    F_LOOP, 32          /* where a position begins */
+    .equ    F_BITS, 36
+    .equ    F_SATURATE, 40
     .equ    F_BYTES, 48
 
     .equ    ROW_BYTES, 19 * 4
@@ -72,47 +70,68 @@
 \name:
     push    {r4-r11, lr}
     sub     sp, sp, #F_BYTES
-    ldr     r1, [r0, #P_IDS]
-    ldr     r2, [r0, #P_ID_STEP]
-    ldr     r3, [r0, #P_TABLE]
-    ldr     r4, [r0, #P_SLICES]
-    ldr     r5, [r0, #P_START]
-    ldr     r6, [r0, #P_START_STEP]
-    ldr     r7, [r0, #P_OUT]
-    ldr.w   r8, [r0, #P_OUT_STEP]
-    ldr.w   r9, [r0, #P_COUNT]
+    ldr     r1, [r0, #P_TABLE]
+    ldr     r3, [r0, #P_SLICES]
+    ldr     r4, [r0, #P_ID_STEP]
+    ldr     r5, [r0, #P_OUT_STEP]
+    ldr     r6, [r0, #P_COUNT]
+    ldr.w   lr, [r0, #P_OUT]
     ldr.w   r10, [r0, #P_BITS]
-    str     r1, [sp, #F_IDS]
-    str     r2, [sp, #F_ID_STEP]
-    str     r3, [sp, #F_TABLE]
-    str     r5, [sp, #F_START]
-    str     r6, [sp, #F_START_STEP]
-    str     r7, [sp, #F_OUT]
-    str.w   r8, [sp, #F_OUT_STEP]
-    str.w   r9, [sp, #F_COUNT]
+    str     r1, [sp, #F_TABLE]
+    str.w   lr, [sp, #F_OUT]
+    str     r5, [sp, #F_OUT_STEP]
     str.w   r10, [sp, #F_BITS]
-    add     r5, r1, r4
-    adds    r5, r5, #1                  /* one id ahead */
-    str     r5, [sp, #F_END]
-    subs    r4, r4, #1
-    and     r4, r4, #7
-    rsb     r4, r4, #7                  /* rows that the first pass skips */
+    mla     r6, r5, r6, lr
+    str     r6, [sp, #F_OUT_END]
+    subs    r4, r4, r3
+    subs    r4, r4, #1                  /* one id ahead */
+    str     r4, [sp, #F_ADVANCE]
+    subs    r3, r3, #1
+    lsrs    r4, r3, #3
+    str     r4, [sp, #F_BLOCKS]
+    str     r4, [sp, #F_BLOCKS_LEFT]
+    and     r3, r3, #7
+    rsb     r3, r3, #7                  /* rows that the first block skips */
     adr.w   r11, 2f
     movs    r7, #ROW_BYTES
-    mla     r11, r4, r7, r11
+    mla     r11, r3, r7, r11
     orr     r11, r11, #1                /* Thumb */
     str     r11, [sp, #F_ENTRY]
     .if \bytes == 1
     saturate_entry r11, r10, r12, 4f
     str     r11, [sp, #F_SATURATE]
+    adr.w   r11, 1f
+    .else
+    ldr     r3, [r0, #P_FIRST]
+    cmp     r3, #0
+    ite     ne
+    adrne.w r11, 1f
+    adreq.w r11, 3f
     .endif
+    orr     r11, r11, #1
+    str.w   r11, [sp, #F_LOOP]
     ldr     r2, [r0, #P_PITCH]
+    ldr     r0, [r0, #P_IDS]
+    bx      r11
 
-1:  /* a position */
-    ldr.w   lr, [sp, #F_START]
+    .p2align 2
+1:  /* a position, from zero */
+    movs    r4, #0
+    movs    r5, #0
+    movs    r6, #0
+    movs    r7, #0
+    mov     r8, r4
+    mov     r9, r4
+    mov     r10, r4
+    mov     r11, r4
     ldr     r1, [sp, #F_TABLE]
-    ldr     r0, [sp, #F_IDS]
     ldr.w   r12, [sp, #F_ENTRY]
+    ldrb    r3, [r0], #1
+    bx      r12
+
+    .if \bytes == 2
+    .p2align 2
+3:  /* a position, from what is there */
     ldr.w   r4, [lr]
     ldr.w   r5, [lr, #4]
     ldr.w   r6, [lr, #8]
@@ -121,8 +140,11 @@
     ldr.w   r9, [lr, #20]
     ldr.w   r10, [lr, #24]
     ldr.w   r11, [lr, #28]
+    ldr     r1, [sp, #F_TABLE]
+    ldr.w   r12, [sp, #F_ENTRY]
     ldrb    r3, [r0], #1
     bx      r12
+    .endif
 
     .p2align 2
 2:  add_row
@@ -133,11 +155,11 @@
     add_row
     add_row
     add_row
-    ldr.w   r12, [sp, #F_END]
-    cmp     r0, r12
-    bne.w   2b
+    ldr.w   r12, [sp, #F_BLOCKS_LEFT]
+    subs.w  r12, r12, #1
+    bpl.w   6f
 
-    ldr     r1, [sp, #F_OUT]
+    ldr.w   lr, [sp, #F_OUT]
     .if \bytes == 1
     ldr     r3, [sp, #F_BITS]
     ldr.w   r12, [sp, #F_SATURATE]
@@ -146,36 +168,34 @@
 4:  saturate_table 5f
 5:  pack_tile r3, r12
     .endif
-    str     r4, [r1]
-    str     r5, [r1, #4]
-    str     r6, [r1, #8]
-    str     r7, [r1, #12]
+    str.w   r4, [lr]
+    str.w   r5, [lr, #4]
+    str.w   r6, [lr, #8]
+    str.w   r7, [lr, #12]
     .if \bytes == 2
-    str.w   r8, [r1, #16]
-    str.w   r9, [r1, #20]
-    str.w   r10, [r1, #24]
-    str.w   r11, [r1, #28]
+    str.w   r8, [lr, #16]
+    str.w   r9, [lr, #20]
+    str.w   r10, [lr, #24]
+    str.w   r11, [lr, #28]
     .endif
     ldr     r3, [sp, #F_OUT_STEP]
-    ldr     r4, [sp, #F_START]
-    ldr     r5, [sp, #F_START_STEP]
-    ldr     r6, [sp, #F_IDS]
-    ldr     r7, [sp, #F_ID_STEP]
-    ldr.w   r8, [sp, #F_COUNT]
-    ldr.w   r9, [sp, #F_END]
-    add     r1, r1, r3
-    add     r4, r4, r5
-    add     r6, r6, r7
-    add     r9, r9, r7
-    str     r1, [sp, #F_OUT]
-    str     r4, [sp, #F_START]
-    str     r6, [sp, #F_IDS]
-    str.w   r9, [sp, #F_END]
-    subs.w  r8, r8, #1
-    str.w   r8, [sp, #F_COUNT]
-    bne.w   1b
+    ldr     r4, [sp, #F_ADVANCE]
+    ldr     r5, [sp, #F_OUT_END]
+    ldr     r6, [sp, #F_BLOCKS]
+    ldr.w   r12, [sp, #F_LOOP]
+    add     lr, lr, r3
+    add     r0, r0, r4
+    str.w   lr, [sp, #F_OUT]
+    str     r6, [sp, #F_BLOCKS_LEFT]
+    cmp     lr, r5
+    it      ne
+    bxne    r12
     add     sp, sp, #F_BYTES
     pop     {r4-r11, pc}
+
+6:  /* the next eight rows of the same position */
+    str.w   r12, [sp, #F_BLOCKS_LEFT]
+    b.w     2b
     .size   \name, . - \name
     .endm
 

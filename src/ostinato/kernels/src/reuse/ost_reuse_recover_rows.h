@@ -11,8 +11,7 @@ typedef struct {
     const int16_t *table; /* of the first slice and this tile */
     int32_t pitch;        /* from one slice's table to the next */
     int32_t slices;       /* at least 1 */
-    const void *start;    /* 16 int16 to begin with at every position */
-    int32_t start_step;   /* 0: the same for all */
+    int32_t first; /* 1: sums begin at zero; 0: at what is there (int16 only) */
     void *out;
     int32_t out_step;
     int32_t count;         /* positions, at least 1 */
@@ -21,7 +20,7 @@ typedef struct {
 
 /* 16 int16, saturated at every addition. */
 void ost_reuse_recover_rows_s16(const ost_recover_rows *rows);
-/* 16 int8: the same, shifted right by fraction_bits and saturated. */
+/* 16 int8: sums that begin at zero, shifted right by fraction_bits and saturated. */
 void ost_reuse_recover_rows_s8(const ost_recover_rows *rows);
 
 #endif /* OST_REUSE_RECOVER_ROWS_H */

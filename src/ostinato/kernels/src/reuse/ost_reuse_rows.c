@@ -30,6 +30,16 @@ OST_INLINE void gather_row(const int8_t *from, const int32_t *offsets, int32_t w
     }
 }
 
+OST_PHASE_FUNCTION const int8_t *ost_reuse_row_corner(const ost_reuse_row_source *source, int32_t row)
+{
+    return corner_of(source, row);
+}
+
+OST_PHASE_FUNCTION void ost_reuse_gather_row(const int8_t *corner, const int32_t *offsets, int32_t words, int8_t *to)
+{
+    gather_row(corner, offsets, words, to);
+}
+
 OST_PHASE_FUNCTION void ost_reuse_gather_rows(const ost_reuse_row_source *source, int32_t s, int32_t first,
                                               int32_t count, int8_t *to)
 {

@@ -16,6 +16,12 @@ typedef struct {
     const int8_t *x;      /* the padded input */
 } ost_reuse_row_source;
 
+/* The corner of a row's window. */
+const int8_t *ost_reuse_row_corner(const ost_reuse_row_source *source, int32_t row);
+
+/* Columns of a gathered slice, by packed offsets from the corner. */
+void ost_reuse_gather_row(const int8_t *corner, const int32_t *offsets, int32_t words, int8_t *to);
+
 /* Slice s of rows `first` to `first + count - 1`, words * 4 bytes each. */
 void ost_reuse_gather_rows(const ost_reuse_row_source *source, int32_t s, int32_t first, int32_t count, int8_t *to);
 

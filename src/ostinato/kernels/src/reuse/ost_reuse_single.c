@@ -4,83 +4,166 @@
 #include "../support/ost_window.h"
 #include "ost_reuse_fixed.h"
 
-static const uint8_t only = 0; /* the table has one row */
+/* Rows that are recovered together. */
+typedef struct {
+    int32_t count;
+    int32_t row[OST_REUSE_TOGETHER];
+    int32_t r[OST_REUSE_TOGETHER];          /* which row of its block it is */
+    const uint8_t *ids[OST_REUSE_TOGETHER]; /* of its block; NULL: it is in none */
+    const int8_t *corner[OST_REUSE_TOGETHER];
+    int8_t *sums[OST_REUSE_TOGETHER]; /* 16 int16 for each tile of the group */
+} row_batch;
 
 /* 16 channels of every tile: sums += row, saturated. */
-OST_INLINE void add_row(int16_t *sums, const int16_t *row, int32_t tile_values, int32_t tiles)
+OST_INLINE void add_row(int8_t *sums, const int16_t *row, int32_t tile_values, int32_t tiles)
 {
-    for (int32_t tile = 0; tile < tiles; tile++, row += tile_values, sums += OST_REUSE_TILE) {
+    for (int32_t tile = 0; tile < tiles; tile++, row += tile_values, sums += 2 * OST_REUSE_TILE) {
         for (int32_t k = 0; k < OST_REUSE_TILE; k += 2) {
+            const uint32_t a = ost_load_u32(sums + 2 * k), b = ost_load_u32(row + k);
 #if OST_HAS_DSP
-            ost_store_u32(sums + k, ost_qadd16(ost_load_u32(sums + k), ost_load_u32(row + k)));
+            ost_store_u32(sums + 2 * k, ost_qadd16(a, b));
 #else
-            sums[k] = ost_saturate_s16(sums[k] + row[k]);
-            sums[k + 1] = ost_saturate_s16(sums[k + 1] + row[k + 1]);
+            const int32_t low = ost_saturate_s16((int16_t)a + (int16_t)b);
+            const int32_t high = ost_saturate_s16((int16_t)(a >> 16) + (int16_t)(b >> 16));
+            ost_store_u32(sums + 2 * k, ((uint32_t)low & 0xffffu) | (uint32_t)high << 16);
 #endif
         }
     }
 }
 
-/* The table row of slice s of a row of X: its centroid is the vector itself. */
-OST_PHASE_FUNCTION static void ost_reuse_single_product(const ost_reuse_single *single, int32_t row, int32_t s)
+/* The n-th of `count` centroids: the row's own values, in the order of ost_reuse_clusters.h. */
+OST_INLINE void write_centroid(const ost_reuse_single *single, const int8_t *x, int32_t n, int32_t count)
 {
-    const ost_reuse_image_s8_params *p = single->params;
-    const int32_t words = single->source.words, channels = ost_round_up(p->window.output.channels, 4);
-    const int32_t zero = p->input_zero_point;
-    const ost_reuse_product product = {single->centroid, 1,           words,    &only,         p->weights + s * channels * words * 4,
-                                       p->multiplier,    channels,    single->added, OST_REUSE_TILE};
-    const int8_t *x = single->vector;
-    int16_t *to = single->centroid;
-    ost_reuse_gather_rows(&single->source, s, row, 1, single->vector);
-    for (int32_t w = 0; w < words; w++, x += 4, to += 4) {
+    const int32_t zero = single->params->input_zero_point;
+    int16_t *to = single->centroids + 2 * n;
+    for (int32_t w = 0; w < single->source.words; w++, x += 4, to += 4 * count) {
+#if OST_HAS_DSP
+        const uint32_t origin = ost_pkhbt16((uint32_t)-zero, (uint32_t)-zero), four = ost_load_u32(x);
+        /* Times 128; what the lower halfword loses, the upper one must not gain. */
+        ost_store_u32(to, ost_sxtab16(origin, four) << 7 & 0xff80ff80u);
+        ost_store_u32(to + 2 * count, ost_sxtab16_ror8(origin, four) << 7 & 0xff80ff80u);
+#else
         to[0] = (int16_t)((x[0] - zero) * 128);
         to[1] = (int16_t)((x[2] - zero) * 128);
-        to[2] = (int16_t)((x[1] - zero) * 128);
-        to[3] = (int16_t)((x[3] - zero) * 128);
-    }
-    ost_reuse_gemm(&product);
-    if (s == 0) {
-        ost_reuse_add_offset(single->added, OST_REUSE_TILE, &only, 1, p->offset, channels);
+        to[2 * count] = (int16_t)((x[1] - zero) * 128);
+        to[2 * count + 1] = (int16_t)((x[3] - zero) * 128);
+#endif
     }
 }
 
-/* Row r of a block in all slices of the pass; ids: NULL if it is in no block. */
-OST_PHASE_FUNCTION static void ost_reuse_recover_single(const ost_reuse_single *single, const ost_reuse_recovery *pass,
-                                                        int32_t first, int32_t row, int32_t r, const uint8_t *ids)
+/* Slice s of the row whose window's corner is `corner`: in place if it lies there in one piece. */
+OST_INLINE const int8_t *vector_of(const ost_reuse_single *single, const int8_t *corner, int32_t s)
 {
-    const int32_t tiles = ost_reuse_tiles(pass->channels), bytes = tiles * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
-    char *place = ost_reuse_place(pass, row);
-    if (pass->several && !pass->first) {
-        ost_copy_bytes((int8_t *)single->sums, (const int8_t *)place, bytes);
-    } else {
-        ost_fill_bytes((int8_t *)single->sums, 0, bytes);
+    const ost_reuse_slices *slices = single->source.slices;
+    const int32_t start = slices->starts[s], words = single->source.words;
+    if (start >= 0) {
+        return corner + start;
     }
-    for (int32_t s = 0; s < pass->slices; s++) {
-        if (!ids || ids[s] == pass->no_slot) {
-            ost_reuse_single_product(single, row, first + s);
-            add_row(single->sums, single->added, OST_REUSE_TILE, tiles);
+    ost_reuse_gather_row(corner, slices->gather + (-1 - start) * words * 4, words, single->vector);
+    return single->vector;
+}
+
+/* Slice s of the batch's rows `which`, whose centroids are their vectors: product rows to `added`, and to their sums. */
+OST_PHASE_FUNCTION static void ost_reuse_single_products(const ost_reuse_single *single, const ost_reuse_recovery *pass,
+                                                         int32_t s, const row_batch *batch, const uint8_t *which,
+                                                         int32_t count)
+{
+    static const uint8_t places[OST_REUSE_SINGLES] = {0, 1, 2, 3};
+    const ost_reuse_image_s8_params *p = single->params;
+    const int32_t words = single->source.words, all = ost_round_up(p->window.output.channels, 4);
+    const int32_t first = pass->tile * OST_REUSE_TILE, held = pass->tiles * OST_REUSE_TILE;
+    const int32_t channels = all - first < held ? all - first : held, tile_values = OST_REUSE_SINGLES * OST_REUSE_TILE;
+    const ost_reuse_product product = {single->centroids,
+                                       count,
+                                       words,
+                                       places,
+                                       p->weights + (s * all + first) * words * 4,
+                                       p->multiplier + first,
+                                       channels,
+                                       single->added,
+                                       tile_values};
+    for (int32_t n = 0; n < count; n++) {
+        write_centroid(single, vector_of(single, batch->corner[which[n]], s), n, count);
+    }
+    ost_reuse_gemm(&product);
+    if (s == 0) {
+        ost_reuse_add_offset(single->added, tile_values, places, count, p->offset + first, channels);
+    }
+    for (int32_t n = 0; n < count; n++) {
+        add_row(batch->sums[which[n]], single->added + n * OST_REUSE_TILE, tile_values, pass->tiles);
+    }
+}
+
+/* One slice of all rows of the batch: rows of the table, or products of their own. */
+OST_INLINE void add_slice(const ost_reuse_single *single, const ost_reuse_recovery *pass, int32_t first, int32_t slot,
+                          const row_batch *batch)
+{
+    uint8_t which[OST_REUSE_SINGLES];
+    int32_t count = 0;
+    for (int32_t k = 0; k < batch->count; k++) {
+        const uint8_t *ids = batch->ids[k];
+        if (!ids || ids[slot] == pass->no_slot) {
+            which[count++] = (uint8_t)k;
         } else {
-            const int16_t *table = pass->table + (s * pass->block_rows + r) * tiles * pass->tile_values;
-            add_row(single->sums, table + ids[s] * OST_REUSE_TILE, pass->tile_values, tiles);
+            const int32_t table = (slot * pass->block_rows + batch->r[k]) * pass->held * pass->tile_values;
+            add_row(batch->sums[k], pass->table + table + ids[slot] * OST_REUSE_TILE, pass->tile_values, pass->tiles);
+        }
+        if (count == OST_REUSE_SINGLES || (count > 0 && k == batch->count - 1)) {
+            ost_reuse_single_products(single, pass, first + slot, batch, which, count);
+            count = 0;
         }
     }
-    if (pass->several) {
-        ost_copy_bytes((int8_t *)place, (const int8_t *)single->sums, bytes);
-    } else {
-        ost_reuse_finish_row((const int8_t *)single->sums, pass->channels, pass->fraction_bits, (int8_t *)place);
+}
+
+/* All slices of the pass, for the channels of the group. */
+OST_PHASE_FUNCTION static void ost_reuse_recover_batch(const ost_reuse_single *single, const ost_reuse_recovery *pass,
+                                                       int32_t first, row_batch *batch)
+{
+    const int32_t bytes = pass->tiles * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
+    const int32_t left = pass->channels - pass->tile * OST_REUSE_TILE, held = pass->tiles * OST_REUSE_TILE;
+    for (int32_t k = 0; k < batch->count; k++) {
+        batch->corner[k] = ost_reuse_row_corner(&single->source, batch->row[k]);
+        batch->sums[k] = pass->several ? (int8_t *)ost_reuse_place(pass, batch->row[k])
+                                       : (int8_t *)single->sums + k * bytes;
+        if (pass->first) {
+            ost_fill_bytes(batch->sums[k], 0, bytes);
+        }
     }
+    for (int32_t slot = 0; slot < pass->slices; slot++) {
+        add_slice(single, pass, first, slot, batch);
+    }
+    for (int32_t k = 0; !pass->several && k < batch->count; k++) {
+        ost_reuse_finish_row(batch->sums[k], left < held ? left : held, pass->fraction_bits,
+                             (int8_t *)ost_reuse_place(pass, batch->row[k]));
+    }
+    batch->count = 0;
+}
+
+OST_INLINE void add_to_batch(row_batch *batch, int32_t row, int32_t r, const uint8_t *ids)
+{
+    batch->row[batch->count] = row;
+    batch->r[batch->count] = r;
+    batch->ids[batch->count++] = ids;
 }
 
 OST_PHASE_FUNCTION void ost_reuse_recover_singles(const ost_reuse_single *single, const ost_reuse_recovery *pass,
                                                   int32_t first)
 {
     const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass);
-    for (int32_t block = 0; pass->missing > 0 && block < blocks; block++) {
-        for (int32_t r = 0; r < b && ost_reuse_is_alone(pass, block); r++) {
-            ost_reuse_recover_single(single, pass, first, block * b + r, r, pass->ids + block * pass->id_step);
+    row_batch batch;
+    batch.count = 0;
+    for (int32_t row = pass->missing > 0 ? 0 : blocks * b; row < pass->positions; row++) {
+        const int32_t block = row / b;
+        if (block >= blocks) {
+            add_to_batch(&batch, row, 0, NULL);
+        } else if (ost_reuse_is_alone(pass, block)) {
+            add_to_batch(&batch, row, row - block * b, pass->ids + block * pass->id_step);
+        }
+        if (batch.count == OST_REUSE_TOGETHER) {
+            ost_reuse_recover_batch(single, pass, first, &batch);
         }
     }
-    for (int32_t row = blocks * b; row < pass->positions; row++) {
-        ost_reuse_recover_single(single, pass, first, row, 0, NULL);
+    if (batch.count > 0) {
+        ost_reuse_recover_batch(single, pass, first, &batch);
     }
 }

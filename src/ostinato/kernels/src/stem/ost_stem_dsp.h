@@ -5,22 +5,6 @@
 #include "../support/ost_simd.h"
 
 #if OST_HAS_DSP
-/* acc + low halfword of a times low halfword of b. */
-OST_INLINE int32_t ost_smlabb(uint32_t a, uint32_t b, int32_t acc)
-{
-    int32_t r;
-    __asm("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
-    return r;
-}
-
-/* acc + high halfword of a times low halfword of b. */
-OST_INLINE int32_t ost_smlatb(uint32_t a, uint32_t b, int32_t acc)
-{
-    int32_t r;
-    __asm("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
-    return r;
-}
-
 /* The sum of both products of halfwords. */
 OST_INLINE int32_t ost_smuad(uint32_t a, uint32_t b)
 {

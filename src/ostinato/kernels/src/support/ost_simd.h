@@ -65,6 +65,22 @@ OST_INLINE int32_t ost_smlad(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
+/* acc + low halfword of a times low halfword of b. */
+OST_INLINE int32_t ost_smlabb(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
+/* acc + high halfword of a times low halfword of b. */
+OST_INLINE int32_t ost_smlatb(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
 OST_INLINE int32_t ost_smmul(int32_t a, int32_t b)
 {
     int32_t r;
@@ -130,6 +146,21 @@ OST_INLINE uint32_t ost_pkhtb16(uint32_t a, uint32_t b)
 {
     uint32_t r;
     __asm("pkhtb %0, %1, %2, asr #16" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
+/* Halfword-wise signed maximum and minimum. */
+OST_INLINE uint32_t ost_max_s16x2(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub16 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(r) : "r"(a), "r"(b) : "cc");
+    return r;
+}
+
+OST_INLINE uint32_t ost_min_s16x2(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub16 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(r) : "r"(a), "r"(b) : "cc");
     return r;
 }
 
