@@ -225,6 +225,7 @@ def main() -> None:
         f"python benchmarks/compile_tables.py {options.network} --data-dir DIR --seeds {seeds} --epochs "
         f"{options.epochs} --lr {options.lr} --batch-size {options.batch_size} "
         f"--calibration-images {options.calibration_images}"
+        + (f" --average {options.average}" if options.average else "")
     )
     name = f"compile-tables-{meta['model']}-{meta['dataset']}"
     write_atomically(RESULTS / f"{name}.json", (json.dumps(found, indent=1) + "\n").encode())

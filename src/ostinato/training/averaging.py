@@ -1,7 +1,7 @@
 """Stochastic weight averaging: the mean of the weights of several epochs (Izmailov et al., UAI 2018).
 
-Each epoch's weights are off the minimum by the noise of its last steps, and their mean is not. Layers with tables, of
-which a batch reaches each row seldom, have much of that noise.
+Each epoch's weights are off the minimum by the noise of its last steps, and their mean is less so. What it gave a
+network with tables: docs/findings.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.data import Split, to_input
-from ostinato.training.evaluation import device_of, training_mode
+from ostinato.training.evaluation import device_of, in_mode
 
 REFRESHING = 8192
 """Training images from which statistics are taken anew."""
@@ -56,7 +56,7 @@ def refresh_statistics(model: nn.Module, split: Split, batch_size: int) -> None:
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the mean over all batches
-        with training_mode(model):
+        with in_mode(model, training=True):
             for start in range(0, len(split) - batch_size + 1, batch_size) or [0]:
                 images = to_input(split.images[start : start + batch_size].to(device))
                 model(images.contiguous(memory_format=torch.channels_last))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -53,24 +53,17 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every module is in the mode it was in (some may be frozen apart)."""
+def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Training or evaluation mode inside; afterwards every module has its own again (some may be frozen apart)."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    model.train(training)
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module, before in modes:
+            module.training = before
 
 
-@contextmanager
-def training_mode(model: nn.Module) -> Iterator[None]:
-    """Training mode inside; afterwards every module is in the mode it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def evaluating(model: nn.Module) -> AbstractContextManager[None]:
+    """Evaluation mode inside (`in_mode`)."""
+    return in_mode(model, False)

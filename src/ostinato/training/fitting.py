@@ -25,7 +25,8 @@ class FitResult:
 
     `history`: one record per completed epoch (epoch, lr, train_loss, train_top1, valid_loss, valid_top1, seconds);
     the last one also has the `average_valid_top1` of averaged weights.
-    `best_epoch` (from 1; 0 when none was completed) and its `valid_top1` in 0 ... 1: the weights the model now has.
+    `best_epoch` (from 1; 0 when none was completed) and its `valid_top1` in 0 ... 1: the weights the model now has
+    (averaged ones count as the last's).
     `seconds`: training time over all sessions. `stopped`: Ctrl-C ended it early, `message` says how to go on.
     """
 
@@ -64,8 +65,8 @@ def fit(
     The test split is never read. Parameters named `hash_vectors` or `thresholds` have their own learning rate
     (`hash_lr`), no weight decay and their own gradient clip. `recipe` is "modern", "trec" (TREC §5.1) or a
     `Recipe`; `batch_size`, `lr`, `hash_lr` and `average_share` (0.5: the mean of the weights of the last half of
-    the epochs is tried, too; layers with tables gain by it) override it. `teacher` adds distillation; `train_limit`
-    trains on that many images only. `precision="bfloat16"` computes in bfloat16 where PyTorch's autocast does (twice as
+    the epochs is tried, too) override it. `teacher` adds distillation; `train_limit` trains on that many images
+    only. `precision="bfloat16"` computes in bfloat16 where PyTorch's autocast does (twice as
     fast on CPUs with AVX-512 BF16, slower on others); weights and evaluation stay float32.
 
     The global generators of python, NumPy and PyTorch are seeded with `seed`. With `run_dir`, each epoch writes

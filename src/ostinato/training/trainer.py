@@ -20,7 +20,7 @@ from ostinato.files import write_atomically
 from ostinato.training.averaging import REFRESHING, refresh_statistics
 from ostinato.training.batches import EpochPlan
 from ostinato.training.display import Display
-from ostinato.training.evaluation import device_of, evaluate, evaluating, training_mode
+from ostinato.training.evaluation import device_of, evaluate, evaluating, in_mode
 from ostinato.training.interrupts import StopRequest, stop_on_interrupt
 from ostinato.training.optimisation import (
     clip_gradients,
@@ -78,7 +78,7 @@ class Trainer:
             self._write_results()
         with ExitStack() as stack:
             stack.enter_context(channels_last(self.model))
-            stack.enter_context(training_mode(self.model))
+            stack.enter_context(in_mode(self.model, training=True))
             if self.teacher is not None:
                 stack.enter_context(evaluating(self.teacher))
             stop = stack.enter_context(stop_on_interrupt())

@@ -14,6 +14,19 @@
     .equ    F_AT, 16            /* the sums of this cluster */
     .equ    F_BYTES, 24
 
+/* The sums at r3 to registers, or back. */
+    .macro  all_sums move, words
+    .if \words == 1
+    \move  r3, {r4-r5}
+    .elseif \words == 2
+    \move  r3, {r4-r7}
+    .elseif \words == 3
+    \move  r3, {r4-r9}
+    .else
+    \move  r3, {r4-r11}
+    .endif
+    .endm
+
     .macro  sum_members words
     .section .text.ost_reuse_sum_members_\words, "ax", %progbits
     .global ost_reuse_sum_members_\words
@@ -40,15 +53,7 @@ ost_reuse_sum_members_\words:
     mla     r3, r3, r4, lr
     mov     r2, r12
     str     r3, [sp, #F_AT]
-    .if \words == 1
-    ldmia   r3, {r4-r5}
-    .elseif \words == 2
-    ldmia   r3, {r4-r7}
-    .elseif \words == 3
-    ldmia   r3, {r4-r9}
-    .else
-    ldmia   r3, {r4-r11}
-    .endif
+    all_sums ldmia, \words
 
 2:  /* a vector */
     ldrh    lr, [r0], #2
@@ -80,15 +85,7 @@ ost_reuse_sum_members_\words:
 
     ldr     r3, [sp, #F_AT]
     ldr     r2, [sp, #F_CLUSTERS]
-    .if \words == 1
-    stmia   r3, {r4-r5}
-    .elseif \words == 2
-    stmia   r3, {r4-r7}
-    .elseif \words == 3
-    stmia   r3, {r4-r9}
-    .else
-    stmia   r3, {r4-r11}
-    .endif
+    all_sums stmia, \words
     ldr     r3, [sp, #F_END]
     cmp     r2, r3
     bne     1b
