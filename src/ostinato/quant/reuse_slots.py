@@ -11,7 +11,7 @@ from ostinato.reuse.pattern import Pattern
 MOST_SLOTS = 255
 """A slot is a byte, and one value means none."""
 FEW = 16
-"""So many ids have a slot each, wherever SRAM permits."""
+"""So many clusters have a slot, also in layers so small that `SRAM_LIMIT` would leave next to nothing for reuse."""
 HEADROOM = 1.25
 """Images may have this many times more clusters in a slice than calibration's had."""
 SRAM_LIMIT = 1.3
@@ -24,24 +24,26 @@ def choose_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
     """The number of slots of every slice.
 
     As many as ids or blocks, where these are few, or `HEADROOM` times calibration's `peak`; less to stay within
-    `SRAM_LIMIT`.
+    `SRAM_LIMIT`, but not less than `FEW`.
     """
     blocks = dims.positions // pattern.block_rows
-    return _within(lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, peak)
+    return _within(lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, peak, FEW)
 
 
 def choose_panel_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
-    """The number of slots of every panel of a horizontal layer, by the same rule."""
+    """The number of slots of every panel of a horizontal layer, by the same rule, but one at least."""
     units = dims.columns // pattern.length
-    return _within(lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, peak)
+    return _within(lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, peak, 1)
 
 
-def _within(need: Callable[[int], int], dims: ConvDims, ids: int, units: int, peak: int) -> int:
-    """The most slots that are wanted and whose need is within `SRAM_LIMIT`; one at least."""
+def _within(
+    need: Callable[[int], int], dims: ConvDims, ids: int, units: int, peak: int, fewest: int
+) -> int:
+    """The most slots that are wanted and whose need is within `SRAM_LIMIT`; `fewest` at least, of those wanted."""
     most = min(ids, max(units, FEW))  # an id is its own slot where there are few
     slots = min(most, max(FEW, math.ceil(HEADROOM * peak)))
     slots = min(slots, MOST_SLOTS + (slots == ids))
-    while slots > 1 and need(slots) > SRAM_LIMIT * _conventional_bytes(dims):
+    while slots > fewest and need(slots) > SRAM_LIMIT * _conventional_bytes(dims):
         slots -= 1
     return slots
 
