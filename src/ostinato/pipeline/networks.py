@@ -44,6 +44,11 @@ def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
     return to_input(dataset.train.subset(min(count, len(dataset.train)), seed).images)
 
 
+def untrained(config: RunConfig, dataset: ImageDataset) -> nn.Module:
+    """The conventional network as it begins."""
+    return models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
+
+
 def train_conventional(
     config: RunConfig,
     dataset: ImageDataset,
@@ -58,7 +63,7 @@ def train_conventional(
     `start`: a checkpoint whose weights it has at the beginning. `device`: where it is trained and left.
     """
     torch.manual_seed(config.seed)
-    network = models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
+    network = untrained(config, dataset)
     if start is not None:
         load_model_state(start, network)
     result = fit(
