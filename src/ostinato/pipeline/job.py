@@ -11,11 +11,10 @@ from torch import nn
 
 import ostinato
 from ostinato import data
-from ostinato.data import ImageDataset, to_input
-from ostinato.firmware import plan
+from ostinato.data import ImageDataset
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.methods import Method, methods_for
-from ostinato.pipeline.networks import CONVENTIONAL, Say, reuse_network, train_conventional, untrained
+from ostinato.pipeline.networks import CONVENTIONAL, Say, check_external, reuse_network, train_conventional
 from ostinato.pipeline.rows import make_row, read_row, write_row
 from ostinato.pipeline.tiles import tile_picture
 from ostinato.report import Report, Row, TilePicture, write_report
@@ -45,7 +44,7 @@ def run(
     started = time.monotonic()
     methods, board = methods_for(config.model), get_board(config.board)
     dataset = data.load(config.data, data_dir=config.data_dir, download=config.download, seed=config.seed)
-    _check_external(config, dataset)
+    check_external(config, dataset)
     config.write(out)
     tell = announce or (lambda number, count, what: None)
     tell(0, len(methods), f"training the conventional {config.model} on {len(dataset.train):,} images")
@@ -79,17 +78,6 @@ def run(
     )
     write_report(out, report, tile_picture=_picture(methods, networks, dataset))
     return report
-
-
-def _check_external(config: RunConfig, dataset: ImageDataset) -> None:
-    """That the board has the external flash that is asked for, and the network the layers: before any training.
-
-    Raises:
-        UnsupportedError: it has not.
-    """
-    if config.external_flash != "never":
-        images = to_input(dataset.train.images[:1])
-        plan(untrained(config, dataset), images, board=config.board, external_flash=config.external_flash)
 
 
 def _row(config: RunConfig, dataset: ImageDataset, network: nn.Module, method: Method, out: Path, say: Say) -> Row:

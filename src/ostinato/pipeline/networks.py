@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ostinato import models
 from ostinato.data import ImageDataset, to_input
 from ostinato.errors import OstinatoError
+from ostinato.firmware import plan
 from ostinato.models.stored import load_network as load_network  # also asked for here
 from ostinato.models.zoo import MODEL_FILE as MODEL_FILE
 from ostinato.nn import calibrate, convert
@@ -47,6 +48,17 @@ def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
 def untrained(config: RunConfig, dataset: ImageDataset) -> nn.Module:
     """The conventional network as it begins."""
     return models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
+
+
+def check_external(config: RunConfig, dataset: ImageDataset) -> None:
+    """That the board has the external flash that is asked for, and the network the layers: before any training.
+
+    Raises:
+        UnsupportedError: it has not.
+    """
+    if config.external_flash != "never":
+        images = to_input(dataset.train.images[:1])
+        plan(untrained(config, dataset), images, board=config.board, external_flash=config.external_flash)
 
 
 def train_conventional(
