@@ -19,11 +19,12 @@ class Option:
         kernel: the C function.
         cycles: modelled on the board's core without wait states; None where there was nothing to choose.
         flash_bytes: constants.
-        scratch_bytes: in the arena.
+        scratch_bytes: in the arena, room for what is `staged` among it.
         code: functions that it runs → bytes; layers share them.
         external: names of constants in external flash.
         external_bytes: of them; `flash_bytes` is the rest.
         penalty: estimated cycles of reading them, where nothing was simulated.
+        staged: those are copied into the arena before each run of the layer, and read there.
     """
 
     name: str
@@ -35,11 +36,20 @@ class Option:
     external: tuple[str, ...] = ()
     external_bytes: int = 0
     penalty: float = 0.0
+    staged: bool = False
+
+    @property
+    def key(self) -> tuple[str, tuple[str, ...], bool]:
+        """What tells it from other options of its layer."""
+        return self.name, self.external, self.staged
 
     @property
     def text(self) -> str:
         """The variant, and what of it is outside."""
-        return f"{self.name} with {' and '.join(self.external)} in external flash" if self.external else self.name
+        if not self.external:
+            return self.name
+        copied = ", copied to SRAM first" if self.staged else ""
+        return f"{self.name} with {' and '.join(self.external)} in external flash{copied}"
 
 
 @dataclass(frozen=True)
@@ -50,13 +60,19 @@ class Choice:
     chosen: str
     options: tuple[Option, ...]
     external: tuple[str, ...] = ()
+    staged: bool = False
+
+    @property
+    def key(self) -> tuple[str, tuple[str, ...], bool]:
+        """Of the option that was chosen."""
+        return self.chosen, self.external, self.staged
 
     @property
     def text(self) -> str:
         """`dense: 4,732,151 cycles (cmsis 11,807,908)`; empty where there was nothing to choose."""
         if len(self.options) < 2:
             return ""
-        own = next(o for o in self.options if (o.name, o.external) == (self.chosen, self.external))
+        own = next(o for o in self.options if o.key == self.key)
         rest = ", ".join(f"{o.text} {o.cycles:,}" for o in self.options if o is not own)
         return f"{own.text}: {own.cycles:,} cycles ({rest})"
 

@@ -88,14 +88,14 @@ class Chooser:
 
     def flash_bytes(self, project: Project) -> int:
         """What `project(flash_bytes)` counts of a project of this network: constants and code of the chosen kernels."""
-        chosen = [(choice.chosen, choice.external) for choice in project.choices]
-        taken = [next(o for o in row if (o.name, o.external) == c) for row, c in zip(self.options, chosen, strict=True)]
+        chosen = [choice.key for choice in project.choices]
+        taken = [next(o for o in row if o.key == key) for row, key in zip(self.options, chosen, strict=True)]
         code = {function: size for option in taken for function, size in option.code.items()}
         return sum(option.flash_bytes for option in taken) + sum(code.values())
 
     def _project(self, picks: Sequence[int]) -> Project:
         choices = [
-            Choice(op.name, row[pick].name, tuple(row), row[pick].external)
+            Choice(op.name, row[pick].name, tuple(row), row[pick].external, row[pick].staged)
             for op, row, pick in zip(self.graph.ops, self.options, picks, strict=True)
         ]
         return plan_project(self.graph, self.kernel, self.board, choices)

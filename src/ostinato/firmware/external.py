@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ostinato.errors import UnsupportedError
+from ostinato.firmware.placement import ALIGNMENT
 from ostinato.kernels.binding import Binding
 from ostinato.quant.ops import QGraph, QLinear, QOp, QReuseCompiled
 from ostinato.quant.pooled_op import QPooled
@@ -76,6 +77,22 @@ def placements(op: QOp, binding: Binding, outside: Outside) -> list[tuple[str, .
 def bytes_outside(binding: Binding, arrays: Sequence[str]) -> int:
     """Of these constants of a layer."""
     return sum(int(np.asarray(binding.arrays[name]).nbytes) for name in arrays)
+
+
+def scratch_bytes(binding: Binding, staged: Sequence[str]) -> int:
+    """A layer's scratch, and behind it the constants that are copied there from external flash."""
+    return staged_offset(binding, staged, len(staged)) if staged else binding.scratch_bytes
+
+
+def staged_offset(binding: Binding, staged: Sequence[str], index: int) -> int:
+    """Where in a layer's scratch the copy of a constant begins; aligned as the arena is."""
+    sizes = [binding.scratch_bytes, *(bytes_outside(binding, [name]) for name in staged[:index])]
+    return sum(size + -size % ALIGNMENT for size in sizes)
+
+
+def copy_cycles(binding: Binding, staged: Sequence[str], flash: ExternalFlash) -> float:
+    """Of copying these constants into the arena: a burst for each. Storing is hidden behind the next bytes' arrival."""
+    return len(staged) * flash.burst_cycles + bytes_outside(binding, staged) * flash.byte_cycles
 
 
 def estimated_cycles(op: QOp, binding: Binding, arrays: Sequence[str], flash: ExternalFlash) -> float:

@@ -73,8 +73,8 @@ def _unlimited(project: Project, builder: Builder) -> Path:
     return replace(builder, external=project.external_bytes > 0).firmware(unlimited=True)
 
 
-def _chosen(project: Project) -> list[tuple[str, tuple[str, ...]]]:
-    return [(choice.chosen, choice.external) for choice in project.choices]
+def _chosen(project: Project) -> list[tuple[str, tuple[str, ...], bool]]:
+    return [choice.key for choice in project.choices]
 
 
 def _clear(folder: Path) -> None:

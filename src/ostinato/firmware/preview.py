@@ -139,7 +139,7 @@ def _layers(project: Project) -> tuple[LayerPlan, ...]:
             name=op.name,
             kernel=binding.kernel or "none",
             live_bytes=live,
-            scratch_bytes=binding.scratch_bytes,
+            scratch_bytes=layer.scratch[1],
             const_bytes=layer.flash_bytes,
             in_place=_in_place(plan, op.output.name),
             external_bytes=layer.external_bytes,

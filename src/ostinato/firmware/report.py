@@ -49,7 +49,7 @@ class LayerReport:
     external_bytes: int = 0
     """Constants in external flash."""
     external_wait_cycles: int = 0
-    """Of `cycles`, those waited for external flash."""
+    """Of `cycles`, those waited for external flash, or copying from it into SRAM."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ostinato.errors import CheckpointError
 from ostinato.firmware.choice import Choice, Option
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
+from ostinato.firmware.external import scratch_bytes
 from ostinato.firmware.folder import MANIFEST, check_replaceable, digest, read_manifest, replacing, write_manifest
 from ostinato.firmware.graph_io import graph_from_document, graph_to_document
 from ostinato.firmware.joining import join
@@ -63,7 +64,9 @@ def plan_project(
     """
     check_export(graph)
     bindings, joined = join(graph, bind_all(graph, kernel, [choice.chosen for choice in choices] or None))
-    plan = plan_memory(graph, [b.scratch_bytes for b in bindings], [b.kernel for b in bindings], joined)
+    staged = [choice.external if choice.staged else () for choice in choices] or [()] * len(bindings)
+    scratch = [scratch_bytes(b, arrays) for b, arrays in zip(bindings, staged, strict=True)]
+    plan = plan_memory(graph, scratch, [b.kernel for b in bindings], joined)
     return Project(graph, bindings, plan, board, choices=choices, hot=hot)
 
 
@@ -122,7 +125,9 @@ def load_project(folder: Path) -> SavedProject:
 
 def _choice(entry: Mapping[str, Any]) -> Choice:
     options = tuple(Option(**{**option, "external": tuple(option.get("external", ()))}) for option in entry["options"])
-    return Choice(entry["layer"], entry["chosen"], options, tuple(entry.get("external", ())))
+    return Choice(
+        entry["layer"], entry["chosen"], options, tuple(entry.get("external", ())), entry.get("staged", False)
+    )
 
 
 def load_verification(folder: Path) -> VerificationReport | None:

@@ -27,6 +27,8 @@ PHASES = ("transformation", "clustering", "gemm", "recovering", "other")
 
 _MS_TOLERANCE = 0.01
 
+_WAITS = "of cycles, those waited for external flash, or copying from it"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Phases(Record):
@@ -59,7 +61,7 @@ class Layer(Record):
     redundancy_ratio: Annotated[float | None, About("r_t of this layer in the row's scope", 0, 1)] = None
     choice: Annotated[str | None, About("which of several kernels was taken, with their cycles; null for one")] = None
     external_bytes: Annotated[int, About("constants in external flash", minimum=0)] = 0
-    external_wait_cycles: Annotated[int, About("of cycles, those waited for external flash", minimum=0)] = 0
+    external_wait_cycles: Annotated[int, About(_WAITS, minimum=0)] = 0
 
     def _check(self) -> None:
         _check_waits(self.external_bytes, self.external_wait_cycles, self.cycles)
@@ -100,7 +102,7 @@ class Row(Record):
     top1_float_spread: Annotated[Spread | None, About("over several seeds")] = None
     top1_int8_spread: Annotated[Spread | None, About("over several seeds")] = None
     external_bytes: Annotated[int, About("external flash: weights and tables, beside flash_bytes", minimum=0)] = 0
-    external_wait_cycles: Annotated[int, About("of cycles, those waited for external flash", minimum=0)] = 0
+    external_wait_cycles: Annotated[int, About(_WAITS, minimum=0)] = 0
 
     @property
     def is_reuse(self) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ostinato.firmware.choice import Choice
 from ostinato.firmware.codegen.names import unique_identifiers
-from ostinato.firmware.external import bytes_outside
+from ostinato.firmware.external import bytes_outside, staged_offset
 from ostinato.firmware.joining import runs
 from ostinato.firmware.memory import Plan
 from ostinato.kernels.binding import Binding
@@ -37,11 +38,19 @@ class Layer:
     """(bytes of the output that lie together, bytes from one such run to the next)."""
     external: tuple[str, ...] = ()
     """The binding's arrays that are in external flash."""
+    staged: bool = False
+    """Whether those are copied into the arena before the layer runs."""
 
     @property
     def external_bytes(self) -> int:
         """Of its constants in external flash."""
         return bytes_outside(self.binding, self.external)
+
+    def staged_arrays(self) -> Iterator[tuple[str, int, int]]:
+        """(name in the binding, offset in the arena, bytes) of each array that is copied there."""
+        for index, name in enumerate(self.external if self.staged else ()):
+            offset = self.scratch[0] + staged_offset(self.binding, self.external, index)
+            yield name, offset, bytes_outside(self.binding, [name])
 
     @property
     def flash_bytes(self) -> int:
@@ -60,9 +69,9 @@ class Layer:
 
 
 def build_layers(
-    graph: QGraph, bindings: Sequence[Binding], plan: Plan, external: Sequence[tuple[str, ...]]
+    graph: QGraph, bindings: Sequence[Binding], plan: Plan, choices: Sequence[Choice]
 ) -> tuple[Layer, ...]:
-    """The layers of `graph` in execution order; `external` has the arrays in external flash of each."""
+    """The layers of `graph` in execution order; `choices`, if there are any, tell what is in external flash."""
 
     def address(tensor: str) -> str:
         if tensor == graph.input.name:
@@ -76,6 +85,7 @@ def build_layers(
         return addresses[0] if binding.inputs == 1 else f"(const int8_t *const[]){{{', '.join(addresses)}}}"
 
     names = unique_identifiers(op.name for op in graph.ops)
+    chosen: Sequence[Choice | None] = choices or [None] * len(bindings)
     return tuple(
         Layer(
             index=i,
@@ -87,9 +97,10 @@ def build_layers(
             output_offset=plan.offsets.get(op.output.name),
             scratch=scratch,
             run=runs(plan.joined, op.output.name, op.output.size, op.output.shape[-1]),
-            external=outside,
+            external=choice.external if choice else (),
+            staged=choice.staged if choice else False,
         )
-        for i, (name, op, binding, scratch, outside) in enumerate(
-            zip(names, graph.ops, bindings, plan.scratch, external, strict=True)
+        for i, (name, op, binding, scratch, choice) in enumerate(
+            zip(names, graph.ops, bindings, plan.scratch, chosen, strict=True)
         )
     )

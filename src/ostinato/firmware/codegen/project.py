@@ -40,8 +40,7 @@ class Project:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers in execution order."""
-        external = [choice.external for choice in self.choices] or [()] * len(self.bindings)
-        return build_layers(self.graph, self.bindings, self.plan, external)
+        return build_layers(self.graph, self.bindings, self.plan, self.choices)
 
     @property
     def external_bytes(self) -> int:

@@ -73,8 +73,8 @@ They are the section `.external` of `weights.c`, linked for $origin ($part, behi
 has to be mapped before `model_run()`: see `board/map_external.c`.$board_program Each read that does not
 follow the one before takes $burst cycles of the core and each byte $byte$cache.
 
-| layer | constants | external flash, B | flash, B |
-|---|---|---:|---:|
+| layer | constants | external flash, B | flash, B | copied to the arena before the layer runs |
+|---|---|---:|---:|---|
 $rows
 
 ST's loader for the board writes them; the programmer takes both flashes from the ELF file:
@@ -141,7 +141,8 @@ def _external(project: Project) -> str:
     if flash is None or not project.external_bytes:
         return ""
     rows = [
-        f"| {_cell(layer.op.name)} | {', '.join(layer.external)} | {layer.external_bytes:,} | {layer.flash_bytes:,} |"
+        f"| {_cell(layer.op.name)} | {', '.join(layer.external)} | {layer.external_bytes:,} | {layer.flash_bytes:,} "
+        f"| {'yes' if layer.staged else 'no'} |"
         for layer in project.layers
         if layer.external_bytes
     ]
@@ -182,7 +183,7 @@ def _row(layer: Layer) -> str:
         inputs_text(op),
         shape_text(op.output),
         f"{layer.flash_bytes:,}",
-        f"{binding.scratch_bytes:,}",
+        f"{layer.scratch[1]:,}",
     )
     return f"| {' | '.join(cells)} |"
 
