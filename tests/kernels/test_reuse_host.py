@@ -141,7 +141,7 @@ def test_blocks_that_find_no_slot_are_counted_and_computed_by_themselves(host, s
 
 @pytest.mark.parametrize("block", range(4))
 def test_bits_do_not_depend_on_the_tables_that_are_held(host, block):
-    """Every number of slices in a pass and of tiles in a group; slots for all and for few, blocks and leftovers."""
+    """Slices in a pass, tiles in a group, padding copied or filled in; slots for all or few, blocks and leftovers."""
     for seed in range(10 * block, 10 * block + 10):
         rng = np.random.default_rng(seed)
         op = random_image(rng)
@@ -149,9 +149,9 @@ def test_bits_do_not_depend_on_the_tables_that_are_held(host, block):
         binding, expected = bind(op), execute_op(op, x).ravel()
         flat = replace(op, dims=in_one_row(op.dims))
         slices = locate_slices(flat.dims, op.columns, op.length)
-        for held, group in memory_choices(op):
-            changed = {**binding.params, "slices_per_pass": held, "tiles_per_group": group}
-            scratch = scratch_bytes(flat, slices, held, group)
+        for held, group, padded in memory_choices(op):
+            changed = {**binding.params, "slices_per_pass": held, "tiles_per_group": group, "padded": int(padded)}
+            scratch = scratch_bytes(flat, slices, held, group, padded)
             call = host.run(replace(binding, params=changed, scratch_bytes=scratch), x, op.output.size)
             assert (call.status, call.scratch_bytes) == (OK, scratch)
             np.testing.assert_array_equal(call.output, expected)

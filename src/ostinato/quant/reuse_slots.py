@@ -85,9 +85,9 @@ def _tensors(dims: ConvDims) -> int:
 def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     """What the layer needs with so many slots, on the kernel's form that needs least, at most.
 
-    Tensors, a padded copy, gathered vectors, ids of pixels where kernel positions share their hashes, places of ids,
-    sums, rows by themselves, and then: ids, centroids and one tile's tables of all slices, or of one slice and
-    accumulators.
+    Tensors, gathered vectors (with them no copy of the input with its padding is needed), ids of pixels where kernel
+    positions share their hashes, places of ids, sums, rows by themselves, and then: ids, centroids and one tile's
+    tables of all slices, or of one slice and accumulators.
     """
     b, slices = pattern.block_rows, -(-dims.columns // pattern.length)
     blocks, row, lanes = dims.positions // b, 2 * (-(-dims.output[2] // 16) * 16), b * _lanes(pattern.length)
@@ -99,4 +99,4 @@ def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     each = slots * b * 32 + blocks + clusters * (2 * lanes + 1) + 2
     accumulators = (dims.positions - dims.positions * dims.output[2] // row) * row
     least = min(slices * each, each + accumulators)
-    return _tensors(dims) + _padded(dims) + run * lanes + shared + sums + alone + least + _ALIGNMENT
+    return _tensors(dims) + run * lanes + shared + sums + alone + least + _ALIGNMENT

@@ -51,6 +51,8 @@ typedef struct {
     const int16_t *offset;     /* ceil(M/4)*4, the same order */
     int32_t fraction_bits;     /* F, 1 to 7 */
     int32_t slices_per_pass;   /* tables held at a time; S: outputs are finished at once, without accumulators */
+    int32_t padded;            /* 1: the input is copied with its padding first; 0: padding, if there is any, is filled in
+                                * where slices are gathered */
     int32_t tiles_per_group;   /* ... of so many tiles of 16 output channels; ceil(M/16): centroids need not be kept */
     int32_t pixel_ids;         /* 1: slices are channel blocks of pixels, L = words * 4 divides C, and all kernel
                                 * positions share C / L groups of hashes: ids are found once per padded input pixel */
