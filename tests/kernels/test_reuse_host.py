@@ -16,13 +16,16 @@ from reuse_samples import (
     random_compiled,
     random_image,
     random_input,
+    random_pooled,
     safe_table,
 )
 
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image_memory import memory_choices, scratch_bytes
 from ostinato.kernels.reuse_layout import in_one_row, locate_slices
 from ostinato.quant import reuse_reference
 from ostinato.quant.ops import ConvDims, QHash
+from ostinato.quant.pooled_op import QPooled
 from ostinato.quant.reference import execute_op
 from ostinato.quant.reuse_reference import image_overflows
 
@@ -155,6 +158,21 @@ def test_bits_do_not_depend_on_the_tables_that_are_held(host, block):
             call = host.run(replace(binding, params=changed, scratch_bytes=scratch), x, op.output.size)
             assert (call.status, call.scratch_bytes) == (OK, scratch)
             np.testing.assert_array_equal(call.output, expected)
+
+
+@pytest.mark.parametrize("make", [random_compiled, random_pooled], ids=["compiled", "pooled"])
+def test_bits_do_not_depend_on_the_rows_that_are_held(host, make):
+    """The whole map, or the whole padded input, and the rows that a row of outputs reads."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        op = make(rng)
+        layer, pool = (op.layer, op.pool.dims.kernel) if isinstance(op, QPooled) else (op, (1, 1))
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        for band in (False, True):
+            binding = bind_reuse_compiled(layer, "offsets", pool, band=band)
+            call = host.run(binding, x, op.output.size)
+            assert (call.status, call.scratch_bytes) == (OK, binding.scratch_bytes)
+            np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
 
 
 @MAKERS

@@ -102,6 +102,8 @@ typedef struct {
     ost_window window;
     int32_t input_zero_point;
     int32_t mapped;              /* 1: ids are found once, for a map; 0: for every output and slice */
+    int32_t band;                /* 1: of the map, or of a padded input, there are only the rows that a row of outputs
+                                  * reads, made for one after the other, and runs are short; 0: all of it */
     int32_t length;              /* L */
     ost_reuse_hash hash;         /* a group for each slice of the map's pixels, or for all S slices; H from 1 to 12 */
     ost_reuse_map map;           /* mapped only */
