@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.errors import CheckpointError
-from ostinato.firmware.choice import Choice, Option
+from ostinato.firmware.choice import Choice, Conventional, Option
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.folder import MANIFEST, check_replaceable, digest, read_manifest, replacing, write_manifest
@@ -122,7 +122,9 @@ def load_project(folder: Path) -> SavedProject:
 
 def _choice(entry: Mapping[str, Any]) -> Choice:
     options = tuple(Option(**{**option, "external": tuple(option.get("external", ()))}) for option in entry["options"])
-    return Choice(entry["layer"], entry["chosen"], options, tuple(entry.get("external", ())))
+    beside = entry.get("conventional")
+    conventional = Conventional(**beside) if beside else None
+    return Choice(entry["layer"], entry["chosen"], options, tuple(entry.get("external", ())), conventional)
 
 
 def load_verification(folder: Path) -> VerificationReport | None:

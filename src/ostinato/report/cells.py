@@ -87,7 +87,9 @@ def layer_table(report: Report, row: Row) -> Table:
     rows = tuple(_layer_row(report, layer) for layer in row.layers)
     patterns = tuple(f"{layer.name}: {layer.pattern}" for layer in row.layers if layer.pattern)
     choices = tuple(f"{layer.name}: {layer.choice}" for layer in row.layers if layer.choice)
-    return Table(row_title(row), columns, rows, (*patterns, *choices))
+    warnings = tuple(layer.warning for layer in row.layers if layer.warning)
+    notes = tuple(f"{layer.name}: {layer.note}" for layer in row.layers if layer.note)
+    return Table(row_title(row), columns, rows, (*patterns, *notes, *choices, *warnings))
 
 
 def _layer_row(report: Report, layer: Layer) -> tuple[str, ...]:
