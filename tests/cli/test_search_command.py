@@ -86,6 +86,8 @@ def test_the_default_scope_can_be_printed_and_read_back(run: Run, tmp_path: Path
         (["--board", "z80"], "z80"),
         (["--front", "1"], "front of a search must be"),
         (["--network", "nowhere"], "nowhere"),
+        (["--board", "stm32f767zi", "--external-flash", "auto"], "stm32f767zi has none; boards that have"),
+        (["--external-flash", "fc1,fc9"], "no layer 'fc9' whose constants could go to external flash"),
     ],
 )
 def test_mistakes_are_one_sentence(run: Run, tmp_path: Path, arguments: list[str], told: str) -> None:

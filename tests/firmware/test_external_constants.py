@@ -75,6 +75,10 @@ def test_what_costs_least_goes_out_and_the_logits_stay(inside: Firmware, tmp_pat
     alone = next(layer.cycles for layer in before.layers if layer.name == "fc")
     assert waits["fc"] >= 16_384 * flash.byte_cycles - alone
     assert [name for name, cycles in waits.items() if cycles] == ["fc"]
+    assert {layer.name: layer.external_wait_cycles for layer in report.layers} == waits
+    assert report.external_wait_cycles == waits["fc"]
+    assert f"16,384 B in external flash, {waits['fc']:,} cycles waiting for it" in str(report)
+    assert before.external_wait_cycles == 0
     # Priced alone as it runs in the network, but for the call itself.
     choice = next(choice for choice in firmware.project.choices if choice.layer == "fc")
     own = next(option.cycles for option in choice.options if option.external)

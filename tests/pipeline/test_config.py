@@ -26,6 +26,7 @@ CONFIGS = st.builds(
     calibration_images=st.integers(1, 10**6),
     train_limit=COUNT,
     precision=st.sampled_from(["float32", "bfloat16"]),
+    external_flash=st.sampled_from(["never", "auto", "fc1,fc2"]),
     seed=st.integers(0, 2**31),
 )
 

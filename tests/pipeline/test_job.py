@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from ostinato.errors import UnsupportedError
 from ostinato.pipeline import RunConfig, job, run
 from ostinato.pipeline.methods import BEST_DENSE, CMSIS_STYLE, Method, methods_for
 from ostinato.report import Report
 
-CONFIG = RunConfig(epochs=1, fine_tune_epochs=1, train_limit=256, calibration_images=64)
+CONFIG = RunConfig(epochs=1, fine_tune_epochs=1, train_limit=256, calibration_images=64, external_flash="fc1")
 
 
 def some_methods(model: str) -> tuple[Method, ...]:
@@ -44,6 +46,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     torch.set_num_threads(threads)
     assert [step for step in done if step.startswith(("1 ", "2 ", "3 "))] == []  # their rows were there
     return out, report
+
+
+@pytest.mark.parametrize(
+    ("board", "wanted", "told"),
+    [
+        ("stm32f767zi", "auto", "stm32f767zi has none; boards that have: stm32f469i, stm32f769i"),
+        ("stm32f469i", "fc1,fc9", "no layer 'fc9' whose constants could go to external flash"),
+    ],
+)
+def test_external_flash_that_cannot_be_is_refused_first(tmp_path: Path, board: str, wanted: str, told: str) -> None:
+    config = dataclasses.replace(CONFIG, board=board, external_flash=wanted)
+    with pytest.raises(UnsupportedError, match=told):
+        run(config, tmp_path / "run", announce=lambda *_: pytest.fail("something was begun"), progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_files(finished: tuple[Path, Report]) -> None:
@@ -106,3 +122,14 @@ def test_phases_are_where_they_belong(finished: tuple[Path, Report]) -> None:
     assert min(reused.phases.clustering, reused.phases.gemm, reused.phases.recovering) > 0
     assert tables.phases.gemm == 0
     assert min(tables.phases.clustering, tables.phases.recovering) > 0
+
+
+def test_external_flash_is_in_every_row(finished: tuple[Path, Report]) -> None:
+    """The layer that was named is there whatever the method, with its bytes and what waiting for them costs."""
+    for row in finished[1].rows:
+        outside = {layer.name: layer.external_bytes for layer in row.layers if layer.external_bytes}
+        assert outside == {"fc1": row.external_bytes} == {"fc1": 1600 * 384}
+        assert {layer.name for layer in row.layers if layer.external_wait_cycles} == {"fc1"}
+        assert row.external_wait_cycles > 2 * row.external_bytes  # 4 cycles a byte, some of them hidden
+    html = (finished[0] / "report.html").read_text()
+    assert "600.0 KiB in external flash" in html

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from report_samples import reports, sample_report
+from report_samples import reports, sample_report, with_external
 
 from ostinato.errors import OstinatoError
 from ostinato.report import Layer, Phases, Report, ReportError, Spread
@@ -132,6 +133,20 @@ def test_unreadable_files_are_refused(tmp_path):
     path.write_text("{}")
     with pytest.raises(ReportError, match=r"report\.json: schema_version: missing field"):
         Report.read(path)
+
+
+def test_bytes_and_waits_of_external_flash_agree(tmp_path):
+    report = with_external(sample_report())
+    assert Report.read(report.write(tmp_path / "report.json")) == report
+    row, layer = report.rows[-1], report.rows[-1].layers[-1]
+    with pytest.raises(ReportError, match="external_bytes: is 5, but the layers have 1,228,800 together"):
+        dataclasses.replace(row, external_bytes=5)
+    with pytest.raises(ReportError, match="external_wait_cycles: is 5, but the layers have"):
+        dataclasses.replace(row, external_wait_cycles=5)
+    with pytest.raises(ReportError, match=r"external_wait_cycles: is [0-9,]+, but nothing is in external flash"):
+        dataclasses.replace(layer, external_bytes=0)
+    with pytest.raises(ReportError, match=r"external_wait_cycles: is [0-9,]+, more than all"):
+        dataclasses.replace(layer, external_wait_cycles=layer.cycles + 1)
 
 
 def test_construction_checks_too():

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 
 import pytest
 from hypothesis import given, settings
-from report_samples import layer, reports, row, sample_report
+from report_samples import layer, reports, row, sample_report, with_external
 from rich.console import Console
 
 from ostinato.report import BEST_DENSE, CONVENTIONAL, Report, print_report, to_markdown, to_text
 from ostinato.report.cells import (
     CMSIS_HEADING,
     DENSE_HEADING,
+    EXTERNAL_HEADING,
     MISSING,
     layer_table,
     main_table,
@@ -20,6 +22,7 @@ from ostinato.report.cells import (
     speedup,
     times,
 )
+from ostinato.report.html import to_html
 
 
 def column(table, heading: str) -> list[str]:
@@ -53,6 +56,20 @@ def test_without_a_baseline_there_is_no_ratio():
     assert speedup(None, report.rows[0]) is None
 
 
+def test_external_flash_has_a_column_only_where_it_is_used():
+    report = with_external(sample_report())
+    assert column(main_table(report), EXTERNAL_HEADING) == ["0.0"] * 4 + ["1200.0"]
+    notes = layer_table(report, report.rows[-1]).notes
+    assert "fc1: 600.0 KiB in external flash, 0.10 M cycles waiting for it" in notes
+    for text in (to_text(report), to_markdown(report), to_html(report, {})):
+        assert "1200.0" in text
+        assert "600.0 KiB in external flash" in text
+        assert "constants in the board's external flash" in " ".join(html.unescape(text).split())
+    other = sample_report()
+    assert EXTERNAL_HEADING not in [column.heading for column in main_table(other).columns]
+    assert not any("external flash" in text for text in (to_text(other), to_markdown(other), to_html(other, {})))
+
+
 def test_missing_numbers_are_dashes():
     empty = dict.fromkeys(
         ("top1_float", "top1_int8", "redundancy_ratio", "flops_remaining", "instructions", "cycles", "ms",
@@ -70,9 +87,10 @@ def test_numbers_as_text():
     assert (millions(0), millions(5), millions(12_340_000)) == ("0", "<0.01", "12.34")
 
 
+@pytest.mark.parametrize("make", [sample_report, lambda: with_external(sample_report())], ids=["inside", "external"])
 @pytest.mark.parametrize("width", [96, 100, 120, 140])
-def test_text_fits_its_width_and_loses_no_number(width):
-    report = sample_report()
+def test_text_fits_its_width_and_loses_no_number(width, make):
+    report = make()
     text = to_text(report, layers=False, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text

@@ -12,7 +12,7 @@ from ostinato.search.knapsack import ADDED, Option, choose, least, total
 from ostinato.search.pareto import pareto_front
 
 numbers = st.integers(0, 30)
-options = st.builds(Option, st.just("o"), numbers, numbers, numbers, numbers)
+options = st.builds(Option, st.just("o"), numbers, numbers, numbers, numbers, external_bytes=numbers)
 layers = st.lists(st.lists(options, min_size=1, max_size=4), min_size=1, max_size=3)
 limits = st.fixed_dictionaries({}, optional={name: st.integers(1, 60) for name in (*ADDED, "sram_bytes")})
 

@@ -17,6 +17,14 @@ DataDir = Annotated[
 ]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set from the hub if it is not there.")]
 Board = Annotated[str, typer.Option("--board", help="Board to build for; `ostinato boards` lists them.")]
+ExternalFlash = Annotated[
+    str,
+    typer.Option(
+        "--external-flash",
+        help="Constants in the board's external flash: never, auto (what internal flash does not hold), or layers: "
+        "fc1,fc2.",
+    ),
+]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", help="Epochs of the conventional network. Default: by data set.", min=1)
 ]

@@ -30,6 +30,7 @@ def run(
     calibration_images: options.CalibrationImages = 500,
     train_limit: options.TrainLimit = None,
     precision: options.Precision = "float32",
+    external_flash: options.ExternalFlash = "never",
     seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -53,6 +54,7 @@ def run(
         calibration_images=calibration_images,
         train_limit=train_limit,
         precision=precision,
+        external_flash=external_flash,
         seed=seed,
     )
     errors = Console(stderr=True, highlight=False)

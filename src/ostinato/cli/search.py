@@ -45,6 +45,7 @@ def search(
     max_loss: Annotated[
         float | None, typer.Option("--max-loss", help="Points of top-1 that may be lost. 1 if no latency is given.")
     ] = None,
+    external_flash: options.ExternalFlash = "never",
     executor: Annotated[str, typer.Option("--executor", help="local, processes or ray.")] = "local",
     workers: Annotated[int | None, typer.Option("--workers", help="Default: one for each processor.")] = None,
     address: Annotated[
@@ -90,7 +91,7 @@ def search(
     result = search_network(
         RunConfig(
             model=model, data=data, board=board, data_dir=None if data_dir is None else str(data_dir),
-            download=download, epochs=epochs, train_limit=train_limit, seed=seed,
+            download=download, epochs=epochs, train_limit=train_limit, external_flash=external_flash, seed=seed,
         ),
         out,
         network=network,

@@ -99,14 +99,7 @@ def deploy(
     hot_code: Annotated[
         bool, typer.Option(help="Run from RAM what waits most for the flash, where that pays and fits.")
     ] = True,
-    external_flash: Annotated[
-        str,
-        typer.Option(
-            "--external-flash",
-            help="Constants in the board's external flash: never, auto (what internal flash does not hold), or layers: "
-            "fc1,fc2.",
-        ),
-    ] = "never",
+    external_flash: options.ExternalFlash = "never",
     data_dir: options.DataDir = None,
     calibration_images: options.CalibrationImages = 500,
     scales: Annotated[

@@ -55,6 +55,8 @@ class LayerReport:
     """Constants in internal flash."""
     external_bytes: int = 0
     """Constants in external flash."""
+    external_wait_cycles: int = 0
+    """Of `cycles`, those waited for external flash."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class SimulationReport:
     external_bytes: int = 0
     logits: Int8Array = field(repr=False, default_factory=lambda: np.zeros((0,), np.int8))
 
+    @property
+    def external_wait_cycles(self) -> int:
+        """Of `cycles`, those waited for external flash."""
+        return sum(layer.external_wait_cycles for layer in self.layers)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield _table(self, narrow=options.max_width < _WIDE)
         outside = f" · external flash {self.external_bytes:,} B" if self.external_bytes else ""
@@ -98,7 +105,10 @@ class SimulationReport:
         )
         for layer in self.layers:
             if layer.external_bytes:
-                yield f"{layer.name}: {layer.flash_bytes:,} B in flash, {layer.external_bytes:,} B in external flash"
+                yield (
+                    f"{layer.name}: {layer.flash_bytes:,} B in flash, {layer.external_bytes:,} B in external flash, "
+                    f"{layer.external_wait_cycles:,} cycles waiting for it"
+                )
         for layer in self.layers:
             if layer.counted is not None:
                 yield f"{layer.name}: {layer.counted:,.1f} {layer.counts}"

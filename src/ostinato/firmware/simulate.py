@@ -123,12 +123,13 @@ def layer_reports(
     reports = []
     for i, (op, binding) in enumerate(zip(graph.ops, project.bindings, strict=True)):
         phases: dict[str, int] = {}
-        instructions = 0
+        instructions = waits = 0
         for profile in profiles:
             for function, counts in _layer_counts(profile, i, len(graph.ops)):
                 phase = binding.phases.get(function, "other")
                 phases[phase] = phases.get(phase, 0) + counts.cycles
                 instructions += counts.instructions
+                waits += counts.stalls.external
         choice = choices.get(op.name)
         means = {phase: round(cycles / count) for phase, cycles in phases.items()}
         reports.append(
@@ -146,6 +147,7 @@ def layer_reports(
                 warning=choice.warning if choice else "",
                 flash_bytes=project.layers[i].flash_bytes,
                 external_bytes=project.layers[i].external_bytes,
+                external_wait_cycles=round(waits / count),
             )
         )
     return tuple(reports)

@@ -39,7 +39,8 @@ class RunConfig:
     `epochs` and `fine_tune_epochs` of None take the data set's default (`SCHEDULES`). `calibration_images` training
     images, unlabelled, initialise hashes, refit weights and set activation ranges. `train_limit` trains on that many
     images only (for quick looks; the report says so). `precision` is `float32` or `bfloat16`, which trains about twice
-    as fast on processors that have it; evaluation is float32 always.
+    as fast on processors that have it; evaluation is float32 always. `external_flash` is `ost.deploy`'s: `never`,
+    `auto` or names of layers, separated by commas.
     """
 
     model: str = "cifarnet"
@@ -52,6 +53,7 @@ class RunConfig:
     calibration_images: int = 500
     train_limit: int | None = None
     precision: str = "float32"
+    external_flash: str = "never"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from ostinato import data
 from ostinato.data import ImageDataset
 from ostinato.pipeline.config import RunConfig
 from ostinato.pipeline.methods import Method, methods_for
-from ostinato.pipeline.networks import CONVENTIONAL, Say, reuse_network, train_conventional
+from ostinato.pipeline.networks import CONVENTIONAL, Say, check_external, reuse_network, train_conventional
 from ostinato.pipeline.rows import make_row, read_row, write_row
 from ostinato.pipeline.tiles import tile_picture
 from ostinato.report import Report, Row, TilePicture, write_report
@@ -44,6 +44,7 @@ def run(
     started = time.monotonic()
     methods, board = methods_for(config.model), get_board(config.board)
     dataset = data.load(config.data, data_dir=config.data_dir, download=config.download, seed=config.seed)
+    check_external(config, dataset)
     config.write(out)
     tell = announce or (lambda number, count, what: None)
     tell(0, len(methods), f"training the conventional {config.model} on {len(dataset.train):,} images")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ostinato import models
 from ostinato.data import ImageDataset, to_input
 from ostinato.errors import OstinatoError
+from ostinato.firmware import plan
 from ostinato.models.stored import load_network as load_network  # also asked for here
 from ostinato.models.zoo import MODEL_FILE as MODEL_FILE
 from ostinato.nn import calibrate, convert
@@ -44,6 +45,22 @@ def calibration_images(dataset: ImageDataset, count: int, seed: int) -> Tensor:
     return to_input(dataset.train.subset(min(count, len(dataset.train)), seed).images)
 
 
+def untrained(config: RunConfig, dataset: ImageDataset) -> nn.Module:
+    """The conventional network as it begins."""
+    return models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
+
+
+def check_external(config: RunConfig, dataset: ImageDataset) -> None:
+    """That the board has the external flash that is asked for, and the network the layers: before any training.
+
+    Raises:
+        UnsupportedError: it has not.
+    """
+    if config.external_flash != "never":
+        images = to_input(dataset.train.images[:1])
+        plan(untrained(config, dataset), images, board=config.board, external_flash=config.external_flash)
+
+
 def train_conventional(
     config: RunConfig,
     dataset: ImageDataset,
@@ -58,7 +75,7 @@ def train_conventional(
     `start`: a checkpoint whose weights it has at the beginning. `device`: where it is trained and left.
     """
     torch.manual_seed(config.seed)
-    network = models.create(config.model, num_classes=dataset.num_classes, image_size=dataset.image_size)
+    network = untrained(config, dataset)
     if start is not None:
         load_model_state(start, network)
     result = fit(

@@ -40,6 +40,7 @@ def make_row(
         input_zero_point=INPUT_ZERO_POINT,
         classes=dataset.classes,
         name=config.model,
+        external_flash=config.external_flash,
     )
     say(f"int8 accuracy of the firmware's code on {len(dataset.test):,} test images")
     int8 = firmware.evaluate(dataset.test)
@@ -79,6 +80,8 @@ def assemble_row(
             choice=layer.choice or None,
             conventional_cycles=layer.conventional_cycles,
             warning=layer.warning or None,
+            external_bytes=layer.external_bytes,
+            external_wait_cycles=layer.external_wait_cycles,
         )
         for layer in simulation.layers
     )
@@ -96,6 +99,8 @@ def assemble_row(
         sram_bytes=simulation.sram_bytes,
         flash_bytes=simulation.flash_bytes,
         layers=layers,
+        external_bytes=simulation.external_bytes,
+        external_wait_cycles=simulation.external_wait_cycles,
     )
 
 

@@ -12,7 +12,13 @@ from ostinato import data
 from ostinato.data import ImageDataset
 from ostinato.errors import CheckpointError
 from ostinato.pipeline.config import RunConfig
-from ostinato.pipeline.networks import CONVENTIONAL, MODEL_FILE, load_network, train_conventional
+from ostinato.pipeline.networks import (
+    CONVENTIONAL,
+    MODEL_FILE,
+    check_external,
+    load_network,
+    train_conventional,
+)
 from ostinato.report import write_search_report
 from ostinato.search import SearchError, SearchResult, search
 from ostinato.targets.boards import get_board
@@ -30,7 +36,7 @@ def search_network(
     """Search `config.model`, trained in `out`/conventional unless `network` is a folder with a trained one.
 
     Args:
-        config: model, data, board, seed and how long to train.
+        config: model, data, board, external flash, seed and how long to train.
         out: folder of the search; one found there goes on.
         network: a trained conventional network; its own model, data set and seed then count.
         announce: told what is being done.
@@ -42,7 +48,9 @@ def search_network(
     """
     get_board(config.board)
     model, dataset = _given(network, config) if network is not None else _trained(config, out, announce, progress)
-    result = search(model, dataset, config.board, out=out, progress=progress, **options)
+    result = search(
+        model, dataset, config.board, external_flash=config.external_flash, out=out, progress=progress, **options
+    )
     try:
         write_search_report(out, result)
     except OSError as error:
@@ -64,6 +72,7 @@ def _trained(
     config: RunConfig, out: Path, announce: Callable[[str], None], progress: bool
 ) -> tuple[nn.Module, ImageDataset]:
     dataset = data.load(config.data, data_dir=config.data_dir, download=config.download, seed=config.seed)
+    check_external(config, dataset)
     config.write(out)
     announce(f"training the conventional {config.model} on {len(dataset.train):,} images")
     return train_conventional(config, dataset, out / CONVENTIONAL, progress=progress), dataset

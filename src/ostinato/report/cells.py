@@ -11,6 +11,7 @@ MISSING = "–"
 
 CMSIS_HEADING = "× over CMSIS-style"
 DENSE_HEADING = "× over best dense"
+EXTERNAL_HEADING = "ext. flash KiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def main_table(report: Report) -> Table:
         Column(DENSE_HEADING),
         Column("SRAM KiB"),
         Column("flash KiB"),
+        *((Column(EXTERNAL_HEADING),) if uses_external(report) else ()),
     )
     rows = tuple(_main_row(report, row) for row in report.rows)
     return Table(f"{report.network} on {report.data}, {report.board}", columns, rows, notes(report))
@@ -69,6 +71,7 @@ def _main_row(report: Report, row: Row) -> tuple[str, ...]:
         times(speedup(report.best_dense, row)),
         kibibytes(row.sram_bytes),
         kibibytes(row.flash_bytes),
+        *((kibibytes(row.external_bytes),) if uses_external(report) else ()),
     )
 
 
@@ -89,7 +92,13 @@ def layer_table(report: Report, row: Row) -> Table:
     choices = tuple(f"{layer.name}: {layer.choice}" for layer in row.layers if layer.choice)
     warnings = tuple(layer.warning for layer in row.layers if layer.warning)
     notes = tuple(f"{layer.name}: {layer.note}" for layer in row.layers if layer.note)
-    return Table(row_title(row), columns, rows, (*patterns, *notes, *choices, *warnings))
+    outside = tuple(
+        f"{layer.name}: {kibibytes(layer.external_bytes)} KiB in external flash, "
+        f"{millions(layer.external_wait_cycles)} M cycles waiting for it"
+        for layer in row.layers
+        if layer.external_bytes
+    )
+    return Table(row_title(row), columns, rows, (*patterns, *outside, *notes, *choices, *warnings))
 
 
 def _layer_row(report: Report, layer: Layer) -> tuple[str, ...]:
@@ -103,6 +112,11 @@ def _layer_row(report: Report, layer: Layer) -> tuple[str, ...]:
         times(layer_speedup(report.cmsis_style, layer)),
         times(layer_speedup(report.best_dense, layer)),
     )
+
+
+def uses_external(report: Report) -> bool:
+    """Whether any method has constants in external flash."""
+    return any(row.external_bytes for row in report.rows)
 
 
 def row_title(row: Row) -> str:
@@ -127,6 +141,11 @@ def notes(report: Report) -> tuple[str, ...]:
         "× is the cycles of the conventional network over the row's, in the same simulator: with CMSIS-NN-style "
         "kernels (2×2, int8 weights), and with our best dense ones.",
     ]
+    if uses_external(report):
+        standing.append(
+            "Ext. flash KiB are constants in the board's external flash, beside those of flash KiB; what layers wait "
+            "for it is among their cycles."
+        )
     spread = next((s for row in report.rows for s in (row.top1_int8_spread, row.top1_float_spread) if s), None)
     if spread:
         standing.append("Below an accuracy stands its range over several seeds.")

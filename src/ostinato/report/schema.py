@@ -63,8 +63,11 @@ class Layer(Record):
         int | None, About("of the best conventional kernel in a reuse layer's place; null where not timed", minimum=0)
     ] = None
     warning: Annotated[str | None, About("says so where that kernel is faster")] = None
+    external_bytes: Annotated[int, About("constants in external flash", minimum=0)] = 0
+    external_wait_cycles: Annotated[int, About("of cycles, those waited for external flash", minimum=0)] = 0
 
     def _check(self) -> None:
+        _check_waits(self.external_bytes, self.external_wait_cycles, self.cycles)
         if self.phases.total != self.cycles:
             raise ReportError(f"add up to {self.phases.total:,}, but the layer has {self.cycles:,} cycles", "phases")
 
@@ -101,6 +104,8 @@ class Row(Record):
     layers: Annotated[tuple[Layer, ...], About("the layers in execution order; empty where not simulated")]
     top1_float_spread: Annotated[Spread | None, About("over several seeds")] = None
     top1_int8_spread: Annotated[Spread | None, About("over several seeds")] = None
+    external_bytes: Annotated[int, About("external flash: weights and tables, beside flash_bytes", minimum=0)] = 0
+    external_wait_cycles: Annotated[int, About("of cycles, those waited for external flash", minimum=0)] = 0
 
     @property
     def is_reuse(self) -> bool:
@@ -121,6 +126,18 @@ class Row(Record):
         spent = sum(layer.cycles for layer in self.layers)
         if self.cycles is not None and spent > self.cycles:
             raise ReportError(f"cost {spent:,} cycles together, more than the row's {self.cycles:,}", "layers")
+        _check_waits(self.external_bytes, self.external_wait_cycles, self.cycles)
+        for name in ("external_bytes", "external_wait_cycles") if self.layers else ():
+            together, own = sum(getattr(layer, name) for layer in self.layers), getattr(self, name)
+            if together != own:
+                raise ReportError(f"is {own:,}, but the layers have {together:,} together", name)
+
+
+def _check_waits(external_bytes: int, waits: int, cycles: int | None) -> None:
+    if waits and not external_bytes:
+        raise ReportError(f"is {waits:,}, but nothing is in external flash", "external_wait_cycles")
+    if cycles is not None and waits > cycles:
+        raise ReportError(f"is {waits:,}, more than all {cycles:,} cycles", "external_wait_cycles")
 
 
 @dataclass(frozen=True, kw_only=True)

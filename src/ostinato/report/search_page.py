@@ -9,10 +9,11 @@ from typing import Any
 
 from ostinato.files import write_atomically
 from ostinato.report import style
-from ostinato.report.cells import MISSING, Column, Table
+from ostinato.report.cells import MISSING, Column, Table, kibibytes, millions
 from ostinato.report.html import figure_html, page, table_html
 from ostinato.reuse import read_pattern
 from ostinato.search import SearchResult
+from ostinato.search.display import uses_external
 
 _PLOT = "search_front.png"
 _CAPTIONS = {_PLOT: "Every network that was measured as a whole, and the front; validation accuracy, modelled latency."}
@@ -66,19 +67,21 @@ def front_plot(result: SearchResult) -> bytes:
 def _front_table(result: SearchResult) -> Table:
     base = result.about["conventional"]
     columns = ("top-1 valid. %", "loss, points", "ms", "× over CMSIS-style", "× over best dense", "divergence, nats",
-               "flash KiB", "SRAM KiB", "epochs", "predicted ms", "predicted loss")  # fmt: skip
-    rows = tuple(_front_row(entry, base) for entry in result.front)
+               "flash KiB", *(("ext. flash KiB", "waits for it M") if uses_external(result.front) else ()), "SRAM KiB",
+               "epochs", "predicted ms", "predicted loss")  # fmt: skip
+    rows = tuple(_front_row(entry, base, uses_external(result.front)) for entry in result.front)
     return Table("Front", (Column("reused layers", words=True), *(Column(c) for c in columns)), rows)
 
 
-def _front_row(entry: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[str, ...]:
+def _front_row(entry: Mapping[str, Any], base: Mapping[str, Any], external: bool) -> tuple[str, ...]:
     guess = entry.get("predicted")
+    outside = (kibibytes(entry["external_bytes"]), millions(entry["external_wait_cycles"])) if external else ()
     return (
         f"{len(entry['patterns'])} of {sum('conv' in v['kernel'] for v in base['layers'].values())}"
         if entry["patterns"] else "conventional",
         f"{100 * entry['valid_top1']:.2f}", f"{entry['loss_points']:.2f}", f"{entry['ms']:.2f}",
         f"{base['cmsis_cycles'] / entry['cycles']:.2f}", f"{base['cycles'] / entry['cycles']:.2f}",
-        f"{entry['kl']:.4f}", f"{entry['flash_bytes'] / 1024:.0f}", f"{entry['sram_bytes'] / 1024:.0f}",
+        f"{entry['kl']:.4f}", f"{entry['flash_bytes'] / 1024:.0f}", *outside, f"{entry['sram_bytes'] / 1024:.0f}",
         str(entry["epochs"]),
         MISSING if guess is None else f"{guess['ms']:.2f}", MISSING if guess is None else f"{guess['loss_points']:.2f}",
     )  # fmt: skip

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ostinato.data import ImageDataset, Split, to_input
 from ostinato.errors import ModelError
+from ostinato.firmware.external import Outside
 from ostinato.search.layers import Layer, find_layers
 from ostinato.search.settings import Settings
 from ostinato.targets.boards import Board
@@ -26,12 +27,14 @@ class Context:
             ranking is on its validation split; its test split is never looked at.
         board: where it is to run.
         settings: numbers of images, epochs, seed.
+        outside: which constants may be in the board's external flash.
     """
 
     model: nn.Module
     dataset: ImageDataset
     board: Board
     settings: Settings
+    outside: Outside = "never"
     _layers: list[Layer] = field(default_factory=list, compare=False)
 
     @classmethod
@@ -75,6 +78,12 @@ class Context:
         """Held-out training images on which networks are ranked."""
         valid = self.dataset.valid
         return valid.subset(min(self.settings.validation_images, len(valid)), self.settings.seed)
+
+    @property
+    def flash_bytes(self) -> int:
+        """The most that one layer's constants may take."""
+        flash = self.board.external_flash
+        return self.board.flash_bytes + (flash.size_bytes if flash and self.outside != "never" else 0)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -72,13 +72,22 @@ class Display:
 def front_table(front: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any] | None = None) -> Table:
     """Networks of a front, fastest first."""
     table = Table(title="Front", title_justify="left")
-    for heading in ("", "ms", "top-1, %", "loss, points", "flash, KiB", "SRAM, KiB", "layers reused", "epochs"):
+    outside = uses_external(front)
+    external = ("ext. flash, KiB",) if outside else ()
+    for heading in (
+        "", "ms", "top-1, %", "loss, points", "flash, KiB", *external, "SRAM, KiB", "layers reused", "epochs",
+    ):  # fmt: skip
         table.add_column(heading, justify="right")
     for entry in front:
         mark = "→" if chosen is not None and entry["patterns"] == chosen["patterns"] else ""
         table.add_row(
             mark, f"{entry['ms']:.2f}", f"{100 * entry['valid_top1']:.2f}", f"{entry['loss_points']:.2f}",
-            f"{entry['flash_bytes'] / 1024:.0f}", f"{entry['sram_bytes'] / 1024:.0f}", str(len(entry["patterns"])),
-            str(entry["epochs"]),
+            f"{entry['flash_bytes'] / 1024:.0f}", *((f"{entry['external_bytes'] / 1024:.0f}",) if outside else ()),
+            f"{entry['sram_bytes'] / 1024:.0f}", str(len(entry["patterns"])), str(entry["epochs"]),
         )  # fmt: skip
     return table
+
+
+def uses_external(front: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any network has constants in external flash."""
+    return any(entry.get("external_bytes") for entry in front)

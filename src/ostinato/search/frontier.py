@@ -17,7 +17,7 @@ DEFAULT_LOSS = 1.0
 """Points of top-1 that may be lost where no budget says anything about latency or loss."""
 
 _UNITS = {"cycles": ("latency", "ms"), "flash_bytes": ("flash", "bytes"), "sram_bytes": ("SRAM", "bytes"),
-          "loss": ("accuracy loss", "points")}  # fmt: skip
+          "external_bytes": ("external flash", "bytes"), "loss": ("accuracy loss", "points")}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Problem:
 
     Attributes:
         options: by layer.
-        rest: cycles, flash and SRAM of everything that is no option: other layers, code, glue.
+        rest: cycles, both flashes and SRAM of everything that is no option: other layers, code, glue.
         budgets: of the whole network.
         board: its clock and memories.
         code: bytes of each reuse kernel's family; a budget of flash leaves room for all of them.
@@ -44,11 +44,11 @@ class Problem:
         code: Mapping[str, float],
     ) -> Problem:  # fmt: skip
         """With the rest from the conventional network's measurements."""
-        layers = [base["layers"][name] for name in options]
         others = [layer for name, layer in base["layers"].items() if name not in options]
         rest = {
-            "cycles": base["cycles"] - sum(layer["cycles"] for layer in layers),
-            "flash_bytes": base["flash_bytes"] - sum(layer["flash_bytes"] for layer in layers),
+            "cycles": sum(layer["cycles"] for layer in others),
+            "flash_bytes": base["code_bytes"] + sum(layer["flash_bytes"] for layer in others),
+            "external_bytes": 0.0,
             "sram_bytes": max((layer["alive_bytes"] + layer["scratch_bytes"] for layer in others), default=0.0),
         }
         used = {option.family for own in options.values() for option in own}
@@ -69,6 +69,8 @@ class Problem:
             - sum(self.code.values()),
             "sram_bytes": float(min(b.sram_bytes or board.sram_bytes, board.sram_bytes)),
         }
+        if any(option.external_bytes for own in self.options.values() for option in own):
+            limits["external_bytes"] = float(board.external_flash.size_bytes if board.external_flash else 0)
         if b.ms is not None:
             limits["cycles"] = b.ms * board.clock_hz / 1e3 - self.rest["cycles"]
         if b.max_loss is not None:
@@ -114,28 +116,40 @@ def check_budgets(problem: Problem, interactions: Interactions) -> None:
 
 def front(problem: Problem, interactions: Interactions, count: int) -> list[dict[str, Option]]:
     """Up to `count` different networks from the fastest to the most accurate, each the best at its latency, and the
-    one that the budgets ask for; all within the budgets of flash and SRAM.
+    one that the budgets ask for; all within the budgets of flash and SRAM, and the external flash.
     """
     layers, limits = problem.corrected(interactions), problem.limits(interactions)
-    memory = {name: limit for name, limit in limits.items() if name in ("flash_bytes", "sram_bytes")}
+    memory = {name: limit for name, limit in limits.items() if name.endswith("_bytes")}
     fastest = choose(layers, "cycles", memory)
     if fastest is None:
         return []
     low = total(fastest, "cycles")
-    high = max(sum(options[0].cycles for options in layers), low)
+    usual = [[option for option in options if not option.family] for options in layers]
+    slowest = choose(usual, "cycles", memory) or [options[0] for options in usual]
+    high = max(total(slowest, "cycles"), low)
     aims: list[tuple[str, dict[str, float]]] = [
         ("loss" if "cycles" in limits else "cycles", _target(limits, interactions)),
         ("loss", {name: limit for name, limit in limits.items() if name != "loss"}),
         *(("loss", {**memory, "cycles": float(cycles)}) for cycles in np.geomspace(1.0001 * low, high, count)),
     ]
-    names, found = list(problem.options), dict[tuple[str, ...], dict[str, Option]]()
-    plain = {option.key: option for options in problem.options.values() for option in options}
+    found: dict[tuple[str, ...], dict[str, Option]] = {}
     for minimise, within in aims:
         chosen = choose(layers, minimise, within)
         if chosen is not None:
             keys = tuple(option.key for option in chosen)
-            found.setdefault(keys, {name: plain[key] for name, key in zip(names, keys, strict=True)})
+            found.setdefault(keys, _placed(problem, keys, memory))
     return list(found.values())
+
+
+def _placed(problem: Problem, keys: Sequence[str], memory: Mapping[str, float]) -> dict[str, Option]:
+    """The network of these candidates with its constants where they cost the fewest cycles, as `deploy` places them."""
+    own = [
+        [option for option in options if option.key == key]
+        for key, options in zip(keys, problem.options.values(), strict=True)
+    ]
+    fastest = choose(own, "cycles", memory)
+    assert fastest is not None  # they were chosen within these limits
+    return dict(zip(problem.options, fastest, strict=True))
 
 
 def _target(limits: Mapping[str, float], interactions: Interactions) -> dict[str, float]:
@@ -146,7 +160,7 @@ def _target(limits: Mapping[str, float], interactions: Interactions) -> dict[str
 
 
 def predicted(problem: Problem, interactions: Interactions, network: Mapping[str, Option]) -> dict[str, float]:
-    """Divergence, points of top-1, ms, flash and SRAM of a network, before it is made."""
+    """Divergence, points of top-1, ms, both flashes and SRAM of a network, before it is made."""
     options = list(network.values())
     kl = interactions.joint({name: option.loss for name, option in network.items()})
     sums = {resource: total(options, resource) + problem.rest[resource] for resource in ADDED[1:]}
@@ -155,6 +169,7 @@ def predicted(problem: Problem, interactions: Interactions, network: Mapping[str
         "loss_points": kl * interactions.points_per_nat,
         "ms": problem.board.milliseconds(round(sums["cycles"])),
         "flash_bytes": sums["flash_bytes"] + sum(problem.code.get(name, 0.0) for name in {o.family for o in options}),
+        "external_bytes": sums["external_bytes"],
         "sram_bytes": max(total(options, "sram_bytes"), problem.rest["sram_bytes"]),
     }
 

@@ -23,6 +23,8 @@ def identity(context: Context, space: SearchSpace, layers: Sequence[str]) -> dic
         "network": f"{type(context.model).__name__} {_weights(context.model)}",
         "data": f"{data.name} {_images(data.train)} {_images(data.valid)}",
         "board": context.board.name,
+        "flash_bytes": context.board.flash_bytes,
+        "external_flash": context.outside,
         "space": digest(space.to_dict()),
         "layers": list(layers),
         "settings": dict(context.settings.to_dict()),

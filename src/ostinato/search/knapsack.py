@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-ADDED = ("loss", "cycles", "flash_bytes")
+ADDED = ("loss", "cycles", "flash_bytes", "external_bytes")
 """What a network has as much of as its layers together. SRAM is the most that one of them needs."""
 
 RESOURCES = (*ADDED, "sram_bytes")
@@ -16,7 +16,10 @@ RESOURCES = (*ADDED, "sram_bytes")
 
 @dataclass(frozen=True)
 class Option:
-    """One candidate of a layer in numbers: divergence in nats, cycles, bytes; and its kernel's family, if of reuse."""
+    """One candidate of a layer in one place, in numbers: divergence in nats, cycles, bytes.
+
+    `family` is its kernel's, if of reuse; `external_bytes` are its constants in external flash, `flash_bytes` the rest.
+    """
 
     key: str
     loss: float
@@ -24,6 +27,7 @@ class Option:
     flash_bytes: float
     sram_bytes: float
     family: str = ""
+    external_bytes: float = 0.0
 
     def of(self, resource: str) -> float:
         """By name."""

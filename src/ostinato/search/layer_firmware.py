@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT
 from ostinato.errors import OstinatoError
 from ostinato.firmware.deploy import deploy_graph
+from ostinato.firmware.external import bytes_outside, estimated_cycles, large_arrays
 from ostinato.firmware.storage import plan_project
 from ostinato.nn import calibrate, convert
 from ostinato.nn.convert import stem_layers
@@ -34,11 +35,15 @@ class LayerSize:
         kernel: that runs it.
         flash_bytes: constants, exact, and an estimate of code that is generated for this layer alone.
         scratch_bytes: beside its input and output while it runs, exact.
+        large_bytes: of the constants, those in arrays large enough for external flash.
+        wait_estimate: cycles that waiting for them there would take, by how often they are read.
     """
 
     kernel: str
     flash_bytes: int
     scratch_bytes: int
+    large_bytes: int
+    wait_estimate: float
 
 
 def quantize_layer(module: nn.Module, inputs: Tensor) -> QGraph:
@@ -62,18 +67,26 @@ def layer_size(graph: QGraph, board: Board) -> LayerSize:
     binding = plan_project(graph, "dense", board).bindings[0]
     generated = sum(map(len, binding.generated.values()))
     flash = binding.flash_bytes + round(generated * _CODE_PER_SOURCE)
-    return LayerSize(binding.kernel, flash, binding.scratch_bytes)
+    large, outside = large_arrays(binding), board.external_flash
+    waits = estimated_cycles(graph.ops[0], binding, large, outside) if outside else 0.0
+    return LayerSize(binding.kernel, flash, binding.scratch_bytes, bytes_outside(binding, large), waits)
 
 
-def simulated(graph: QGraph, inputs: Tensor, board: Board) -> dict[str, int]:
+def simulated(graph: QGraph, inputs: Tensor, board: Board, *, external: bool = False) -> dict[str, int]:
     """Modelled cycles of a quantised layer on the simulated core, mean over `inputs` (B, C, H, W), and bytes of code.
+
+    With `external`, its large constants are in external flash.
 
     Raises:
         DoesNotFitError: it is larger than the board.
+        UnsupportedError: it has no large constants for external flash.
         SimulationError, ToolchainError: see `Firmware.simulate`.
     """
     given = quantize_input(inputs, graph.input)
-    firmware = deploy_graph(graph, given, board, kernel="dense", hot_code=False, verify_images=0)
+    outside = [graph.ops[0].name] if external else "never"
+    firmware = deploy_graph(
+        graph, given, board, kernel="dense", hot_code=False, external_flash=outside, verify_images=0
+    )
     sizes = firmware.sizes
     return {"cycles": firmware.simulate(inputs).cycles, "code_bytes": sizes.flash_bytes - sizes.const_bytes}
 

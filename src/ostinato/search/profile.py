@@ -20,6 +20,7 @@ from ostinato.search.fitting import FittedLayer, fit_layer, layer_inputs
 from ostinato.search.generate import key_condition
 from ostinato.search.layer_firmware import layer_size, quantize_layer
 from ostinato.search.layers import Layer
+from ostinato.search.placing import may_be_outside
 from ostinato.theory.layer_errors import layer_errors
 
 Row = dict[str, Any]
@@ -37,7 +38,9 @@ def profile_layer(context: Context, name: str, patterns: Iterable[AnyPattern]) -
     * `error`: ‖Y − Ŷ‖² over ‖Y − Ȳ‖²; `published`, `corrected`: GR §4.1's bound and one that holds, over the same;
     * `kl`: divergence of the network's answers in nats, which predicts whole networks best (docs/search.md);
     * `flops`: of conventional, with all that `layer_cost` counts; `key_condition`: whether H/D_out < r_t;
-    * `flash_bytes`, `scratch_bytes`, `kernel`: of its firmware;
+    * `flash_bytes`, `scratch_bytes`, `kernel`: of its firmware, with all constants in internal flash; `external_bytes`:
+      those that may be in external flash; `wait_estimate`: cycles of waiting for them there, by how often they are
+      read;
     * `input_mean`, `input_std`, `input_zeros`: of the layer's activations; `seconds`: that this took.
     """
     layer, conv = context.layer(name), context.model.get_submodule(name)
@@ -57,6 +60,8 @@ def profile_layer(context: Context, name: str, patterns: Iterable[AnyPattern]) -
             row |= _errors(context, layer, conv, fitted, pattern, seen, target) | statistics
             size = layer_size(quantize_layer(fitted, fitted_to[:_QUANTIZED_ON]), context.board)
             row |= {"kernel": size.kernel, "flash_bytes": size.flash_bytes, "scratch_bytes": size.scratch_bytes}
+            outside = may_be_outside(context.outside, name)
+            row |= {"external_bytes": size.large_bytes if outside else 0, "wait_estimate": size.wait_estimate}
         except Exception as error:  # whatever it is: one candidate must not end a search
             row["failed"] = reason(error)
         rows.append(row | {"seconds": time.perf_counter() - began})

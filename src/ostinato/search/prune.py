@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ostinato.firmware.external import Outside
 from ostinato.reuse import read_pattern
 from ostinato.search.candidate import CONVENTIONAL, AnyPattern, Drop
 from ostinato.search.knapsack import Option
 from ostinato.search.latency import LatencyModel, Sample, features, kernel_family, published_share
 from ostinato.search.layers import Layer
 from ostinato.search.pareto import pareto_front
+from ostinato.search.placing import places
 from ostinato.search.profile import Row
 
 FAILED = "failed"
 KEY_CONDITION = "miss the key condition H/D_out < r_t (GR §4.2)"
 SLOWER = "are slower than the conventional kernel"
+NO_PLACE = "have no constants for the external flash that their layer is to use"
 DOMINATED = "are no better in anything than another candidate of their layer"
 
 
@@ -75,12 +78,22 @@ def _alternate(queues: Sequence[Sequence[Row]]) -> list[Row]:
 
 
 def samples(rows: Sequence[Row], layers: Mapping[str, Layer]) -> list[Sample]:
-    """What the latency model is fitted to: rows with `cycles_simulated`."""
+    """What the latency model is fitted to: rows with `cycles_simulated` or `cycles_external_simulated`.
+
+    A kernel that reads external flash is a family of its own: bursts and bytes there have their costs for each count.
+    """
     return [
-        Sample(kernel_family(row["kernel"]), _shape(layers[row["layer"]]), counts(row, layers[row["layer"]]), cycles)
+        Sample(family(kernel_family(row["kernel"])), _shape(layer), counts(row, layer), cycles)
         for row in rows
-        if (cycles := row.get("cycles_simulated")) is not None
+        for layer in (layers[row["layer"]],)
+        for column, family in (("cycles_simulated", str), ("cycles_external_simulated", outside_family))
+        if (cycles := row.get(column)) is not None
     ]
+
+
+def outside_family(family: str) -> str:
+    """The family of a kernel whose large constants are in external flash."""
+    return f"{family}, external flash"
 
 
 def _shape(layer: Layer) -> str:
@@ -98,7 +111,9 @@ def fill_latencies(
 ) -> None:
     """Add `cycles_published` (GR §4.2), `cycles_model` and `cycles`, the best that is known, to every row.
 
-    A kernel of which nothing could be simulated has the published count, on the best dense kernel's cycles.
+    A kernel of which nothing could be simulated has the published count, on the best dense kernel's cycles. Where
+    constants may be in external flash, `cycles_external_model` and `cycles_external` say the same of it there; where
+    nothing was simulated there, by the bytes that are read.
     """
     for row in rows:
         layer = layers[row["layer"]]
@@ -107,36 +122,73 @@ def fill_latencies(
         row["cycles_model"] = model.predict(kernel_family(row["kernel"]), counts(row, layer))
         known = (row.get("cycles_simulated"), row["cycles_model"], row["cycles_published"])
         row["cycles"] = next(cycles for cycles in known if cycles is not None)
+        if row["external_bytes"]:
+            outside = model.predict(outside_family(kernel_family(row["kernel"])), counts(row, layer))
+            row["cycles_external_model"] = outside
+            known = (row.get("cycles_external_simulated"), outside, row["cycles"] + row["wait_estimate"])
+            row["cycles_external"] = next(cycles for cycles in known if cycles is not None)
 
 
-def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer]) -> Pruned:
-    """The Pareto front of every layer in divergence, cycles and flash; the conventional kernel is always on it."""
-    options = {layer.name: [conventional(layer.name, base)] for layer in layers}
+def prune(
+    rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer], outside: Outside = "never"
+) -> Pruned:
+    """The Pareto front of every layer in divergence, cycles and both flashes; conventional kernels are always on it.
+
+    A candidate is one point for each place that its large constants may have. Layers that are not searched have
+    options, too, if theirs may be in external flash.
+    """
+    searched = [layer.name for layer in layers]
+    others = [name for name, own in base["layers"].items() if own["external_bytes"] and name not in searched]
+    options = {name: conventional(name, base, outside) for name in (*searched, *others)}
     drops: list[Drop] = []
-    for name, found in options.items():
-        own = [row for row in rows if row["layer"] == name]
-        faster = [row for row in own if row["cycles"] < found[0].cycles]
-        drops += [_drop(row, SLOWER, f"{row['cycles']:,.0f} cycles") for row in own if row not in faster]
-        points = [(row["kl"], row["cycles"], row["flash_bytes"], row["scratch_bytes"]) for row in faster]
-        front = set(pareto_front(points))
-        alive = base["layers"][name]["alive_bytes"]
-        for index, row in enumerate(faster):
-            if index in front:
-                found.append(
-                    Option(row["key"], row["kl"], row["cycles"], row["flash_bytes"], alive + row["scratch_bytes"],
-                           kernel_family(row["kernel"]))
-                )
-            else:
+    for name in searched:
+        own = [row for row in rows if row["layer"] == name and places(row, outside, name)]
+        drops += [_drop(row, NO_PLACE, "its largest array is too small") for row in rows
+                  if row["layer"] == name and row not in own]  # fmt: skip
+        faster, slower = _faster(own, options[name], base["layers"][name]["alive_bytes"], outside)
+        front = pareto_front([_point(option) for option in faster])
+        kept = [faster[index] for index in front]
+        keys = {option.key for option in kept}
+        options[name] += kept
+        for row in own:
+            if row["key"] in slower:
+                drops.append(_drop(row, SLOWER, f"{row['cycles']:,.0f} cycles"))
+            elif row["key"] not in keys:
                 drops.append(_drop(row, DOMINATED, f"divergence {row['kl']:.3g}, {row['cycles']:,.0f} cycles"))
     return Pruned(options, drops)
 
 
-def conventional(name: str, base: Mapping[str, Any]) -> Option:
-    """The conventional kernel as an option of a layer."""
+def _faster(
+    rows: Sequence[Row], usual: Sequence[Option], alive: float, outside: Outside
+) -> tuple[list[Option], set[str]]:
+    """Options faster than the conventional kernel in the same place, and keys of rows that are nowhere so."""
+    faster = [
+        Option(row["key"], row["kl"], place.cycles, place.flash_bytes, alive + row["scratch_bytes"],
+               kernel_family(row["kernel"]), place.external_bytes)
+        for row in rows
+        for place in places(row, outside, row["layer"])
+        if place.cycles < _same_place(usual, place.external_bytes > 0).cycles
+    ]  # fmt: skip
+    return faster, {row["key"] for row in rows} - {option.key for option in faster}
+
+
+def _same_place(usual: Sequence[Option], external: bool) -> Option:
+    """The conventional kernel in external flash, or not; in the one place that it has, if it has one only."""
+    return next((option for option in usual if (option.external_bytes > 0) == external), usual[0])
+
+
+def _point(option: Option) -> tuple[float, ...]:
+    return option.loss, option.cycles, option.flash_bytes, option.sram_bytes, option.external_bytes
+
+
+def conventional(name: str, base: Mapping[str, Any], outside: Outside) -> list[Option]:
+    """The conventional kernel as options of a layer, one for each place of its weights."""
     own = base["layers"][name]
-    return Option(
-        f"{name}:{CONVENTIONAL}", 0.0, own["cycles"], own["flash_bytes"], own["alive_bytes"] + own["scratch_bytes"]
-    )
+    sram = own["alive_bytes"] + own["scratch_bytes"]
+    return [
+        Option(f"{name}:{CONVENTIONAL}", 0.0, p.cycles, p.flash_bytes, sram, external_bytes=p.external_bytes)
+        for p in places(own, outside, name)
+    ]
 
 
 def _drop(row: Row, reason: str, detail: str) -> Drop:

@@ -22,7 +22,8 @@ SEARCH_FILE = "search.json"
 PATTERNS_FILE = "patterns.toml"
 _COLUMNS = (
     "key", "layer", "pattern", "kernel", "dropped", "r_t", "clusters", "unseen", "error", "published", "corrected",
-    "kl", "key_condition", "flops", "cycles", "cycles_simulated", "cycles_model", "cycles_published", "flash_bytes",
+    "kl", "key_condition", "flops", "cycles", "cycles_simulated", "cycles_model", "cycles_published",
+    "cycles_external", "cycles_external_simulated", "cycles_external_model", "flash_bytes", "external_bytes",
     "scratch_bytes", "code_bytes", "input_mean", "input_std", "input_zeros", "seconds", "failed",
 )  # fmt: skip
 
@@ -34,7 +35,8 @@ class SearchResult:
     Attributes:
         front: networks that no other measured one is better than in latency and accuracy, fastest first. Each has
             `patterns` (layer → fields), `ms`, `cycles`, `kl`, `valid_top1`, `loss_points`, `flash_bytes`, `sram_bytes`,
-            `epochs` of fine-tuning and, except the conventional one, what was `predicted` of it.
+            `external_bytes` and `external_wait_cycles` (of external flash), `epochs` of fine-tuning and, except the
+            conventional one, what was `predicted` of it.
         chosen: the one that the budgets ask for.
         candidates: how many patterns were profiled.
         seconds: of workers, all together, by phase: profile, prune, train, simulate.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ostinato.data import ImageDataset
+from ostinato.firmware.external import Outside, check_outside
+from ostinato.quant import quantize
 from ostinato.search.context import Context
 from ostinato.search.display import Display
 from ostinato.search.executors import make_executor
@@ -31,6 +33,7 @@ def search(
     space: SearchSpace | Path | str | None = None,
     budgets: Budgets | Mapping[str, Any] | None = None,
     settings: Settings | None = None,
+    external_flash: str | Sequence[str] = "never",
     layers: Sequence[str] | None = None,
     out: Path | str | None = None,
     executor: str = "local",
@@ -45,7 +48,8 @@ def search(
     what layers do to each other, and the promising few are fine-tuned by successive halving. Ranking is on validation
     images; the test set is not read.
 
-    A search with `out` can be stopped at any moment; the same call goes on. Budgets may change from call to call.
+    A search with `out` can be stopped at any moment; the same call goes on. Budgets may change from call to call, but
+    that of flash with `external_flash="auto"`, for it decides what is where.
 
     Args:
         model: conventional, trained; it is not changed.
@@ -54,6 +58,8 @@ def search(
         space: of patterns, or its TOML file; the packaged one if None.
         budgets: of the whole network, `Budgets` or its fields.
         settings: how thoroughly to look.
+        external_flash: constants in the board's external flash, as `ost.deploy` takes it: `never`, `auto` (what does
+            not fit the internal flash, and costs the fewest modelled cycles there), or names of layers.
         layers: only these layers, by qualified name; all if None.
         out: folder of the journal and the result; if None, nothing is kept.
         executor: `local`, `processes` or `ray`.
@@ -66,11 +72,13 @@ def search(
         SearchError: settings, budgets that nothing meets, the folder, or the executor.
         ModelError: a model with nothing to reuse, or that cannot be compared.
         BoardError: an unknown board.
+        UnsupportedError: a board without external flash, or a layer that it is asked for and does not exist.
     """
     patterns = SearchSpace.default() if space is None else space
     patterns = patterns if isinstance(patterns, SearchSpace) else SearchSpace.read(patterns)
     limits = budgets if isinstance(budgets, Budgets) else _budgets(budgets or {})
-    context = Context.of(model, data, get_board(board), settings or Settings())
+    context = Context.of(model, data, _within(get_board(board), limits, external_flash), settings or Settings())
+    context = replace(context, outside=_outside(context, external_flash))
     names = _names(context, layers)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch if out is None else out)
@@ -84,6 +92,20 @@ def search(
                 workforce.close()
         result.write(folder, rows)
     return result
+
+
+def _within(board: Board, budgets: Budgets, external_flash: str | Sequence[str]) -> Board:
+    """The board that decides what has to be in external flash: its internal flash is no larger than the budget."""
+    if external_flash != "auto" or budgets.flash_bytes is None:
+        return board
+    return replace(board, flash_bytes=min(board.flash_bytes, budgets.flash_bytes))
+
+
+def _outside(context: Context, wanted: str | Sequence[str]) -> Outside:
+    """`wanted` as it was checked; names are of the layers that firmware of the conventional network has."""
+    if wanted == "never":
+        return "never"
+    return check_outside(wanted, quantize(context.model, context.calibration[:1]), context.board)
 
 
 def _budgets(fields: Mapping[str, Any]) -> Budgets:

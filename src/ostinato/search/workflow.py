@@ -57,7 +57,7 @@ class Workflow:
         kept, dropped = drop_profiled(self._rows)
         errors = self._latencies(kept, base)
         began = time.perf_counter()
-        pruned = prune(kept, base, self._layers)
+        pruned = prune(kept, base, self._layers, self._context.outside)
         drops += dropped + pruned.drops
         self._mark(pruned.options, dropped)
         problem = Problem.of(pruned.options, base, self._budgets, self._context.board, code_bytes(kept))
@@ -85,7 +85,7 @@ class Workflow:
                 self._display.advance()
             return probe.refusal(layer, pattern)
 
-        found = generate(self._space, self._layers, self._context.board.flash_bytes, refusal)
+        found = generate(self._space, self._layers, self._context.flash_bytes, refusal)
         for line in candidates.summary(found.drops):
             self._display.say(f"dropped: {line}")
         return found
@@ -113,7 +113,8 @@ class Workflow:
         known = samples(rows, self._by_name)
         model = LatencyModel.fit(known)
         fill_latencies(rows, self._by_name, model, base)
-        front_keys = {o.key for options in prune(rows, base, self._layers).options.values() for o in options}
+        pruned = prune(rows, base, self._layers, self._context.outside)
+        front_keys = {option.key for options in pruned.options.values() for option in options}
         left = [row for row in rows if row["key"] in front_keys and "cycles_simulated" not in row]
         if len(left) <= wanted:
             self._simulate(left)
@@ -131,11 +132,12 @@ class Workflow:
             record = records[tasks[row["key"]].key]
             measured = {} if "failed" in record else record["result"]
             row["cycles_simulated"], row["code_bytes"] = measured.get("cycles"), measured.get("code_bytes")
+            row["cycles_external_simulated"] = measured.get("cycles_external")
 
     def _networks(self, problem: Problem, base: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Interactions]:
         """Networks of the front, measured as a whole, round by round; the conventional one is the first entry."""
         settings, interactions = self._context.settings, Interactions({})
-        entries: dict[str, dict[str, Any]] = {"": conventional_entry(base, self._context)}
+        entries: dict[str, dict[str, Any]] = {"": conventional_entry(base)}
         joints: list[Joint] = []
         patterns = {row["key"]: row["pattern"] for row in self._rows}
         for _ in range(_ROUNDS):
@@ -240,7 +242,7 @@ class Workflow:
         return {
             "network": type(context.model).__name__, "data": context.dataset.name, "board": context.board.name,
             "clock_hz": context.board.clock_hz, "settings": dict(context.settings.to_dict()),
-            "budgets": asdict(self._budgets), "conventional": dict(base),
+            "budgets": asdict(self._budgets), "external_flash": context.outside, "conventional": dict(base),
             "measured": list(entries), "drops": candidates.summary(drops), "latency_errors_on_unseen_layers": errors,
             "interactions": asdict(interactions), "cpu_seconds": dict(self._cpu),
             "notes": [
@@ -250,12 +252,12 @@ class Workflow:
         }  # fmt: skip
 
 
-def conventional_entry(base: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def conventional_entry(base: Mapping[str, Any]) -> dict[str, Any]:
     """The conventional network as a member of the front."""
     return {
-        "patterns": {}, "kl": 0.0, "cycles": base["cycles"], "ms": context.board.milliseconds(base["cycles"]),
-        "flash_bytes": base["flash_bytes"], "sram_bytes": base["sram_bytes"], "valid_top1": base["valid_top1"],
-        "valid_loss": base["valid_loss"], "valid_images": base["valid_images"], "loss_points": 0.0, "epochs": 0,
+        "patterns": {}, "kl": 0.0, "loss_points": 0.0, "epochs": 0,
+        **{name: base[name] for name in ("cycles", "ms", "flash_bytes", "external_bytes", "external_wait_cycles",
+                                         "sram_bytes", "valid_top1", "valid_loss", "valid_images")},
     }  # fmt: skip
 
 
