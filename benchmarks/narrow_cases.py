@@ -42,6 +42,6 @@ CASES = {
     "zfnet-cifar10": Narrow(
         0.6, 9, 0.01,
         {"conv1": StemPattern(groups=16, hashes=6, coefficients=32), "conv2": free_tree(3, 3)},
-        epochs=6, lr=0.002, keep={"conv1": 1.0, "conv2": 0.8, "fc1": 1.0, "fc2": 1.0}, images=2000,
+        epochs=6, lr=0.003, keep={"conv1": 1.0, "conv2": 0.8, "fc1": 1.0, "fc2": 1.0}, images=2000,
     ),
 }  # fmt: skip

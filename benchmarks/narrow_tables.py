@@ -30,6 +30,7 @@ from ostinato.models.zoo import checkpoint_path
 from ostinato.pipeline.networks import pattern_meta
 from ostinato.pipeline.recipe_files import Pruning
 from ostinato.pipeline.train import prune_and_tune
+from ostinato.reuse import Pattern
 from ostinato.training import MODERN, compile_tables, evaluate, fit, save_model
 from provenance import RESULTS, provenance
 
@@ -128,7 +129,8 @@ def page(options: argparse.Namespace, case: Narrow, made: dict[str, Any], datase
         "SRAM, KB |",
         "| --- | " + "---: | " * 9,
     ]
-    patterns = "; ".join(f"`{name}` {pattern}" for name, pattern in case.patterns.items())
+    codes = [f"`{n}` L={p.length} H={p.hashes}" if isinstance(p, Pattern) else f"`{n}` a stem, {p}"
+             for n, p in case.patterns.items()]  # fmt: skip
     elsewhere = [line(r, *numbers) for r in others(options.network)]
     beside = ["", "From [the page of its rivals](rivals-" + options.network + ".md):", "", *head, *elsewhere]
     return f"""# Fewer channels and tables: {options.network}
@@ -141,8 +143,12 @@ images chose epochs and patterns; modelled cycles on {options.board}, zero wait 
 {chr(10).join([*head, *(line(r, *numbers) for r in made["rows"])])}
 {chr(10).join(beside) if elsewhere else ""}
 
-Compiled, trees and free tables unless it is a stem: {patterns}. Trained for {case.epochs} epochs at {case.lr} in
-batches of {MODERN.batch_size}, calibrated on {case.images} images.
+Compiled, with polished trees and free tables:
+
+{chr(10).join(f"* {code}" for code in codes)}
+
+Calibrated on {case.images:,} images, trained for {case.epochs} epochs at {case.lr} in batches of {MODERN.batch_size}; rows of tables
+learn (2^H)^{case.table_lr_power} times as fast.
 
 {options.note}
 
