@@ -147,8 +147,8 @@ Compiled, with polished trees and free tables:
 
 {chr(10).join(f"* {code}" for code in codes)}
 
-Calibrated on {case.images:,} images, trained for {case.epochs} epochs at {case.lr} in batches of {MODERN.batch_size}; rows of tables
-learn (2^H)^{case.table_lr_power} times as fast.
+Calibrated on {case.images:,} images, trained for {case.epochs} epochs at {case.lr} in batches of {MODERN.batch_size};
+rows of tables learn (2^H)^{case.table_lr_power} times as fast.
 
 {options.note}
 
