@@ -105,7 +105,7 @@ class Bench:
         print(f"{folder.name}: calibrated {before:.4f}", flush=True)
         result = fit(
             network, dataset, epochs=o.epochs, lr=o.lr, batch_size=o.batch_size, seed=seed, run_dir=folder,
-            average_share=o.average, precision="bfloat16",
+            average_share=o.average, table_lr_power=o.table_lr_power, precision="bfloat16",
             teacher=copy.deepcopy(self.conventional).eval().to(o.device), progress=False,
             meta={"patterns": pattern_meta(patterns)},
             on_epoch=lambda record: print(folder.name, record, flush=True),
@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.003)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--average", type=float, default=0.0, help="share of the last epochs whose mean is tried")
+    parser.add_argument("--table-lr-power", type=float, default=1.0, help="rows of free tables: (2^H)^p times the rate")
     parser.add_argument("--device", default="cpu", help="where to train")
     parser.add_argument("--finished", action="store_true", help="make nothing, write the page of what there is")
     parser.add_argument("--stage", choices=("calibrate", "train", "all"), default="all")
@@ -226,6 +227,7 @@ def main() -> None:
         f"{options.epochs} --lr {options.lr} --batch-size {options.batch_size} "
         f"--calibration-images {options.calibration_images}"
         + (f" --average {options.average}" if options.average else "")
+        + (f" --table-lr-power {options.table_lr_power}" if options.table_lr_power != 1 else "")
     )
     name = f"compile-tables-{meta['model']}-{meta['dataset']}"
     write_atomically(RESULTS / f"{name}.json", (json.dumps(found, indent=1) + "\n").encode())

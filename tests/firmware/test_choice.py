@@ -16,8 +16,11 @@ from ostinato.errors import DoesNotFitError, UnsupportedError
 from ostinato.firmware import Firmware, deploy_graph
 from ostinato.firmware.choice import Option, fastest_that_fit
 from ostinato.firmware.choosing import Chooser
+from ostinato.firmware.conventional import conventional_twin
 from ostinato.firmware.select import bind, candidates
-from ostinato.quant.ops import QGraph
+from ostinato.quant.ops import ConvDims, QConv2d, QGraph, QHash, QLinear, QReuseImage, QTensor
+from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.views import column_indices
 from ostinato.targets.boards import get_board
 
 BOARD = get_board("stm32f469i")
@@ -117,6 +120,76 @@ def test_cycles_are_given_up_where_sram_is_short() -> None:
     assert slower.sram_bytes <= small.sram_bytes
     planned = Chooser.by_sizes(graph, "auto", small).project()
     assert [b.kernel for b in planned.bindings] == [b.kernel for b in slower.bindings]
+
+
+def reuse_network(op: QReuseImage) -> QGraph:
+    return QGraph("net", op.input, op.output, (op,))
+
+
+def image_layer(hashes: int) -> QReuseImage:
+    """A small layer whose random vectors are alike with few hashes, and all different with many."""
+    dims = ConvDims((8, 8, 16), (6, 6, 32), (3, 3))
+    rng = np.random.default_rng(0)
+    slices, length = 9, 16
+    vectors = rng.integers(-127, 128, (slices, hashes, length)).astype(np.int8)
+    source, target = QTensor("x", dims.input, 0.05, 0), QTensor("y", dims.output, 0.05, 0)
+    columns = column_indices(ConvGeometry(16, 32, (3, 3)), "kh.kw.c").astype(np.int32)
+    return QReuseImage(
+        name="conv", input=source, output=target, dims=dims, length=length, columns=columns,
+        hash=QHash(vectors=vectors, offset=np.zeros((slices, hashes), np.int32)),
+        weight=rng.integers(-127, 128, (32, 144)).astype(np.int8), multiplier=np.full(32, 1 << 24, np.int32),
+        offset=np.zeros(32, np.int32), fraction_bits=4, slots=36,
+    )  # fmt: skip
+
+
+def test_a_reuse_layer_that_does_not_pay_is_named_with_the_cycles_of_both(tmp_path) -> None:
+    """Timed alone, the conventional kernel takes what it takes in a network of its own; loaded, it is the same."""
+    image = np.random.default_rng(1).integers(-128, 128, (1, 8, 8, 16)).astype(np.int8)
+    told: list[str] = []
+    slow = deploy_graph(
+        reuse_network(image_layer(12)), image, hot_code=False, verify_images=0, out_dir=tmp_path / "fw",
+        progress=told.append,
+    )  # fmt: skip
+    (choice,) = slow.project.choices
+    (layer,) = slow.simulate(image).layers
+    assert choice.conventional is not None
+    assert choice.conventional.kernel == "conv_s8_dense"
+    (twin,) = conventional_twin(slow.graph.ops[0])
+    dense = deploy_graph(QGraph("net", twin.input, twin.output, (twin,)), image, hot_code=False, verify_images=0)
+    assert choice.conventional.cycles == pytest.approx(dense.simulate(image).cycles, rel=0.01)
+    assert choice.own.cycles == pytest.approx(layer.cycles, rel=0.01)
+    assert layer.cycles > layer.conventional_cycles == choice.conventional.cycles
+    assert layer.warning == slow.warnings[0] == choice.warning
+    assert layer.warning.startswith(f"Layer 'conv': reuse takes {choice.own.cycles:,} modelled cycles, the best ")
+    assert "use fewer hashes (a smaller H) or scope 'compiled'" in layer.warning
+    assert layer.warning in told
+    assert layer.warning in " ".join(str(slow.simulate(image)).split())
+    assert "the best conventional kernel" in (tmp_path / "fw" / "README.md").read_text()
+    assert Firmware.load(tmp_path / "fw").warnings == slow.warnings
+    assert Firmware.load(tmp_path / "fw").to_dict()["warnings"] == list(slow.warnings)
+
+
+def test_a_reuse_layer_that_pays_has_no_warning() -> None:
+    image = np.zeros((1, 8, 8, 16), np.int8)
+    fast = deploy_graph(reuse_network(image_layer(2)), image, hot_code=False, verify_images=0)
+    (layer,) = fast.simulate(image).layers
+    assert layer.cycles < layer.conventional_cycles
+    assert (layer.warning, fast.warnings) == ("", ())
+    assert "; best conventional: conv_s8_dense " in layer.choice
+
+
+def test_twins_of_reuse_layers() -> None:
+    """Sizes of the layer; fully connected for a window as large as its input; none for a conventional layer."""
+    image = image_layer(2)
+    (conv,) = conventional_twin(image)
+    assert isinstance(conv, QConv2d)
+    assert conv.dims == image.dims
+    assert np.abs(conv.weight.reshape(32, -1).astype(int)).max(axis=1).tolist() == [127] * 32
+    assert conventional_twin(conv) == ()
+    dims = ConvDims((2, 2, 16), (1, 1, 32), (2, 2))
+    (linear,) = conventional_twin(replace(image, dims=dims))
+    assert isinstance(linear, QLinear)
+    assert linear.weight.shape == (32, 64)
 
 
 def test_a_kernel_can_be_forced() -> None:

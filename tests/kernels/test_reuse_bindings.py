@@ -7,17 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from horizontal_samples import make_horizontal
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from reuse_samples import ORDERS, bind, column_order, make_compiled, make_image, random_window
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
-from ostinato.kernels.reuse_image_memory import has_pixel_ids, kernel_slots
-from ostinato.kernels.reuse_layout import locate_slices, paired_tiles, words
+from ostinato.kernels.reuse_image_memory import has_pixel_ids, kernel_slots, memory_choices, scratch_bytes
+from ostinato.kernels.reuse_layout import in_one_row, locate_slices, paired_tiles, words
 from ostinato.kernels.reuse_map import map_of
 from ostinato.kernels.sources import source_path
 from ostinato.quant.ops import ConvDims
-from ostinato.quant.reuse_slots import choose_panel_slots, choose_slots
+from ostinato.quant.reuse_slots import choose_panel_slots, choose_slots, panel_sram_bytes
 from ostinato.reuse import Pattern
 
 CONV = ConvDims((7, 7, 8), (5, 5, 20), (3, 3))
@@ -183,6 +185,82 @@ def test_chosen_slots_keep_a_horizontal_layer_within_the_sram_limit(rows, hashes
         binding = bind_reuse_horizontal(make_horizontal(rng, CONV2, rows, length, hashes, slots=slots, tree=False))
         assert times_conventional(CONV2, binding.scratch_bytes) <= 1.3
         assert slots >= 10
+
+
+@st.composite
+def convolutions(draw, most_channels=64):
+    """Windows of networks for small images: 1×1 to 5×5, valid or same, stride 1 or 2."""
+    kernel, stride = draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 2]))
+    padding = draw(st.sampled_from([0, kernel // 2]))
+    size = draw(st.integers(max(4, kernel), 33))
+    channels, outputs = draw(st.sampled_from([1, 3, 4, 8, 16, 24, 32, most_channels])), draw(st.integers(1, 96))
+    out = (size + 2 * padding - kernel) // stride + 1
+    window = (kernel, kernel), (stride, stride), (padding, padding)
+    return ConvDims((size, size, channels), (out, out, outputs), *window)
+
+
+@settings(max_examples=30, deadline=None)
+@given(convolutions(), st.integers(1, 48), st.integers(1, 12), st.integers(1, 255), st.integers(1, 3), st.booleans())
+def test_an_image_layer_that_needs_more_sram_says_so_and_has_the_fewest_slots_and_least_form(
+    dims, length, hashes, peak, block_rows, in_order
+):
+    length, block_rows = min(length, dims.columns), min(block_rows, dims.positions)
+    order = "kh.kw.c" if in_order else "c.kh.kw"
+    pattern = Pattern(length, hashes, block_rows=block_rows, order=order)
+    slots = choose_slots(pattern, dims, min(peak, 1 << hashes, dims.positions // block_rows))
+    rng = np.random.default_rng(0)
+    op = make_image(rng, dims, length, hashes, order, slots=slots, block_rows=block_rows, tree=False)
+    binding = bind(op)
+    ratio = times_conventional(dims, binding.scratch_bytes)
+    assert (ratio > 1.3) == ("times the conventional layer's SRAM" in binding.note.replace("1.3 times the", ""))
+    if ratio > 1.3:
+        assert slots <= 16
+        flat = replace(op, dims=in_one_row(op.dims))
+        slices = locate_slices(flat.dims, op.columns, length)
+        assert binding.scratch_bytes == min(scratch_bytes(flat, slices, *form) for form in memory_choices(flat))
+
+
+@settings(max_examples=30, deadline=None)
+@given(convolutions(), st.integers(4, 48), st.integers(1, 12), st.booleans(), st.booleans())
+def test_a_compiled_layer_needs_at_most_its_share_of_sram(dims, length, hashes, shared, in_order):
+    """From L = 4 on, and where the conventional layer has a kilobyte at least."""
+    length, channels = min(length, dims.columns), dims.input[2]
+    assume(length >= 4 and dims.columns // length << hashes <= 20_000)
+    assume(np.prod(dims.input) + np.prod(dims.output) + 4 * dims.columns >= 1024)
+    shares = shared and (channels % length == 0 or dims.kernel[1] * channels % length == 0)
+    whole = channels if channels % length == 0 else dims.kernel[1] * channels
+    order = "kh.kw.c" if shares or in_order else "c.kh.kw"
+    repeat = whole // length if shares else None
+    op = make_compiled(
+        np.random.default_rng(0), dims, length, hashes, order, pixel_aligned=False, tree=False, repeat=repeat
+    )
+    for binding in (bind_reuse_compiled(op, "offsets"), bind_reuse_compiled(op)):
+        assert times_conventional(dims, binding.scratch_bytes) <= 1.3
+
+
+@settings(max_examples=40, deadline=None)
+@given(convolutions(16), st.integers(1, 5), st.integers(1, 60), st.integers(1, 10), st.integers(1, 255))
+def test_a_horizontal_layer_that_needs_more_sram_says_so_and_has_one_slot(dims, length, rows, hashes, peak):
+    length, rows = min(length, dims.columns), min(rows, dims.positions)
+    pattern = Pattern(length, hashes, direction="horizontal", sharing="layer", block_rows=rows)
+    slots = choose_panel_slots(pattern, dims, peak)
+    op = make_horizontal(np.random.default_rng(0), dims, rows, length, hashes, slots=slots, tree=False)
+    binding = bind_reuse_horizontal(op)
+    ratio = times_conventional(dims, binding.scratch_bytes)
+    assert (ratio > 1.3) == ("times the conventional layer's SRAM" in binding.note)
+    assert ratio <= 1.3 or slots == 1
+    assert binding.scratch_bytes <= panel_sram_bytes(pattern, dims, slots) - np.prod(dims.input) - np.prod(dims.output)
+
+
+def test_padding_is_not_copied_where_that_takes_too_much_sram():
+    """The copy alone would be three quarters of the layer's tensors."""
+    dims = ConvDims((28, 28, 32), (14, 14, 64), (3, 3), (2, 2), (1, 1))
+    rng = np.random.default_rng(0)
+    binding = bind(make_image(rng, dims, 32, 3, "kh.kw.c", tree=False))
+    assert not binding.params["padded"]
+    assert times_conventional(dims, binding.scratch_bytes) <= 1.3
+    roomy = ConvDims((16, 16, 3), (16, 16, 64), (3, 3), padding=(1, 1))
+    assert bind(make_image(rng, roomy, 9, 2, "kh.kw.c", tree=False)).params["padded"]
 
 
 def test_ids_are_found_once_per_pixel_where_kernel_positions_share_their_hashes():

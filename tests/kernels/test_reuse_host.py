@@ -16,13 +16,16 @@ from reuse_samples import (
     random_compiled,
     random_image,
     random_input,
+    random_pooled,
     safe_table,
 )
 
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image_memory import memory_choices, scratch_bytes
 from ostinato.kernels.reuse_layout import in_one_row, locate_slices
 from ostinato.quant import reuse_reference
 from ostinato.quant.ops import ConvDims, QHash
+from ostinato.quant.pooled_op import QPooled
 from ostinato.quant.reference import execute_op
 from ostinato.quant.reuse_reference import image_overflows
 
@@ -141,7 +144,7 @@ def test_blocks_that_find_no_slot_are_counted_and_computed_by_themselves(host, s
 
 @pytest.mark.parametrize("block", range(4))
 def test_bits_do_not_depend_on_the_tables_that_are_held(host, block):
-    """Every number of slices in a pass and of tiles in a group; slots for all and for few, blocks and leftovers."""
+    """Slices in a pass, tiles in a group, padding copied or filled in; slots for all or few, blocks and leftovers."""
     for seed in range(10 * block, 10 * block + 10):
         rng = np.random.default_rng(seed)
         op = random_image(rng)
@@ -149,12 +152,27 @@ def test_bits_do_not_depend_on_the_tables_that_are_held(host, block):
         binding, expected = bind(op), execute_op(op, x).ravel()
         flat = replace(op, dims=in_one_row(op.dims))
         slices = locate_slices(flat.dims, op.columns, op.length)
-        for held, group in memory_choices(op):
-            changed = {**binding.params, "slices_per_pass": held, "tiles_per_group": group}
-            scratch = scratch_bytes(flat, slices, held, group)
+        for held, group, padded in memory_choices(op):
+            changed = {**binding.params, "slices_per_pass": held, "tiles_per_group": group, "padded": int(padded)}
+            scratch = scratch_bytes(flat, slices, held, group, padded)
             call = host.run(replace(binding, params=changed, scratch_bytes=scratch), x, op.output.size)
             assert (call.status, call.scratch_bytes) == (OK, scratch)
             np.testing.assert_array_equal(call.output, expected)
+
+
+@pytest.mark.parametrize("make", [random_compiled, random_pooled], ids=["compiled", "pooled"])
+def test_bits_do_not_depend_on_the_rows_that_are_held(host, make):
+    """The whole map, or the whole padded input, and the rows that a row of outputs reads."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        op = make(rng)
+        layer, pool = (op.layer, op.pool.dims.kernel) if isinstance(op, QPooled) else (op, (1, 1))
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        for band in (False, True):
+            binding = bind_reuse_compiled(layer, "offsets", pool, band=band)
+            call = host.run(binding, x, op.output.size)
+            assert (call.status, call.scratch_bytes) == (OK, binding.scratch_bytes)
+            np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
 
 
 @MAKERS

@@ -20,6 +20,7 @@ from reuse_samples import (
 )
 
 from ostinato.kernels.conventional import bind_conv
+from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.quant.ops import ConvDims
 from ostinato.quant.reference import execute_op
 
@@ -54,6 +55,18 @@ def test_random_layers(dsp, plain, make, block):
         x = random_input(rng, op.input.shape, op.input.zero_point)
         check(dsp, op, x)
         check(plain, op, x)
+
+
+def test_rows_of_the_map_or_of_the_padded_input_at_a_time(dsp, plain):
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        op = random_compiled(rng)
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        binding = bind_reuse_compiled(op, "offsets", band=True)
+        for core in (dsp, plain):
+            call = core.run(binding, x, op.output.size)
+            assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
+            np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
 
 
 def test_corner_cases(dsp):

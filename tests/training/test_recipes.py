@@ -2,8 +2,11 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from ostinato.errors import ModelError, OstinatoError
+from ostinato.nn import convert
+from ostinato.reuse import Pattern
 from ostinato.training import MODERN, TREC, Recipe
 from ostinato.training.optimisation import clip_gradients, make_optimizer, set_learning_rates, training_loss
 from ostinato.training.recipes import resolve
@@ -129,3 +132,14 @@ def test_distillation_equals_the_formula():
     expected = 0.7 * hard + 0.3 * 4 * divergence
     assert float(training_loss(logits, labels, taught, recipe)) == pytest.approx(float(expected))
     assert float(training_loss(logits, labels, None, recipe)) == pytest.approx(float(hard))
+
+
+@pytest.mark.parametrize(("power", "times"), [(1.0, 8.0), (0.5, 8**0.5), (0.0, 1.0)])
+def test_rows_of_tables_have_their_own_rate_and_one_decay(power, times):
+    pattern = Pattern(4, 3, scope="compiled", sharing="block", table="free")
+    model = convert(nn.Sequential(nn.Conv2d(4, 2, 3)), {"0": pattern})
+    recipe = Recipe("mine", lr=0.1, hash_lr=0.02, batch_size=8, weight_decay=0.5, table_lr_power=power)
+    table = {name: g for g in make_optimizer(model, recipe).param_groups for name in names_of(model, g)}
+    group = table["0.table_offsets"]
+    assert group["lr"] == pytest.approx(0.1 * times)
+    assert group["lr"] * group["weight_decay"] == pytest.approx(table["0.weight"]["lr"] * 0.5)

@@ -151,6 +151,8 @@ def deploy(
     sizes = {"board": firmware.board.name, "sram_bytes": firmware.sram_bytes, "flash_bytes": firmware.flash_bytes}
     if firmware.external_bytes:
         sizes["external_bytes"] = firmware.external_bytes
+    if firmware.warnings:
+        sizes["warnings"] = " ".join(firmware.warnings)
     checked = firmware.verification if verify else None
     if checked is not None and not json:
         print_table(checked)

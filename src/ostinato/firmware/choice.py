@@ -53,14 +53,28 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Conventional:
+    """The conventional kernel that would be fastest in a reuse layer's place.
+
+    Attributes:
+        kernel: the C function; of a layer with its pooling, both.
+        cycles: modelled like `Option.cycles`.
+    """
+
+    kernel: str
+    cycles: int
+
+
+@dataclass(frozen=True)
 class Choice:
-    """What was chosen for a layer, and from what."""
+    """What was chosen for a layer, from what, and what stands beside it if it is a reuse layer."""
 
     layer: str
     chosen: str
     options: tuple[Option, ...]
     external: tuple[str, ...] = ()
     staged: bool = False
+    conventional: Conventional | None = None
 
     @property
     def key(self) -> tuple[str, tuple[str, ...], bool]:
@@ -68,13 +82,34 @@ class Choice:
         return self.chosen, self.external, self.staged
 
     @property
+    def own(self) -> Option:
+        """What was chosen."""
+        return next(o for o in self.options if o.key == self.key)
+
+    @property
     def text(self) -> str:
-        """`dense: 4,732,151 cycles (cmsis 11,807,908)`; empty where there was nothing to choose."""
-        if len(self.options) < 2:
+        """`dense: 4,732,151 cycles (cmsis 11,807,908)`; empty where nothing was timed.
+
+        Of a reuse layer it ends in `; best conventional: conv_s8_dense 4,732,151`.
+        """
+        own = self.own
+        if own.cycles is None:
             return ""
-        own = next(o for o in self.options if o.key == self.key)
         rest = ", ".join(f"{o.text} {o.cycles:,}" for o in self.options if o is not own)
-        return f"{own.text}: {own.cycles:,} cycles ({rest})"
+        text = f"{own.text}: {own.cycles:,} cycles" + (f" ({rest})" if rest else "")
+        beside = self.conventional
+        return f"{text}; best conventional: {beside.kernel} {beside.cycles:,}" if beside else text
+
+    @property
+    def warning(self) -> str:
+        """A sentence where a reuse layer takes as many cycles as a conventional kernel would, or more; else empty."""
+        own, beside = self.own, self.conventional
+        if beside is None or own.cycles is None or own.cycles < beside.cycles:
+            return ""
+        return (
+            f"Layer '{self.layer}': reuse takes {own.cycles:,} modelled cycles, the best conventional kernel "
+            f"({beside.kernel}) {beside.cycles:,}; leave it conventional, or {_remedy(own.kernel)}."
+        )
 
 
 def fastest_that_fit(
@@ -127,3 +162,12 @@ def fastest_that_fit(
         return None
     taken = [pair for pair, value in zip(pairs, solution.x, strict=False) if value > 0.5]
     return [j for _, j in taken]
+
+
+def _remedy(kernel: str) -> str:
+    """What makes such a reuse layer faster."""
+    if kernel.startswith("stem"):
+        return "use fewer groups"
+    if kernel.startswith(("reuse_image", "reuse_horizontal")):
+        return "use fewer hashes (a smaller H) or scope 'compiled'"
+    return "use longer slices (a larger L)"

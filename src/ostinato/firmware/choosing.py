@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ostinato.firmware.choice import Choice, Option, fastest_that_fit
+from ostinato.firmware.choice import Choice, Conventional, Option, fastest_that_fit
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.external import Outside
@@ -23,12 +23,14 @@ _TRIES = 8
 
 @dataclass(frozen=True)
 class Chooser:
-    """A network, and what each of its layers could run on."""
+    """A network, what each of its layers could run on, and what would run conventional ones in place of reuse."""
 
     graph: QGraph
     kernel: KernelChoice
     board: Board
     options: Sequence[Sequence[Option]]
+    conventional: Sequence[Conventional | None]
+    """Of reuse layers, where kernels were timed."""
 
     @classmethod
     def by_cycles(
@@ -49,7 +51,8 @@ class Chooser:
         """
         check_export(graph)
         found = [candidates(op, kernel) for op in graph.ops]
-        return cls(graph, kernel, board, price(graph, found, image, board, toolchain, outside, told))
+        prices = price(graph, found, image, board, toolchain, outside, told)
+        return cls(graph, kernel, board, prices.options, prices.conventional)
 
     @classmethod
     def by_sizes(cls, graph: QGraph, kernel: KernelChoice, board: Board, outside: Outside = "never") -> Chooser:
@@ -60,7 +63,7 @@ class Chooser:
         """
         check_export(graph)
         found = [candidates(op, kernel) for op in graph.ops]
-        return cls(graph, kernel, board, unpriced(graph, found, board, outside))
+        return cls(graph, kernel, board, unpriced(graph, found, board, outside), [None] * len(graph.ops))
 
     def project(self, flash_bytes: int | None = None) -> Project:
         """With the least cycles in `flash_bytes` of constants and kernels' code (the board's by default), and its SRAM.
@@ -95,7 +98,7 @@ class Chooser:
 
     def _project(self, picks: Sequence[int]) -> Project:
         choices = [
-            Choice(op.name, row[pick].name, tuple(row), row[pick].external, row[pick].staged)
-            for op, row, pick in zip(self.graph.ops, self.options, picks, strict=True)
+            Choice(op.name, row[pick].name, tuple(row), row[pick].external, row[pick].staged, beside)
+            for op, row, pick, beside in zip(self.graph.ops, self.options, picks, self.conventional, strict=True)
         ]
         return plan_project(self.graph, self.kernel, self.board, choices)

@@ -66,7 +66,7 @@ class Firmware:
 
     @property
     def plan(self) -> Plan:
-        """Where activations and scratch lie in the arena."""
+        """Where activations and scratch are."""
         return self.project.plan
 
     @property
@@ -83,6 +83,11 @@ class Firmware:
     def flash_bytes(self) -> int:
         """Code and constants, as linked with the example `main.c`."""
         return self.sizes.flash_bytes
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each reuse layer whose conventional kernel takes fewer modelled cycles."""
+        return tuple(choice.warning for choice in self.project.choices if choice.warning)
 
     @property
     def external_bytes(self) -> int:
@@ -181,8 +186,7 @@ class Firmware:
             labels = images.labels
         if labels is None:
             raise DataError("Accuracy needs labels: pass a split, or images and labels.")
-        wanted = np.asarray(labels).reshape(-1)
-        outputs = self.predict_int8(images, progress)
+        wanted, outputs = np.asarray(labels).reshape(-1), self.predict_int8(images, progress)
         if len(wanted) != len(outputs):
             raise DataError(f"There are {len(outputs)} images but {len(wanted)} labels.")
         return float((outputs.reshape(len(outputs), -1).argmax(axis=1) == wanted).mean())
@@ -254,6 +258,7 @@ class Firmware:
             "flash_bytes": self.flash_bytes,
             "external_bytes": self.external_bytes,
             "hot_code": list(self.project.hot),
+            "warnings": list(self.warnings),
         }
 
     @property

@@ -31,6 +31,7 @@ class LayerPlan:
         const_bytes: its weights and tables in flash.
         external_bytes: those in external flash.
         in_place: the input that its output is written over, or the concatenation that it is written into, if any.
+        note: which kernel this is and why, and what it needs beyond the ordinary, if there is anything to say.
     """
 
     name: str
@@ -40,6 +41,7 @@ class LayerPlan:
     const_bytes: int
     in_place: str | None
     external_bytes: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ class PlanReport:
         )
         if self.external_bytes:
             yield f"constants in external flash: {self.external_bytes:,} B"
+        noted = [f"{layer.name}: {layer.note}" for layer in self.layers if layer.note]
+        if noted:
+            yield "notes on kernels:\n" + "\n".join(noted)
         if self.problem is not None:
             yield self.problem
 
@@ -143,6 +148,7 @@ def _layers(project: Project) -> tuple[LayerPlan, ...]:
             const_bytes=layer.flash_bytes,
             in_place=_in_place(plan, op.output.name),
             external_bytes=layer.external_bytes,
+            note=binding.note,
         )
         for op, binding, live, layer in zip(
             project.graph.ops, project.bindings, plan.live_bytes, project.layers, strict=True

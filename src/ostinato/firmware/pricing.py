@@ -1,10 +1,12 @@
-"""What each candidate kernel of a layer costs: run alone on the simulated core, on the layer's own input."""
+"""What each candidate kernel of a layer costs, and its conventional twin: run alone on the simulated core."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from ostinato.firmware.choice import Option
+from ostinato.firmware.choice import Conventional, Option
+from ostinato.firmware.conventional import conventional_twin, input_of
 from ostinato.firmware.external import (
     Outside,
     bytes_outside,
@@ -15,6 +17,7 @@ from ostinato.firmware.external import (
 )
 from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.firmware.select import Candidate
+from ostinato.firmware.select import candidates as kernels_of
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph, QOp
 from ostinato.quant.reference import execute
@@ -45,6 +48,14 @@ def unpriced(graph: QGraph, candidates: Candidates, board: Board, outside: Outsi
     ]
 
 
+@dataclass(frozen=True)
+class Prices:
+    """Of every operator: its kernels, and the best conventional one in place of a reuse kernel."""
+
+    options: list[list[Option]]
+    conventional: list[Conventional | None]
+
+
 def price(
     graph: QGraph,
     candidates: Candidates,
@@ -53,8 +64,8 @@ def price(
     toolchain: str,
     outside: Outside,
     told: Told = lambda _: None,
-) -> list[list[Option]]:
-    """Modelled cycles (no wait states) of every candidate for one image, where there are several for a layer.
+) -> Prices:
+    """Modelled cycles (no wait states) for one image, where a layer has several kernels, or reuses.
 
     Raises:
         ToolchainError: no compiler.
@@ -62,23 +73,27 @@ def price(
         UnsupportedError: see `external.placements`.
     """
     layers = [_placed(op, layer, outside) for op, layer in zip(graph.ops, candidates, strict=True)]
-    several = [placed for layer in layers if len(layer) > 1 for placed in layer]
-    bindings = list({id(c): c.binding for c, _, _ in several}.values())
+    twins = [[(twin, kernels_of(twin)) for twin in conventional_twin(op)] for op in graph.ops]
+    timed = [len(layer) > 1 or bool(twin) for layer, twin in zip(layers, twins, strict=True)]
+    placed = [one for layer, is_timed in zip(layers, timed, strict=True) if is_timed for one in layer]
+    bindings = [candidate.binding for candidate, _, _ in placed]
+    bindings += [candidate.binding for layer in twins for _, kernels in layer for candidate in kernels]
     if not bindings:
-        return unpriced(graph, candidates, board, outside)
+        return Prices(unpriced(graph, candidates, board, outside), [None] * len(graph.ops))
     told("compiling the kernels that layers could have")
-    runner = KernelRunner(bindings, board.core, toolchain=toolchain, external=any(arrays for _, arrays, _ in several))
+    unique = list({id(binding): binding for binding in bindings}.values())
+    runner = KernelRunner(unique, board.core, toolchain=toolchain, external=any(arrays for _, arrays, _ in placed))
     sizes = {function.name: function.size for function in runner.simulator(None).elf.functions}
     tensors, flash = execute(graph, image), board.external_flash
-    options = []
-    for op, layer in zip(graph.ops, layers, strict=True):
+    prices = Prices([], [])
+    for op, layer, twin, is_timed in zip(graph.ops, layers, twins, timed, strict=True):
         priced = []
         inside: dict[int, Profile] = {}  # of each kernel with all constants at hand
-        if len(layer) > 1:
+        if is_timed:
             told(f"timing kernels of {op.name}")
         for candidate, arrays, staged in layer:
             cycles, code = None, {}
-            if len(layer) > 1:
+            if is_timed:
                 there = () if staged else arrays
                 memory = memory_of(board, 0, external=True) if there else None
                 x, profile = tensors[op.inputs[0].name], None if there else inside.get(id(candidate))
@@ -90,8 +105,19 @@ def price(
                 cycles = profile.total.cycles + round(copying)
                 code = {name: sizes[name] for name in profile.by_function if name in sizes}
             priced.append(_option(candidate, arrays, staged, cycles, code))
-        options.append(priced)
-    return options
+        prices.options.append(priced)
+        prices.conventional.append(_best(runner, twin, tensors[op.inputs[0].name]))
+    return prices
+
+
+def _best(runner: KernelRunner, twin: Sequence[tuple[QOp, Sequence[Candidate]]], x: Int8Array) -> Conventional | None:
+    """The fastest kernels of conventional operators, one after the other; None where there are none."""
+    fastest = [
+        min((runner.run(c.binding, input_of(op, x), op.output.size)[1].total.cycles, c.binding.kernel) for c in kernels)
+        for op, kernels in twin
+    ]
+    names = " and ".join(kernel for _, kernel in fastest)
+    return Conventional(names, sum(cycles for cycles, _ in fastest)) if fastest else None
 
 
 def _placed(op: QOp, layer: Sequence[Candidate], outside: Outside) -> list[_Placed]:

@@ -42,8 +42,15 @@ class LayerReport:
     """What the layer counts by itself, mean of the images; None if it does not."""
     counts: str = ""
     """What that is: `blocks that found no slot`, which are computed by themselves."""
+    note: str = ""
+    """Which kernel this is and why, and what it needs beyond the ordinary; empty where there is nothing to say."""
     choice: str = ""
     """Which of several kernels this is, and the modelled cycles of all; empty where there was one only."""
+    conventional_cycles: int | None = None
+    """Of a reuse layer: those of the best conventional kernel in its place, as `choice` has them (for one image of the
+    calibration set, without wait states); None for another layer, or where nothing was timed."""
+    warning: str = ""
+    """Says so where that kernel would be faster."""
     flash_bytes: int = 0
     """Constants in internal flash."""
     external_bytes: int = 0
@@ -105,6 +112,10 @@ class SimulationReport:
         for layer in self.layers:
             if layer.counted is not None:
                 yield f"{layer.name}: {layer.counted:,.1f} {layer.counts}"
+        noted = [f"{layer.name}: {layer.note}" for layer in self.layers if layer.note]
+        if noted:
+            yield "notes on kernels:\n" + "\n".join(noted)
+        yield from (layer.warning for layer in self.layers if layer.warning)
         if self.hot_code:
             yield "in RAM: " + ", ".join(self.hot_code)
         chosen = [f"{layer.name}: {layer.choice}" for layer in self.layers if layer.choice]

@@ -119,7 +119,7 @@ def layer_reports(
     What `model_run` does before its first layer counts to that layer, what it does after its last to the last.
     """
     graph, count = project.graph, len(profiles)
-    choices = {choice.layer: choice.text for choice in project.choices}
+    choices = {choice.layer: choice for choice in project.choices}
     reports = []
     for i, (op, binding) in enumerate(zip(graph.ops, project.bindings, strict=True)):
         phases: dict[str, int] = {}
@@ -131,6 +131,7 @@ def layer_reports(
                 instructions += counts.instructions
                 copying = function.split(".")[0] == STAGE  # compilers add a suffix to specialised functions
                 waits += counts.cycles if copying else counts.stalls.external
+        choice = choices.get(op.name)
         means = {phase: round(cycles / count) for phase, cycles in phases.items()}
         reports.append(
             LayerReport(
@@ -141,7 +142,10 @@ def layer_reports(
                 phases=means,
                 counted=sum(counted[i] for counted in heads) / count if binding.counts else None,
                 counts=binding.counts,
-                choice="; ".join(filter(None, (choices.get(op.name), pool_note(graph, op.name)))),
+                note=binding.note,
+                choice="; ".join(filter(None, (choice.text if choice else "", pool_note(graph, op.name)))),
+                conventional_cycles=choice.conventional.cycles if choice and choice.conventional else None,
+                warning=choice.warning if choice else "",
                 flash_bytes=project.layers[i].flash_bytes,
                 external_bytes=project.layers[i].external_bytes,
                 external_wait_cycles=round(waits / count),

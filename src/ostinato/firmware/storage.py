@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ostinato.errors import CheckpointError
-from ostinato.firmware.choice import Choice, Option
+from ostinato.firmware.choice import Choice, Conventional, Option
 from ostinato.firmware.codegen.project import Project
 from ostinato.firmware.export_checks import check_export
 from ostinato.firmware.external import scratch_bytes
@@ -125,9 +125,10 @@ def load_project(folder: Path) -> SavedProject:
 
 def _choice(entry: Mapping[str, Any]) -> Choice:
     options = tuple(Option(**{**option, "external": tuple(option.get("external", ()))}) for option in entry["options"])
-    return Choice(
-        entry["layer"], entry["chosen"], options, tuple(entry.get("external", ())), entry.get("staged", False)
-    )
+    beside = entry.get("conventional")
+    conventional = Conventional(**beside) if beside else None
+    external, staged = tuple(entry.get("external", ())), entry.get("staged", False)
+    return Choice(entry["layer"], entry["chosen"], options, external, staged, conventional)
 
 
 def load_verification(folder: Path) -> VerificationReport | None:

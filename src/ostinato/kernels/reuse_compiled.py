@@ -20,6 +20,7 @@ from ostinato.kernels.reuse_layout import (
     columns_of_slices,
     in_one_row,
     locate_slices,
+    most_scratch,
     pack_hash,
     padded_size,
     padding_ids,
@@ -27,6 +28,7 @@ from ostinato.kernels.reuse_layout import (
     round_up,
     run_length,
     scratch_size,
+    sram_note,
     table_tiles,
     to_channel_order,
     words,
@@ -37,11 +39,13 @@ from ostinato.kernels.reuse_rows import row_order
 from ostinato.kernels.reuse_thresholds import compares_coordinates, hash_form, pack_nodes, with_thresholds
 from ostinato.kernels.table_sums import is_wide, wide_note, wide_offset
 from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, IntArray
-from ostinato.quant.ops import QReuseCompiled
+from ostinato.quant.ops import ConvDims, QReuseCompiled
 
 MOST_HASHES = 12
 _NARROW_HASHES = 4
 """Up to this H, an id times 16 is a byte."""
+_SHORT_RUN = 4
+"""Outputs whose ids are found together where only a band of rows is held."""
 _SLACK = 16
 """Bytes behind ids that the kernel may read or write."""
 
@@ -59,6 +63,8 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_pad_ids": "transformation",
     "ost_reuse_copy_tail": "transformation",
     "ost_reuse_map_ids": "clustering",
+    "ost_reuse_map_rows": "clustering",
+    "ost_reuse_map_row_bytes": "clustering",
     "ost_reuse_row_ids": "clustering",
     "ost_reuse_id_window": "recovering",
     "ost_reuse_window_ids": "recovering",
@@ -77,7 +83,11 @@ CompiledForm = Literal["offsets", "addresses"]
 
 
 def bind_reuse_compiled(
-    op: QReuseCompiled, form: CompiledForm | None = None, pool: tuple[int, int] = (1, 1)
+    op: QReuseCompiled,
+    form: CompiledForm | None = None,
+    pool: tuple[int, int] = (1, 1),
+    *,
+    band: bool | None = None,
 ) -> Binding:
     """A reuse convolution in compiled scope.
 
@@ -87,6 +97,8 @@ def bind_reuse_compiled(
             the sizes, and where the map of addresses leaves the layer's SRAM within bounds. Sums that int16 is not
             proven to hold are int32, by offsets.
         pool: window of a max-pool whose windows lie side by side (`QPooled`): only pooled outputs are stored.
+        band: by offsets, of the map, or of a padded input, hold only the rows that a row of outputs reads; None:
+            where otherwise the layer needed more than 1.3 times the conventional one's SRAM.
 
     Raises:
         UnsupportedError: H > 12, a pixel-aligned L that does not divide C, or a window that leaves the padded input.
@@ -95,14 +107,15 @@ def bind_reuse_compiled(
     check_layer(op, "compiled-scope", MOST_HASHES, "use fewer hashes")
     if form is None:
         form, note = choose_form(op, pool)
-        return replace(bind_reuse_compiled(op, form, pool), note=note)
+        made = bind_reuse_compiled(op, form, pool, band=band)
+        return replace(made, note="; ".join(filter(None, (note, made.note))))
     if form == "addresses":
         return bind_reuse_pointers(op, pool)
     if op.pixel_aligned and op.dims.input[2] % op.length:
         raise UnsupportedError(
             f"Layer {op.name}: pixel-aligned slices of L={op.length} do not divide {op.dims.input[2]} channels."
         )
-    none = np.zeros(0, np.int32)  # empty: a null pointer
+    layer, none = op, np.zeros(0, np.int32)  # empty: a null pointer
     ids = map_of(op)
     if ids is None and pool == (1, 1):
         op = replace(op, dims=in_one_row(op.dims))
@@ -110,10 +123,14 @@ def bind_reuse_compiled(
     op = op if ids is None else ids.op
     op = with_thresholds(op) if compares_coordinates(op) else op
     slices = locate_slices(op.dims, op.columns, op.length) if ids is None else None
+    pooled = round_up(op.dims.output[2], 8) if pool != (1, 1) else 0
+    scratch = {held: _scratch_bytes(op, layer.dims, ids, slices, held) + pooled for held in (False, True)}
+    if band is None:
+        band = scratch[False] > most_scratch(layer.dims) and scratch[True] < scratch[False]
     return Binding(
         kernel="reuse_compiled_s8",
         params_type="ost_reuse_compiled_s8_params",
-        params={**_params(op, window, ids, slices), "pool": {"height": pool[0], "width": pool[1]}},
+        params={**_params(op, window, ids, slices, band), "pool": {"height": pool[0], "width": pool[1]}},
         arrays={
             **_pack_hashes(op, slices),
             "starts": none if slices is None else slices.starts,
@@ -124,9 +141,10 @@ def bind_reuse_compiled(
             "wide_offset": wide_offset(op),
             "paired": paired_tiles(op),
         },
-        scratch_bytes=_scratch_bytes(op, ids, slices) + (round_up(op.dims.output[2], 8) if pool != (1, 1) else 0),
+        scratch_bytes=scratch[band],
         sources=_sources(op.hash.hashes),
         phases=PHASES,
+        note=sram_note(layer.dims, scratch[band]),
         strided=True,
     )
 
@@ -162,13 +180,16 @@ def _sources(hashes: int) -> tuple[str, ...]:
     return (*_SOURCES, *lookup)
 
 
-def _params(op: QReuseCompiled, window: dict[str, Any], ids: IdMap | None, slices: Slices | None) -> dict[str, Any]:
+def _params(
+    op: QReuseCompiled, window: dict[str, Any], ids: IdMap | None, slices: Slices | None, band: bool
+) -> dict[str, Any]:
     """The fields of `ost_reuse_compiled_s8_params`."""
     no_map = {"window": window, "pixel_step": 0, "row_step": 0, "padded": 0}
     return {
         "window": window,
         "input_zero_point": int(op.input.zero_point),
         "mapped": int(ids is not None),
+        "band": int(band),
         "length": int(op.length),
         "hash": {
             "hashes": op.hash.hashes,
@@ -199,14 +220,29 @@ def _pack_table(op: QReuseCompiled) -> IntArray:
     return packed
 
 
-def _scratch_bytes(op: QReuseCompiled, ids: IdMap | None, slices: Slices | None) -> int:
-    """The parts of `compiled_scratch` in ost_reuse_compiled_s8.c."""
+def _scratch_bytes(op: QReuseCompiled, layer: ConvDims, ids: IdMap | None, slices: Slices | None, band: bool) -> int:
+    """The parts of `compiled_scratch` in ost_reuse_compiled_s8.c; `op` by its map, `layer` as it is."""
     id_bytes = 1 if op.hash.hashes <= _NARROW_HASHES else 2
     one = op.rows * id_bytes + _SLACK
     if slices is None:
         assert ids is not None
         height, width, channels = padded_size(op.dims)
-        entries = height * width * (channels // op.length)
+        entries = (_band_rows(op.dims) if band else height) * width * (channels // op.length)
         tail = round_up(op.length, 4) if op.length % 4 else 0
-        return scratch_size(entries * id_bytes + _SLACK, one, tail, ids.padded_bytes)
-    return scratch_size((run_length(op.dims) - 1) * op.rows * id_bytes + one, slices.padded_bytes, slices.gather_bytes)
+        padded = _padded_rows(layer, 1) if band and ids.padded_bytes else ids.padded_bytes
+        return scratch_size(entries * id_bytes + _SLACK, one, tail, padded)
+    longest = run_length(op.dims)
+    run = min(longest, _SHORT_RUN) if band else longest
+    padded = _padded_rows(op.dims, _band_rows(op.dims)) if band and slices.padded_bytes else slices.padded_bytes
+    return scratch_size((run - 1) * op.rows * id_bytes + one, padded, slices.gather_bytes // longest * run)
+
+
+def _band_rows(dims: ConvDims) -> int:
+    """Rows that a row of outputs reads."""
+    return (dims.kernel[0] - 1) * dims.dilation[0] + 1
+
+
+def _padded_rows(dims: ConvDims, rows: int) -> int:
+    """Bytes of so many rows of the padded input, and what may be read behind them."""
+    _, width, channels = padded_size(dims)
+    return rows * width * channels + _SLACK

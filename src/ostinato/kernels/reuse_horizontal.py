@@ -34,6 +34,7 @@ SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 PHASES: dict[str, Phase] = {
     **SHARED_PHASES,
     "ost_reuse_panel_corners": "transformation",
+    "ost_reuse_panel_span": "transformation",
     "ost_reuse_panel_units": "transformation",
     "ost_reuse_panel_values": "transformation",
     "ost_reuse_lay_out_panel": "clustering",
@@ -142,15 +143,23 @@ def _pack_weights(op: QReuseHorizontal) -> IntArray:
     return packed
 
 
+def _rows_reached(op: QReuseHorizontal) -> int:
+    """Rows of the padded input that the windows of any panel reach."""
+    positions = np.arange(op.dims.positions) if op.rows is None else op.rows
+    rows = positions // op.dims.output[1]
+    spans = [int(np.ptp(rows[first : first + op.panel_rows])) for first in range(0, len(rows), op.panel_rows)]
+    return max(spans) * op.dims.stride[0] + (op.dims.kernel[0] - 1) * op.dims.dilation[0] + 1
+
+
 def _scratch_bytes(op: QReuseHorizontal) -> int:
     """The parts that `ost_reuse_lay_out_panel` takes."""
-    (height, width, depth), (ph, pw), rows = op.dims.input, op.dims.padding, op.panel_rows
+    (_, width, depth), (ph, pw), rows = op.dims.input, op.dims.padding, op.panel_rows
     slots = _slots(op)
     hashed = slots < 1 << op.hash.hashes
     places = 1 << max(1, (2 * slots - 1).bit_length()) if hashed else 0
     return scratch_size(
         4,
-        (height + 2 * ph) * (width + 2 * pw) * depth if ph or pw else 0,
+        _rows_reached(op) * (width + 2 * pw) * depth if ph or pw else 0,
         rows * 4,
         _UNITS * 4 * _words(op),
         _UNITS * 2 if hashed else 0,

@@ -30,7 +30,7 @@ MOST_HASHES = 16
 _MOST_POSITIONS = (1 << 16) - 1
 _CENTROID_REACH = 128 * 255
 _FILES = (
-    "image_s8.c", "slots.c", "rows.c", "single.c", "clusters.c", "sort_ids.S", "sum_members.S", "gemm.c",
+    "image_s8.c", "slots.c", "rows.c", "border.c", "single.c", "clusters.c", "sort_ids.S", "sum_members.S", "gemm.c",
     "gemm_pairs.S", "recover.c", "recover_rows.S", "recover_rows_plain.c",
 )  # fmt: skip
 SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
@@ -40,6 +40,10 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_gather_rows": "transformation",
     "ost_reuse_gather_row": "transformation",
     "ost_reuse_row_corner": "transformation",
+    "ost_reuse_border_run": "transformation",
+    "ost_reuse_border_edge": "transformation",
+    "ost_reuse_border_span": "transformation",
+    "ost_reuse_border_word": "transformation",
     "ost_reuse_cluster_slice": "clustering",
     "ost_reuse_map_pixels": "clustering",
     "ost_reuse_copy_ids": "clustering",
@@ -117,6 +121,7 @@ def bind_reuse_image(op: QReuseImage) -> Binding:
             "offset": ArrayRef("offset"),
             "fraction_bits": int(op.fraction_bits),
             "slices_per_pass": memory.slices,
+            "padded": int(memory.padded),
             "tiles_per_group": memory.tiles,
             "pixel_ids": int(pixel_ids),
             "slots": slots,

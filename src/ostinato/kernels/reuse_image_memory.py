@@ -40,6 +40,8 @@ _GROUP = 250
 """Of four centroids times another group of channels: calls."""
 _KEEP = 1
 """Of a value of a centroid that is kept."""
+_FILL_RUN, _FILL = 800, 9
+"""Of a slice that is gathered with its padding filled in: of a run of outputs, and of a word at each of them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class ImageMemory:
 
     slices: int
     tiles: int
+    padded: bool
+    """The input is copied with its padding; otherwise that is filled in where slices are gathered."""
     scratch_bytes: int
     note: str
     """Says so where tables of all channels would need too much; else empty."""
@@ -60,32 +64,38 @@ def choose_memory(op: QReuseImage, slices: Slices) -> ImageMemory:
     """
     tiles = -(-op.dims.output[2] // TILE)
     limit = most_scratch(op.dims)
-    sized = [(scratch_bytes(op, slices, s, t), _cycles(op, s, t), s, t) for s, t in memory_choices(op)]
+    sized = [(scratch_bytes(op, slices, *c), _cycles(op, *c), *c) for c in memory_choices(op)]
     fitting = [choice for choice in sized if choice[0] <= limit]
-    need, _, held, group = min(fitting, key=lambda choice: choice[1:]) if fitting else min(sized)
+    need, _, held, group, padded = min(fitting, key=lambda choice: choice[1:]) if fitting else min(sized)
     note = "" if group == tiles else (
         f"tables of {group * TILE} of {op.dims.output[2]} channels at a time, for all would need more than 1.3 times "
         "the conventional layer's SRAM"
     )
-    return ImageMemory(held, group, need, note)
+    return ImageMemory(held, group, padded, need, note)
 
 
-def memory_choices(op: QReuseImage) -> Iterator[tuple[int, int]]:
-    """Slices of a pass and tiles of a group; not those that only need more for the same number of passes and groups."""
+def memory_choices(op: QReuseImage) -> Iterator[tuple[int, int, bool]]:
+    """Slices of a pass, tiles of a group, and whether the input is copied with its padding.
+
+    Not those that only need more for the same number of passes and groups.
+    """
     tiles = -(-op.dims.output[2] // TILE)
     for held in sorted({-(-op.slices // passes) for passes in range(1, op.slices + 1)}):
         for group in sorted({-(-tiles // groups) for groups in range(1, tiles + 1)}):
-            yield held, group
+            yield from ((held, group, padded) for padded in ((True, False) if any(op.dims.padding) else (False,)))
 
 
-def _cycles(op: QReuseImage, held: int, group: int) -> int:
+def _cycles(op: QReuseImage, held: int, group: int, padded: bool) -> int:
     """About what the choice costs beyond what all of them do."""
     tiles = -(-op.dims.output[2] // TILE)
     passes, groups = -(-op.slices // held), -(-tiles // group)
     several = passes > 1
     recovery = op.dims.positions * tiles * (passes * _PASS + several * _FINISH)
     kept = (groups > 1) * op.slices * kernel_slots(op) * 4 * words(op.length) * op.block_rows * _KEEP
-    return recovery + kept + (groups - 1) * op.slices * -(-kernel_slots(op) // 4) * op.block_rows * _GROUP
+    runs = op.dims.output[0] * -(-op.dims.output[1] // LONGEST_RUN)
+    filled = _FILL_RUN * runs + _FILL * op.dims.positions * words(op.length)
+    gathered = (any(op.dims.padding) and not padded) * op.slices * filled
+    return recovery + kept + gathered + (groups - 1) * op.slices * -(-kernel_slots(op) // 4) * op.block_rows * _GROUP
 
 
 def blocks_of(op: QReuseImage) -> int:
@@ -161,8 +171,10 @@ def _accumulator_bytes(op: QReuseImage) -> int:
     return (positions - positions * channels // _row_bytes(op)) * _row_bytes(op)
 
 
-def scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int, group: int) -> int:
+def scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int, group: int, padded: bool) -> int:
     """The parts of `image_scratch` in ost_reuse_image_scratch.h."""
+    fills = any(op.dims.padding) and not padded
+    gathered = run_length(op.dims) * 4 * words(op.length) if fills else slices.gather_bytes
     b, hashed, slots = op.block_rows, is_hashed(op), kernel_slots(op)
     values, clusters = 4 * words(op.length) * b, slots + hashed
     areas = per_pass if group * TILE < op.dims.output[2] else 1
@@ -172,8 +184,8 @@ def scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int, group: int) ->
     single, row = hashed or op.dims.positions % b != 0, group * TILE * 2
     return scratch_size(
         4,
-        slices.padded_bytes,
-        _BLOCKS * values if b > 1 else slices.gather_bytes,
+        0 if fills else slices.padded_bytes,
+        _BLOCKS * values if b > 1 else gathered,
         _padded_pixels(op) * (op.dims.input[2] // op.length) * id_bytes if has_pixel_ids(op) else 0,
         2 * run if hashed else 0,
         2 * places,

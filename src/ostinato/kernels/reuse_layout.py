@@ -31,6 +31,7 @@ SHARED_SOURCES = tuple(
 )  # fmt: skip
 SHARED_PHASES: dict[str, Phase] = {
     "ost_reuse_pad_input": "transformation",
+    "ost_reuse_pad_rows": "transformation",
     "ost_reuse_padded_bytes": "transformation",
     "ost_reuse_gather_bytes": "transformation",
     "ost_reuse_slice_run": "transformation",

@@ -10,7 +10,7 @@ import numpy as np
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
-from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, to_channel_order
+from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, sram_note, to_channel_order
 from ostinato.kernels.stem_sum import has_generated_form, name_of, sources_of, tile_orders
 from ostinato.kernels.table_sums import is_wide, wide_note, wide_offset
 from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, INT32_MAX, IntArray
@@ -54,10 +54,11 @@ def bind_stem(op: QStem, form: StemForm | None = None) -> Binding:
     form = form or ("generated" if has_generated_form(op) else "library")
     library = _bind(op)
     if is_wide(op):
-        return replace(library, note=wide_note(op))
+        return replace(library, note="; ".join(filter(None, (wide_note(op), library.note))))
     if form == "library":
         return library
     name = name_of(op)
+    sums = "sums of generated code, {} of {} pairs of rows in its tiles together"
     pairs, rows = sum(len(order.pairs) for order in tile_orders(op)), op.rows * len(tile_orders(op))
     return replace(
         library,
@@ -65,12 +66,13 @@ def bind_stem(op: QStem, form: StemForm | None = None) -> Binding:
         sources=_GENERATED_SOURCES,
         phases={**PHASES, f"ost_stem_sum_{name}": "recovering"},
         generated=sources_of(op),
-        note=f"sums of generated code, {pairs} of {rows // 2} pairs of rows in its tiles together",
+        note="; ".join(filter(None, (sums.format(pairs, rows // 2), library.note))),
     )
 
 
 def _bind(op: QStem) -> Binding:
     """On the library's code."""
+    scratch_bytes = _scratch_bytes(op)
     return Binding(
         kernel="stem_s8",
         params_type="ost_stem_s8_params",
@@ -108,7 +110,8 @@ def _bind(op: QStem) -> Binding:
             "offset": to_channel_order(np.clip(op.offset, INT16_MIN, INT16_MAX), TILE).astype(np.int16),
             "wide_offset": wide_offset(op),
         },
-        scratch_bytes=_scratch_bytes(op),
+        scratch_bytes=scratch_bytes,
+        note=sram_note(op.dims, scratch_bytes),
         sources=SOURCES,
         phases=PHASES,
     )

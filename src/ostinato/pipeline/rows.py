@@ -76,7 +76,10 @@ def assemble_row(
             phases=Phases(**layer.phases),
             pattern=str(shown[layer.name]) if layer.name in shown else None,
             redundancy_ratio=1.0 - computed[layer.name] / reuse[layer.name].vectors if layer.name in reuse else None,
+            note=layer.note or None,
             choice=layer.choice or None,
+            conventional_cycles=layer.conventional_cycles,
+            warning=layer.warning or None,
             external_bytes=layer.external_bytes,
             external_wait_cycles=layer.external_wait_cycles,
         )

@@ -49,12 +49,22 @@ def _within(
 
 
 def panel_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
-    """What a horizontal layer needs at most: tensors, a padded copy, a panel's units and centroids."""
+    """What a horizontal layer needs at most: tensors, a panel's rows of the padded input, its units and centroids."""
     rows, units, looked_up = pattern.block_rows, dims.columns // pattern.length, _looked_up(pattern, slots)
     centroids = -(-slots * pattern.length // 2) * 4 * rows
     gathered = 16 * _lanes(rows * pattern.length)
     panel = 3 * units + 2 * slots + centroids + gathered + 24 * rows + looked_up
-    return _tensors(dims) + _padded(dims) + panel + _ALIGNMENT
+    return _tensors(dims) + _panel_rows(pattern, dims) + panel + _ALIGNMENT
+
+
+def _panel_rows(pattern: Pattern, dims: ConvDims) -> int:
+    """The rows of the padded input that a panel's windows reach: all, if the order of rows is not its own."""
+    height, width = dims.output[:2]
+    in_order = pattern.row_order == "b.oh.ow"
+    rows = min(height, -(-(pattern.block_rows + width - 1) // width)) if in_order else height
+    reached = (rows - 1) * dims.stride[0] + (dims.kernel[0] - 1) * dims.dilation[0] + 1
+    padded = dims.input[0] + 2 * dims.padding[0]
+    return _padded(dims) // padded * reached
 
 
 def _looked_up(pattern: Pattern, slots: int) -> int:
@@ -85,9 +95,9 @@ def _tensors(dims: ConvDims) -> int:
 def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     """What the layer needs with so many slots, on the kernel's form that needs least, at most.
 
-    Tensors, a padded copy, gathered vectors, ids of pixels where kernel positions share their hashes, places of ids,
-    sums, rows by themselves, and then: ids, centroids and one tile's tables of all slices, or of one slice and
-    accumulators.
+    Tensors, gathered vectors (with them no copy of the input with its padding is needed), ids of pixels where kernel
+    positions share their hashes, places of ids, sums, rows by themselves, and then: ids, centroids and one tile's
+    tables of all slices, or of one slice and accumulators.
     """
     b, slices = pattern.block_rows, -(-dims.columns // pattern.length)
     blocks, row, lanes = dims.positions // b, 2 * (-(-dims.output[2] // 16) * 16), b * _lanes(pattern.length)
@@ -99,4 +109,4 @@ def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     each = slots * b * 32 + blocks + clusters * (2 * lanes + 1) + 2
     accumulators = (dims.positions - dims.positions * dims.output[2] // row) * row
     least = min(slices * each, each + accumulators)
-    return _tensors(dims) + _padded(dims) + run * lanes + shared + sums + alone + least + _ALIGNMENT
+    return _tensors(dims) + run * lanes + shared + sums + alone + least + _ALIGNMENT

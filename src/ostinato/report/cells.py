@@ -90,13 +90,15 @@ def layer_table(report: Report, row: Row) -> Table:
     rows = tuple(_layer_row(report, layer) for layer in row.layers)
     patterns = tuple(f"{layer.name}: {layer.pattern}" for layer in row.layers if layer.pattern)
     choices = tuple(f"{layer.name}: {layer.choice}" for layer in row.layers if layer.choice)
+    warnings = tuple(layer.warning for layer in row.layers if layer.warning)
+    notes = tuple(f"{layer.name}: {layer.note}" for layer in row.layers if layer.note)
     outside = tuple(
         f"{layer.name}: {kibibytes(layer.external_bytes)} KiB in external flash, "
         f"{millions(layer.external_wait_cycles)} M cycles waiting for it"
         for layer in row.layers
         if layer.external_bytes
     )
-    return Table(row_title(row), columns, rows, (*patterns, *outside, *choices))
+    return Table(row_title(row), columns, rows, (*patterns, *outside, *notes, *choices, *warnings))
 
 
 def _layer_row(report: Report, layer: Layer) -> tuple[str, ...]:

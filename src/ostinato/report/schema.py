@@ -59,7 +59,12 @@ class Layer(Record):
     phases: Annotated[Phases, About("cycles by phase")]
     pattern: Annotated[str | None, About("reuse pattern, in words; null where the layer is conventional")] = None
     redundancy_ratio: Annotated[float | None, About("r_t of this layer in the row's scope", 0, 1)] = None
+    note: Annotated[str | None, About("on the kernel: why this one, more SRAM than 1.3 times the conventional")] = None
     choice: Annotated[str | None, About("which of several kernels was taken, with their cycles; null for one")] = None
+    conventional_cycles: Annotated[
+        int | None, About("of the best conventional kernel in a reuse layer's place; null where not timed", minimum=0)
+    ] = None
+    warning: Annotated[str | None, About("says so where that kernel is faster")] = None
     external_bytes: Annotated[int, About("constants in external flash", minimum=0)] = 0
     external_wait_cycles: Annotated[int, About(_WAITS, minimum=0)] = 0
 

@@ -48,6 +48,7 @@ def fit(
     lr: float | None = None,
     hash_lr: float | None = None,
     average_share: float | None = None,
+    table_lr_power: float | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     resume: bool = True,
@@ -64,10 +65,10 @@ def fit(
     Training is where the model is: `fit(model.to("cuda"), ...)` takes the images there, too; a teacher must be there.
     The test split is never read. Parameters named `hash_vectors` or `thresholds` have their own learning rate
     (`hash_lr`), no weight decay and their own gradient clip. `recipe` is "modern", "trec" (TREC §5.1) or a
-    `Recipe`; `batch_size`, `lr`, `hash_lr` and `average_share` (0.5: the mean of the weights of the last half of
-    the epochs is tried, too) override it. `teacher` adds distillation; `train_limit` trains on that many images
-    only. `precision="bfloat16"` computes in bfloat16 where PyTorch's autocast does (twice as
-    fast on CPUs with AVX-512 BF16, slower on others); weights and evaluation stay float32.
+    `Recipe`; `batch_size`, `lr`, `hash_lr`, `average_share` (0.5: the mean of the weights of the last half of the
+    epochs is tried, too) and `table_lr_power` (of free tables) override it. `teacher` adds distillation;
+    `train_limit` trains on that many images only. `precision="bfloat16"` computes in bfloat16 where PyTorch's
+    autocast does (twice as fast on CPUs with AVX-512 BF16, slower on others); weights and evaluation stay float32.
 
     The global generators of python, NumPy and PyTorch are seeded with `seed`. With `run_dir`, each epoch writes
     `checkpoint.pt`, `model.pt` (best weights, `meta`) and `metrics.jsonl` atomically, and a training found there
@@ -79,8 +80,9 @@ def fit(
     Raises DataError, ModelError (NaN gradients or weights, naming them) or CheckpointError (run_dir).
     """
     chosen = _override(
-        resolve(recipe), batch_size=batch_size, lr=lr, hash_lr=hash_lr, average_share=average_share
-    )
+        resolve(recipe), batch_size=batch_size, lr=lr, hash_lr=hash_lr, average_share=average_share,
+        table_lr_power=table_lr_power,
+    )  # fmt: skip
     _check(model, dataset, epochs, teacher, precision)
     train = dataset.train if train_limit is None else dataset.train.subset(train_limit, seed)
     described = {

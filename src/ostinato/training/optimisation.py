@@ -26,8 +26,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     """SGD with groups: decayed weights, undecayed weights, hashes, and offsets of tables' rows by their rate.
 
     Each group has its `base_lr`. A row of a table is read by one of 2^H pixels, so that the loss is as many times
-    flatter along its offsets as along a weight: their rate is 2^H times the weights'. Parameters without gradient are
-    left out. Raises ModelError when nothing is left to train.
+    flatter along its offsets as along a weight: at `table_lr_power` 1 their rate is 2^H times the weights', and their
+    steps have 2^(H/2) times the noise (a sum of 2^H times fewer gradients, scaled by 2^H); at 0.5 the noise is alike.
+    Parameters without gradient are left out. Raises ModelError when nothing is left to train.
     """
     decayed, plain, hashes = [], [], []
     offsets: dict[int, list[nn.Parameter]] = {}
@@ -48,10 +49,11 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         {"params": plain, "weight_decay": 0.0, "lr": recipe.lr, "hashes": False},
         {"params": hashes, "weight_decay": 0.0, "lr": recipe.hash_lr, "hashes": True},
     ]
-    groups += [
-        {"params": some, "weight_decay": recipe.weight_decay / ids, "lr": recipe.lr * ids, "hashes": False}
-        for ids, some in sorted(offsets.items())
-    ]
+    for ids, some in sorted(offsets.items()):
+        times = ids**recipe.table_lr_power
+        groups.append(
+            {"params": some, "weight_decay": recipe.weight_decay / times, "lr": recipe.lr * times, "hashes": False}
+        )
     used = [{**group, "base_lr": group["lr"]} for group in groups if group["params"]]
     if not used:
         raise ModelError("The model has no parameter that requires a gradient; there is nothing to train.")

@@ -21,6 +21,8 @@ class Recipe:
     `augment`: use the changes that the dataset allows. `teacher_share`: share of the distillation loss when a
     teacher is given, at `temperature`. `average_share`: of the epochs, the last ones, whose weights are averaged
     (`ostinato.training.averaging`); the mean is taken if it is better on validation images than every epoch's own.
+    `table_lr_power`: a free table's rows learn (2^H)^p times as fast as weights. 1 makes up for how rarely a row is
+    read; 0.5 gives its steps no more noise than a weight's, which networks with many tables need.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Recipe:
     teacher_share: float = 0.5
     temperature: float = 2.0
     average_share: float = 0.0
+    table_lr_power: float = 1.0
 
     def __post_init__(self) -> None:
         for field in ("lr", "hash_lr", "clip_norm", "hash_clip_norm", "temperature", "step_factor"):
@@ -51,7 +54,8 @@ class Recipe:
         for field in ("batch_size", "step_epochs"):
             if getattr(self, field) < 1:
                 raise OstinatoError(f"Recipe {self.name!r}: {field}={getattr(self, field)}; at least 1 is needed.")
-        for field in ("momentum", "label_smoothing", "teacher_share", "warmup_share", "weight_decay", "average_share"):
+        shares = ("momentum", "label_smoothing", "teacher_share", "warmup_share", "weight_decay", "average_share")
+        for field in (*shares, "table_lr_power"):
             if not 0 <= getattr(self, field) <= 1:
                 raise OstinatoError(f"Recipe {self.name!r}: {field}={getattr(self, field)}; it lies in 0 ... 1.")
         if self.schedule not in ("step", "cosine"):

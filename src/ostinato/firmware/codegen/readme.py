@@ -168,9 +168,11 @@ def _choices(project: Project) -> str:
         return ""
     rows = "\n".join(f"| {_cell(layer)} | {_cell(text)} |" for layer, text in texts)
     return (
-        "\nWhere a layer has several kernels, the fastest set that fits the board was taken. Cycles are modelled\n"
+        "\nWhere a layer has several kernels, the fastest set that fits the board was taken; beside a reuse kernel\n"
+        "stands the best conventional one for a layer of its sizes, which was not. Cycles are modelled\n"
         f"without wait states ({project.board.core_data.name}), for one image; in brackets, what was not taken.\n\n"
         f"| layer | kernel |\n|---|---|\n{rows}\n"
+        + "".join(f"\n**{_cell(choice.warning)}**\n" for choice in project.choices if choice.warning)
     )
 
 

@@ -51,6 +51,8 @@ typedef struct {
     const int16_t *offset;     /* ceil(M/4)*4, the same order */
     int32_t fraction_bits;     /* F, 1 to 7 */
     int32_t slices_per_pass;   /* tables held at a time; S: outputs are finished at once, without accumulators */
+    int32_t padded;            /* 1: the input is copied with its padding first; 0: padding, if there is any, is filled in
+                                * where slices are gathered */
     int32_t tiles_per_group;   /* ... of so many tiles of 16 output channels; ceil(M/16): centroids need not be kept */
     int32_t pixel_ids;         /* 1: slices are channel blocks of pixels, L = words * 4 divides C, and all kernel
                                 * positions share C / L groups of hashes: ids are found once per padded input pixel */
@@ -100,6 +102,8 @@ typedef struct {
     ost_window window;
     int32_t input_zero_point;
     int32_t mapped;              /* 1: ids are found once, for a map; 0: for every output and slice */
+    int32_t band;                /* 1: of the map, or of a padded input, there are only the rows that a row of outputs
+                                  * reads, made for one after the other, and runs are short; 0: all of it */
     int32_t length;              /* L */
     ost_reuse_hash hash;         /* a group for each slice of the map's pixels, or for all S slices; H from 1 to 12 */
     ost_reuse_map map;           /* mapped only */

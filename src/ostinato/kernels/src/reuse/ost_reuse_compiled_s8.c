@@ -9,12 +9,15 @@
 #include "ost_reuse_pool.h"
 #include "ost_reuse_slices.h"
 
+#define SHORT_RUN 4
+
 /* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
 typedef struct {
-    uint8_t *map;   /* mapped: the padded map's ids; otherwise the ids of one run of outputs; and slack */
+    uint8_t *map;   /* mapped: the padded map's ids, or a band of them; otherwise the ids of one run of outputs; and slack */
     uint8_t *ids;   /* mapped: the ids of one window, and slack */
     int8_t *tail;   /* mapped, L not a multiple of 4: the last vector */
-    int8_t *padded; /* the input with its padding, if it has any; mapped: if pixels are read from it */
+    int8_t *padded; /* the input with its padding, if it has any, or a band of it; mapped: if pixels are read from it, or
+                     * a row of it */
     int8_t *gather; /* otherwise: one run of gathered vectors, if any slice is gathered */
     int8_t *pooled; /* one output, if there is a pooling */
     int32_t bytes;
@@ -27,6 +30,31 @@ OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
     return part;
 }
 
+/* Outputs whose ids are found together, if there is no map. */
+OST_INLINE int32_t run_of(const ost_reuse_compiled_s8_params *p)
+{
+    const int32_t longest = ost_reuse_run_length(&p->window);
+    return p->band && longest > SHORT_RUN ? SHORT_RUN : longest;
+}
+
+/* Rows of the padded input, or of the padded map, that a row of outputs reads. */
+OST_INLINE int32_t band_rows(const ost_window *w)
+{
+    return (w->kernel.height - 1) * w->dilation.height + 1;
+}
+
+/* Bytes of `rows` rows of the padded input; whole words may be read behind a part of it. */
+OST_INLINE int32_t padded_rows_bytes(const ost_window *w, int32_t rows)
+{
+    return rows * (w->input.width + 2 * w->padding.width) * w->input.channels + OST_LOOKUP_SLACK;
+}
+
+/* Without a map: rows of the padded input are made for each row of outputs. */
+OST_INLINE int pads_rows(const ost_reuse_compiled_s8_params *p)
+{
+    return p->band && ost_reuse_is_padded(&p->window);
+}
+
 OST_INLINE compiled_scratch lay_out(const ost_reuse_compiled_s8_params *p, void *base)
 {
     const ost_window *w = &p->window;
@@ -34,16 +62,19 @@ OST_INLINE compiled_scratch lay_out(const ost_reuse_compiled_s8_params *p, void 
     compiled_scratch s = {NULL, NULL, NULL, NULL, NULL, NULL, 0};
     if (p->mapped) {
         const ost_window *m = &p->map.window;
-        const int32_t pixels =
-            (m->input.height + 2 * m->padding.height) * (m->input.width + 2 * m->padding.width);
-        s.map = (uint8_t *)take(base, &s.bytes, pixels * (m->input.channels / p->length) * id_bytes + OST_LOOKUP_SLACK);
+        const int32_t rows = p->band ? band_rows(m) : m->input.height + 2 * m->padding.height;
+        const int32_t padded = p->band ? padded_rows_bytes(w, 1) : ost_reuse_padded_bytes(w);
+        s.map = (uint8_t *)take(base, &s.bytes, rows * ost_reuse_map_row_bytes(p) + OST_LOOKUP_SLACK);
         s.ids = (uint8_t *)take(base, &s.bytes, one);
         s.tail = (int8_t *)take(base, &s.bytes, p->length % 4 != 0 ? p->hash.words * 4 : 0);
-        s.padded = (int8_t *)take(base, &s.bytes, p->map.padded ? ost_reuse_padded_bytes(w) : 0);
+        s.padded = (int8_t *)take(base, &s.bytes, p->map.padded ? padded : 0);
     } else {
-        s.map = (uint8_t *)take(base, &s.bytes, (ost_reuse_run_length(w) - 1) * p->rows * id_bytes + one);
-        s.padded = (int8_t *)take(base, &s.bytes, ost_reuse_padded_bytes(w));
-        s.gather = (int8_t *)take(base, &s.bytes, ost_reuse_gather_bytes(w, &p->slices, p->hash.words));
+        const int32_t run = run_of(p), longest = ost_reuse_run_length(w);
+        const int32_t padded = pads_rows(p) ? padded_rows_bytes(w, band_rows(w)) : ost_reuse_padded_bytes(w);
+        const int32_t gather = ost_reuse_gather_bytes(w, &p->slices, p->hash.words) / longest * run;
+        s.map = (uint8_t *)take(base, &s.bytes, (run - 1) * p->rows * id_bytes + one);
+        s.padded = (int8_t *)take(base, &s.bytes, padded);
+        s.gather = (int8_t *)take(base, &s.bytes, gather);
     }
     s.pooled = (int8_t *)take(base, &s.bytes, ost_has_pool(&p->pool) ? w->output.channels : 0);
     return s;
@@ -88,15 +119,31 @@ OST_INLINE ost_size2 pooled_part(const ost_reuse_compiled_s8_params *p)
     return part;
 }
 
+/* The part of the map that row `oy` of outputs reads. With a band, rows of the last one's that are still read move up, and
+ * those below them are made. */
+OST_INLINE const uint8_t *map_for(const ost_reuse_compiled_s8_params *p, const ost_id_window *window,
+                                  const compiled_scratch *m, const int8_t *in, int32_t oy)
+{
+    const int32_t bytes = ost_reuse_map_row_bytes(p), held = band_rows(&p->map.window);
+    const int32_t step = p->map.window.stride.height, top = oy * step;
+    if (!p->band) {
+        return m->map + oy * window->step_y;
+    }
+    const int32_t kept = oy > 0 && step < held ? held - step : 0;
+    ost_copy_bytes((int8_t *)m->map, (const int8_t *)m->map + step * bytes, kept * bytes);
+    ost_reuse_map_rows(p, in, top + kept, top + held, m->padded, m->tail, m->map + kept * bytes);
+    return m->map;
+}
+
 /* Every output's window of the id map. */
 OST_PHASE_FUNCTION static void ost_reuse_recover_windows(const ost_reuse_compiled_s8_params *p,
                                                          const ost_lookup *lookup, const compiled_scratch *m,
-                                                         int8_t *out)
+                                                         const int8_t *in, int8_t *out)
 {
     const ost_id_window window = ost_reuse_id_window(p);
     const ost_shape size = p->window.output;
     for (int32_t oy = 0; oy < size.height; oy++) {
-        const uint8_t *corner = m->map + oy * window.step_y;
+        const uint8_t *corner = map_for(p, &window, m, in, oy);
         for (int32_t ox = 0; ox < size.width; ox++, corner += window.step_x, out += p->out_stride) {
             ost_reuse_window_ids(&window, corner, m->ids);
             ost_reuse_lookup(lookup, m->ids, out);
@@ -106,12 +153,12 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_windows(const ost_reuse_compile
 
 /* The same, pooled. */
 OST_PHASE_FUNCTION static void ost_reuse_pool_windows(const ost_reuse_compiled_s8_params *p, const ost_lookup *lookup,
-                                                      const compiled_scratch *m, int8_t *out)
+                                                      const compiled_scratch *m, const int8_t *in, int8_t *out)
 {
     const ost_id_window window = ost_reuse_id_window(p);
     const ost_size2 part = pooled_part(p);
     for (int32_t oy = 0; oy < part.height; oy++) {
-        const uint8_t *corner = m->map + oy * window.step_y;
+        const uint8_t *corner = map_for(p, &window, m, in, oy);
         for (int32_t ox = 0; ox < part.width; ox++, corner += window.step_x) {
             ost_reuse_window_ids(&window, corner, m->ids);
             recover_pooled(p, lookup, m->ids, oy, ox, m->pooled, out);
@@ -124,12 +171,16 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_runs(const ost_reuse_compiled_s
                                                       const compiled_scratch *m, const int8_t *x, int8_t *out)
 {
     const ost_window *w = &p->window;
-    const int32_t longest = ost_reuse_run_length(w), step = p->rows * ost_lookup_id_bytes(p->hash.hashes);
+    const int32_t longest = run_of(p), step = p->rows * ost_lookup_id_bytes(p->hash.hashes);
     const ost_size2 part = pooled_part(p);
     for (int32_t oy = 0; oy < part.height; oy++) {
+        const int32_t y = pads_rows(p) ? 0 : oy; /* in what there is of the padded input */
+        if (pads_rows(p)) {
+            ost_reuse_pad_rows(w, p->input_zero_point, x, oy * w->stride.height, band_rows(w), m->padded);
+        }
         for (int32_t ox = 0; ox < part.width; ox += longest) {
             const int32_t left = part.width - ox, count = left < longest ? left : longest;
-            ost_reuse_row_ids(p, x, oy, ox, count, m->gather, m->map);
+            ost_reuse_row_ids(p, pads_rows(p) ? m->padded : x, y, ox, count, m->gather, m->map);
             for (int32_t n = 0; n < count && ost_has_pool(&p->pool); n++) {
                 recover_pooled(p, lookup, m->map + n * step, oy, ox + n, m->pooled, out);
             }
@@ -162,14 +213,16 @@ ost_status ost_reuse_compiled_s8(const ost_reuse_compiled_s8_params *params, con
                          p->paired,      p->fraction_bits, p->wide_offset, 0};
     lookup.alike = ost_lookup_alike(&lookup, 0);
     const int8_t *x = in;
-    if (p->mapped ? p->map.padded : ost_reuse_is_padded(&p->window)) {
+    if (!p->band && (p->mapped ? p->map.padded : ost_reuse_is_padded(&p->window))) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
     }
-    if (p->mapped) {
+    if (p->mapped && !p->band) {
         ost_reuse_map_ids(p, x, m.tail, m.map);
-        ost_has_pool(&p->pool) ? ost_reuse_pool_windows(p, &lookup, &m, out)
-                               : ost_reuse_recover_windows(p, &lookup, &m, out);
+    }
+    if (p->mapped) {
+        ost_has_pool(&p->pool) ? ost_reuse_pool_windows(p, &lookup, &m, x, out)
+                               : ost_reuse_recover_windows(p, &lookup, &m, x, out);
         return OST_OK;
     }
     ost_reuse_recover_runs(p, &lookup, &m, x, out);

@@ -13,11 +13,25 @@ OST_INLINE void *take(char *base, int32_t *used, int32_t bytes)
     return part;
 }
 
+/* Rows of the padded input that the windows of any panel reach: all, if its rows are far apart. */
+OST_INLINE int32_t rows_reached(const ost_reuse_horizontal_s8_params *p)
+{
+    const ost_window *w = &p->window;
+    const int32_t positions = w->output.height * w->output.width;
+    int32_t most = 0;
+    for (int32_t first = 0; first < positions; first += p->panel_rows) {
+        const ost_panel_span span = ost_reuse_panel_span(p, first);
+        most = span.last - span.first > most ? span.last - span.first : most;
+    }
+    return most * w->stride.height + (w->kernel.height - 1) * w->dilation.height + 1;
+}
+
 ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p, void *base)
 {
     const int32_t words = p->hash.words, hashed = ost_panel_is_hashed(p), rows = p->panel_rows;
     const int32_t units = ost_window_columns(&p->window) / p->length;
     const int32_t places = hashed ? 1 << ost_reuse_slot_bits(p->slots) : 0;
+    const int32_t row = (p->window.input.width + 2 * p->window.padding.width) * p->window.input.channels;
     int32_t *bytes;
     ost_reuse_panel s;
     s.p = p;
@@ -26,7 +40,9 @@ ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p,
     s.bytes = 0;
     bytes = &s.bytes;
     s.missing = (int32_t *)take(base, bytes, 4);
-    s.padded = (int8_t *)take(base, bytes, ost_reuse_padded_bytes(&p->window));
+    s.height = rows_reached(p);
+    s.top = -1;
+    s.padded = (int8_t *)take(base, bytes, ost_reuse_is_padded(&p->window) ? s.height * row : 0);
     s.x = s.padded;
     s.corners = (int32_t *)take(base, bytes, rows * 4);
     s.gather = (int8_t *)take(base, bytes, OST_REUSE_UNITS * words * 4);
@@ -63,7 +79,7 @@ OST_INLINE int arguments_are_valid(const ost_reuse_horizontal_s8_params *p, cons
 
 int32_t ost_reuse_horizontal_s8_scratch_bytes(const ost_reuse_horizontal_s8_params *params)
 {
-    return params->length < 1 ? 0 : ost_reuse_lay_out_panel(params, NULL).bytes;
+    return params->length < 1 || params->panel_rows < 1 ? 0 : ost_reuse_lay_out_panel(params, NULL).bytes;
 }
 
 ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params, const ost_scratch *scratch,
@@ -79,13 +95,12 @@ ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params,
     }
     const int32_t positions = p->window.output.height * p->window.output.width;
     *panel.missing = 0;
-    if (ost_reuse_is_padded(&p->window)) {
-        ost_reuse_pad_input(&p->window, p->input_zero_point, in, panel.padded);
-    } else {
+    if (!ost_reuse_is_padded(&p->window)) {
         panel.x = in;
+        panel.top = 0;
     }
     for (int32_t first = 0; first < positions; first += p->panel_rows) {
-        ost_reuse_cluster_panel(&panel, first);
+        ost_reuse_cluster_panel(&panel, first, in);
         ost_reuse_multiply_panel(&panel, first, out);
     }
     return OST_OK;

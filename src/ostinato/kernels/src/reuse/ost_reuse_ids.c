@@ -71,16 +71,30 @@ OST_INLINE int32_t whole_pixels(const ost_reuse_compiled_s8_params *p, int32_t b
     return whole < count ? whole : count;
 }
 
+/* Block b of `width` pixels in a row, of which `left` elements of the input are left. */
+OST_INLINE void hash_row(const ost_reuse_compiled_s8_params *p, int32_t b, const int8_t *row, int32_t left,
+                         int32_t width, int8_t *tail, uint8_t *to)
+{
+    const int32_t step = p->map.pixel_step, pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
+    const int32_t whole = whole_pixels(p, b, left, width);
+    row += b * p->length;
+    hash_pixels(p, b, row, whole, to);
+    for (int32_t x = whole; x < width; x++) {
+        ost_reuse_copy_tail(row + x * step, p->length, p->hash.words * 4, tail);
+        hash_pixels(p, b, tail, 1, to + x * pixel_bytes);
+    }
+}
+
 OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p, const int8_t *in, int8_t *tail,
                                           uint8_t *map)
 {
     const ost_window *w = &p->map.window;
-    const int32_t step = p->map.pixel_step, pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
+    const int32_t pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
     const int32_t padded_width = w->input.width + 2 * w->padding.width;
     const int32_t end = p->map.padded ? ost_reuse_padded_bytes(&p->window)
                                       : p->window.input.height * p->window.input.width * p->window.input.channels;
     /* Where pixels of neighbouring rows follow each other in input and map, all rows are one. */
-    const int one_row = w->padding.width == 0 && p->map.row_step == w->input.width * step;
+    const int one_row = w->padding.width == 0 && p->map.row_step == w->input.width * p->map.pixel_step;
     const int32_t height = one_row ? 1 : w->input.height;
     const int32_t width = one_row ? w->input.height * w->input.width : w->input.width;
     uint8_t *first = map + (w->padding.height * padded_width + w->padding.width) * pixel_bytes;
@@ -89,14 +103,42 @@ OST_PHASE_FUNCTION void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *p,
     }
     for (int32_t b = 0; b < blocks_of(p); b++) {
         for (int32_t y = 0; y < height; y++) {
-            const int8_t *row = in + y * p->map.row_step + b * p->length;
-            uint8_t *to = first + y * padded_width * pixel_bytes;
-            const int32_t whole = whole_pixels(p, b, end - y * p->map.row_step, width);
-            hash_pixels(p, b, row, whole, to);
-            for (int32_t x = whole; x < width; x++) {
-                ost_reuse_copy_tail(row + x * step, p->length, p->hash.words * 4, tail);
-                hash_pixels(p, b, tail, 1, to + x * pixel_bytes);
-            }
+            const int32_t before = y * p->map.row_step;
+            hash_row(p, b, in + before, end - before, width, tail, first + y * padded_width * pixel_bytes);
+        }
+    }
+}
+
+int32_t ost_reuse_map_row_bytes(const ost_reuse_compiled_s8_params *p)
+{
+    const ost_window *w = &p->map.window;
+    return (w->input.width + 2 * w->padding.width) * blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
+}
+
+OST_PHASE_FUNCTION void ost_reuse_map_rows(const ost_reuse_compiled_s8_params *p, const int8_t *in, int32_t first,
+                                           int32_t end, int8_t *row, int8_t *tail, uint8_t *map)
+{
+    const ost_window *w = &p->map.window;
+    const ost_shape *size = &p->window.input;
+    const int32_t bytes = ost_reuse_map_row_bytes(p), side = w->padding.width;
+    const int32_t pixel_bytes = blocks_of(p) * ost_lookup_id_bytes(p->hash.hashes);
+    for (int32_t r = first; r < end; r++, map += bytes) {
+        const int32_t y = r - w->padding.height;
+        if (y < 0 || y >= w->input.height) {
+            write_padding(p, map, w->input.width + 2 * side);
+            continue;
+        }
+        const int8_t *from = in + y * p->map.row_step;
+        int32_t left = size->height * size->width * size->channels - y * p->map.row_step;
+        if (p->map.padded) {
+            ost_reuse_pad_rows(&p->window, p->input_zero_point, in, y, 1, row);
+            from = row;
+            left = p->map.row_step;
+        }
+        write_padding(p, map, side);
+        write_padding(p, map + (side + w->input.width) * pixel_bytes, side);
+        for (int32_t b = 0; b < blocks_of(p); b++) {
+            hash_row(p, b, from, left, w->input.width, tail, map + side * pixel_bytes);
         }
     }
 }

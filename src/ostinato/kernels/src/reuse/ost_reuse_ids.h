@@ -9,6 +9,14 @@
  * the last few vectors are hashed from there where whole words would reach beyond the input. */
 void ost_reuse_map_ids(const ost_reuse_compiled_s8_params *params, const int8_t *in, int8_t *tail, uint8_t *map);
 
+/* Mapped: the ids of rows `first` to `end` - 1 of the padded map; `in` is the input as it is. Where the map is one of the
+ * padded input, `row` holds a row of that, and OST_LOOKUP_SLACK bytes. */
+void ost_reuse_map_rows(const ost_reuse_compiled_s8_params *params, const int8_t *in, int32_t first, int32_t end,
+                        int8_t *row, int8_t *tail, uint8_t *map);
+
+/* Mapped: bytes of a row of the padded map. */
+int32_t ost_reuse_map_row_bytes(const ost_reuse_compiled_s8_params *params);
+
 /* A window of the id map, in bytes: rows of the kernel, of which each is one part (dilation 1) or a part for each tap.
  * The assembly knows the order of the first five fields. */
 typedef struct {

@@ -3,6 +3,7 @@
  * for every output its row of each slice. There is no im2col matrix and no int32 output buffer. Where tables of all
  * channels are too large, centroids are kept, and groups of tiles of 16 channels are multiplied and added in turn. */
 #include "../support/ost_window.h"
+#include "ost_reuse_border.h"
 #include "ost_reuse_gemm.h"
 #include "ost_reuse_hash.h"
 #include "ost_reuse_image_scratch.h"
@@ -17,11 +18,41 @@ typedef struct {
     ost_reuse_single single;
 } image_layer;
 
-/* The ids of every pixel; x is the padded input. */
-OST_PHASE_FUNCTION static void ost_reuse_map_pixels(const ost_reuse_image_s8_params *p, const int8_t *x, uint8_t *map)
+/* The id of block b of a pixel that is padding, at all pixels of the map. */
+OST_INLINE void map_padding(const ost_reuse_image_s8_params *p, int32_t b, int8_t *vector, uint8_t *map)
 {
     const int32_t blocks = blocks_of(p), count = padded_pixels(&p->window), bytes = id_bytes(p);
-    for (int32_t b = 0; b < blocks; b++) {
+    const ost_hash_run run = {vector, 0, 1, map + b * bytes, 0, bytes, 0};
+    ost_fill_bytes(vector, (int8_t)p->input_zero_point, p->hash.words * 4);
+    ost_reuse_hash_run(&p->hash, b, &run);
+    const uint8_t low = map[b * bytes], high = map[b * bytes + bytes - 1];
+    for (int32_t n = 1, at = (blocks + b) * bytes; n < count; n++, at += blocks * bytes) {
+        map[at] = low;
+        map[at + bytes - 1] = high;
+    }
+}
+
+/* The ids of every pixel; x is the padded input, or the input if padding is filled in. */
+OST_PHASE_FUNCTION static void ost_reuse_map_pixels(const ost_reuse_image_s8_params *p, const int8_t *x,
+                                                    int8_t *vector, uint8_t *map)
+{
+    const ost_window *w = &p->window;
+    const int32_t blocks = blocks_of(p), count = padded_pixels(w), bytes = id_bytes(p);
+    for (int32_t b = 0; b < blocks && fills_padding(p); b++) {
+        map_padding(p, b, vector, map);
+        for (int32_t y = 0; y < w->input.height; y++) {
+            const int32_t pixel = (y + w->padding.height) * padded_width(w) + w->padding.width;
+            const ost_hash_run run = {x + y * w->input.width * w->input.channels + b * p->hash.words * 4,
+                                      w->input.channels,
+                                      w->input.width,
+                                      map + (pixel * blocks + b) * bytes,
+                                      blocks * bytes,
+                                      bytes,
+                                      0};
+            ost_reuse_hash_run(&p->hash, b, &run);
+        }
+    }
+    for (int32_t b = 0; b < blocks && !fills_padding(p); b++) {
         const ost_hash_run run = {
             x + b * p->hash.words * 4, p->window.input.channels, count, map + b * bytes, blocks * bytes, bytes, 0};
         ost_reuse_hash_run(&p->hash, b, &run);
@@ -88,21 +119,31 @@ OST_INLINE void cluster_blocks(image_layer *layer, int32_t s, uint8_t *ids)
     }
 }
 
+/* Slice s at `count` output positions of a row. */
+OST_INLINE ost_slice_run slice_run(const image_layer *layer, int32_t s, int32_t oy, int32_t ox, int32_t count)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
+    const int8_t *x = layer->single.source.x;
+    return fills_padding(p) ? ost_reuse_border_run(&p->window, p->input_zero_point, &p->slices, p->hash.words, s, x, oy,
+                                                   ox, count, layer->m.gather)
+                            : ost_reuse_slice_run(&p->window, &p->slices, p->hash.words, s, x, oy, ox, count,
+                                                  layer->m.gather);
+}
+
 /* Single rows of X: several rows of outputs together where the slice is read in place. */
 OST_INLINE void cluster_positions(image_layer *layer, int32_t s, uint8_t *ids)
 {
     const ost_reuse_image_s8_params *p = layer->p;
     const ost_window *w = &p->window;
     const int32_t longest = ost_reuse_run_length(w);
-    const int32_t together = p->slices.starts[s] < 0 ? 1 : rows_together(p);
+    const int32_t together = p->slices.starts[s] < 0 || fills_padding(p) ? 1 : rows_together(p);
     ost_vector_rows rows = {NULL, 0, 0, 0, w->stride.height * padded_width(w) * w->input.channels};
     for (int32_t oy = 0; oy < w->output.height; oy += rows.rows) {
         rows.rows = w->output.height - oy < together ? w->output.height - oy : together;
         for (int32_t ox = 0; ox < w->output.width; ox += longest) {
             const int32_t left = w->output.width - ox;
             rows.count = left < longest ? left : longest;
-            const ost_slice_run run = ost_reuse_slice_run(w, &p->slices, p->hash.words, s, layer->single.source.x, oy,
-                                                          ox, rows.count, layer->m.gather);
+            const ost_slice_run run = slice_run(layer, s, oy, ox, rows.count);
             rows.vectors = run.vectors;
             rows.step = run.step;
             cluster_rows(layer, s, &rows, oy, ox, ids);
@@ -267,7 +308,8 @@ OST_INLINE image_layer set_up(const ost_reuse_image_s8_params *p, const image_sc
 {
     const int32_t blocks = p->window.output.height * p->window.output.width / p->block_rows;
     const int hashed = is_hashed(p);
-    const ost_reuse_row_source source = {&p->window, &p->slices, p->hash.words / p->block_rows, p->rows, x};
+    const ost_reuse_row_source source = {&p->window, &p->slices, p->hash.words / p->block_rows, p->rows, x,
+                                         fills_padding(p), p->input_zero_point};
     image_layer layer = {
         p,
         *m,
@@ -295,13 +337,13 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
                                p->fraction_bits, out, m.rest};
     const int8_t *x = in;
     *m.missing = 0;
-    if (ost_reuse_is_padded(&p->window)) {
+    if (ost_reuse_is_padded(&p->window) && p->padded) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
     }
     image_layer layer = set_up(p, &m, x);
     if (p->pixel_ids) {
-        ost_reuse_map_pixels(p, x, m.map);
+        ost_reuse_map_pixels(p, x, m.gather, m.map);
     }
     for (int32_t first = 0; first < p->slices.count; first += p->slices_per_pass) {
         const int32_t left = p->slices.count - first, missing = *m.missing;

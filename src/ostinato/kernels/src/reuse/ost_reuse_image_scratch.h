@@ -14,8 +14,9 @@
 /* The kernel's scratch, in this order; every part is aligned to 8 bytes. */
 typedef struct {
     int32_t *missing;   /* how many blocks found no slot, in all slices */
-    int8_t *padded;     /* the input with its padding, if it has any */
-    int8_t *gather;     /* one run of gathered vectors, if any slice is gathered, or of blocks of several rows */
+    int8_t *padded;     /* the input with its padding, if it has any and is copied */
+    int8_t *gather;     /* one run of gathered vectors, if any slice is gathered or padding is filled in, or of blocks of
+                         * several rows */
     uint8_t *map;       /* ids of every padded pixel and channel block, if all kernel positions share their hashes */
     uint16_t *wide_ids; /* of one run, if ids are not slots themselves */
     uint16_t *keys;     /* of the slots' places, likewise */
@@ -69,6 +70,12 @@ OST_INLINE int32_t padded_pixels(const ost_window *w)
     return (w->input.height + 2 * w->padding.height) * padded_width(w);
 }
 
+/* There is padding, but no copy with it. */
+OST_INLINE int fills_padding(const ost_reuse_image_s8_params *p)
+{
+    return ost_reuse_is_padded(&p->window) && !p->padded;
+}
+
 /* Centroids of all slices of a pass are kept, in the place of their sums, for several groups of channels. */
 OST_INLINE int keeps_centroids(const ost_reuse_image_s8_params *p)
 {
@@ -102,14 +109,16 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
     const int singles = hashed || positions % b != 0;
     const int32_t clusters = clusters_of(p), areas = keeps_centroids(p) ? p->slices_per_pass : 1;
     const int32_t group = p->tiles_per_group * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
-    const int32_t gather = b > 1 ? OST_REUSE_BLOCKS * values
-                                 : ost_reuse_gather_bytes(&p->window, &p->slices, p->hash.words);
+    const int fills = fills_padding(p);
+    const int32_t gather = b > 1   ? OST_REUSE_BLOCKS * values
+                           : fills ? ost_reuse_run_length(&p->window) * values
+                                   : ost_reuse_gather_bytes(&p->window, &p->slices, p->hash.words);
     const int32_t row = tiles * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
     const int32_t places = hashed ? 1 << ost_reuse_slot_bits(p->slots) : 0;
     image_scratch s;
     s.bytes = 0;
     s.missing = (int32_t *)take(base, &s.bytes, (int32_t)sizeof(int32_t));
-    s.padded = (int8_t *)take(base, &s.bytes, ost_reuse_padded_bytes(&p->window));
+    s.padded = (int8_t *)take(base, &s.bytes, fills ? 0 : ost_reuse_padded_bytes(&p->window));
     s.gather = (int8_t *)take(base, &s.bytes, gather);
     s.map = (uint8_t *)take(base, &s.bytes, p->pixel_ids ? padded_pixels(&p->window) * blocks_of(p) * id_bytes(p) : 0);
     s.wide_ids = (uint16_t *)take(base, &s.bytes, hashed ? longest_run(p) * (int32_t)sizeof(uint16_t) : 0);

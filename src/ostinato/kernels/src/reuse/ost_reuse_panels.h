@@ -15,11 +15,13 @@
 
 typedef struct {
     const ost_reuse_horizontal_s8_params *p;
-    const int8_t *x;    /* the padded input */
+    const int8_t *x;    /* the padded input, or the part of it that panels read */
+    int32_t height;     /* rows of that part */
+    int32_t top;        /* its first row; -1: there is none yet */
     int32_t units;
     int32_t found;      /* clusters of this panel */
     int32_t *missing;   /* scratch from here on: how many units found no slot */
-    int8_t *padded;     /* the input with its padding, if it has any */
+    int8_t *padded;     /* rows of the input with their padding, if it has any, as many as a panel's windows can reach */
     int32_t *corners;   /* l: of this panel's rows, or -1 */
     int8_t *gather;     /* OST_REUSE_UNITS x words * 4 */
     uint16_t *wide_ids; /* OST_REUSE_UNITS, if ids are not slots themselves */
@@ -40,8 +42,16 @@ OST_INLINE int ost_panel_is_hashed(const ost_reuse_horizontal_s8_params *p)
 
 ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p, void *scratch);
 
-/* Clusters and centroids of the panel whose first row is `first`. */
-void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first);
+/* Rows of outputs that a panel's lie in. */
+typedef struct {
+    int32_t first;
+    int32_t last;
+} ost_panel_span;
+
+ost_panel_span ost_reuse_panel_span(const ost_reuse_horizontal_s8_params *p, int32_t first);
+
+/* Clusters and centroids of the panel whose first row is `first`; `in` is the input. */
+void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first, const int8_t *in);
 
 /* Its outputs. */
 void ost_reuse_multiply_panel(ost_reuse_panel *panel, int32_t first, int8_t *out);

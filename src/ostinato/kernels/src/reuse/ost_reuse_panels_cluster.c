@@ -4,8 +4,43 @@
 #include "ost_reuse_gather.h"
 #include "ost_reuse_hash.h"
 #include "ost_reuse_panels.h"
+#include "ost_reuse_slices.h"
 
-/* Where the windows of the panel's rows begin. */
+OST_INLINE int32_t position_of(const ost_reuse_horizontal_s8_params *p, int32_t row)
+{
+    return p->rows ? p->rows[row] : row;
+}
+
+OST_PHASE_FUNCTION ost_panel_span ost_reuse_panel_span(const ost_reuse_horizontal_s8_params *p, int32_t first)
+{
+    const int32_t width = p->window.output.width, positions = p->window.output.height * width;
+    const int32_t end = first + p->panel_rows < positions ? first + p->panel_rows : positions;
+    int32_t lowest = position_of(p, first), highest = position_of(p, end - 1);
+    for (int32_t row = first; p->rows && row < end; row++) {
+        lowest = p->rows[row] < lowest ? p->rows[row] : lowest;
+        highest = p->rows[row] > highest ? p->rows[row] : highest;
+    }
+    const ost_panel_span span = {lowest / width, highest / width};
+    return span;
+}
+
+/* The rows of the padded input that the panel's windows reach, if they are not there yet. */
+OST_INLINE void pad_panel(ost_reuse_panel *panel, int32_t first, const int8_t *in)
+{
+    const ost_window *w = &panel->p->window;
+    if (w->padding.height == 0 && w->padding.width == 0) {
+        return;
+    }
+    const int32_t last = w->input.height + 2 * w->padding.height - panel->height;
+    const int32_t reached = ost_reuse_panel_span(panel->p, first).first * w->stride.height;
+    const int32_t top = reached < last ? reached : last;
+    if (top != panel->top) {
+        panel->top = top;
+        ost_reuse_pad_rows(w, panel->p->input_zero_point, in, top, panel->height, panel->padded);
+    }
+}
+
+/* Where the windows of the panel's rows begin in the part of the input that there is. */
 OST_PHASE_FUNCTION static void ost_reuse_panel_corners(ost_reuse_panel *panel, int32_t first)
 {
     const ost_window *w = &panel->p->window;
@@ -16,9 +51,9 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_corners(ost_reuse_panel *panel, i
             panel->corners[r] = -1;
             continue;
         }
-        const int32_t position = panel->p->rows ? panel->p->rows[row] : row;
+        const int32_t position = position_of(panel->p, row);
         const int32_t oy = position / w->output.width, ox = position - oy * w->output.width;
-        panel->corners[r] = (oy * w->stride.height * width + ox * w->stride.width) * w->input.channels;
+        panel->corners[r] = ((oy * w->stride.height - panel->top) * width + ox * w->stride.width) * w->input.channels;
     }
 }
 
@@ -184,8 +219,9 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_centroids(const ost_reuse_panel *
     }
 }
 
-OST_PHASE_FUNCTION void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first)
+OST_PHASE_FUNCTION void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first, const int8_t *in)
 {
+    pad_panel(panel, first, in);
     ost_reuse_panel_corners(panel, first);
     ost_reuse_panel_slots(panel);
     ost_reuse_panel_order(panel);

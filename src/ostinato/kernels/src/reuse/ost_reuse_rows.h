@@ -14,9 +14,11 @@ typedef struct {
     int32_t words;        /* of columns in a row's slice */
     const uint16_t *rows; /* output position of each row; NULL: the n-th row is the n-th position */
     const int8_t *x;      /* the padded input */
+    int32_t fills;        /* x is the input as it is, padding of `zero_point` is filled in (ost_reuse_border.h) */
+    int32_t zero_point;
 } ost_reuse_row_source;
 
-/* The corner of a row's window. */
+/* The corner of a row's window in the padded input. */
 const int8_t *ost_reuse_row_corner(const ost_reuse_row_source *source, int32_t row);
 
 /* Columns of a gathered slice, by packed offsets from the corner. */

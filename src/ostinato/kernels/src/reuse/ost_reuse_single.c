@@ -10,7 +10,7 @@ typedef struct {
     int32_t row[OST_REUSE_TOGETHER];
     int32_t r[OST_REUSE_TOGETHER];          /* which row of its block it is */
     const uint8_t *ids[OST_REUSE_TOGETHER]; /* of its block; NULL: it is in none */
-    const int8_t *corner[OST_REUSE_TOGETHER];
+    const int8_t *corner[OST_REUSE_TOGETHER]; /* NULL: padding is filled in */
     int8_t *sums[OST_REUSE_TOGETHER]; /* 16 int16 for each tile of the group */
 } row_batch;
 
@@ -51,11 +51,15 @@ OST_INLINE void write_centroid(const ost_reuse_single *single, const int8_t *x, 
     }
 }
 
-/* Slice s of the row whose window's corner is `corner`: in place if it lies there in one piece. */
-OST_INLINE const int8_t *vector_of(const ost_reuse_single *single, const int8_t *corner, int32_t s)
+/* Slice s of a row whose window's corner is `corner`: in place if it lies there in one piece. */
+OST_INLINE const int8_t *vector_of(const ost_reuse_single *single, int32_t row, const int8_t *corner, int32_t s)
 {
     const ost_reuse_slices *slices = single->source.slices;
     const int32_t start = slices->starts[s], words = single->source.words;
+    if (single->source.fills) {
+        ost_reuse_gather_rows(&single->source, s, row, 1, single->vector);
+        return single->vector;
+    }
     if (start >= 0) {
         return corner + start;
     }
@@ -83,7 +87,7 @@ OST_PHASE_FUNCTION static void ost_reuse_single_products(const ost_reuse_single 
                                        single->added,
                                        tile_values};
     for (int32_t n = 0; n < count; n++) {
-        write_centroid(single, vector_of(single, batch->corner[which[n]], s), n, count);
+        write_centroid(single, vector_of(single, batch->row[which[n]], batch->corner[which[n]], s), n, count);
     }
     ost_reuse_gemm(&product);
     if (s == 0) {
@@ -122,7 +126,7 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_batch(const ost_reuse_single *s
     const int32_t bytes = pass->tiles * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
     const int32_t left = pass->channels - pass->tile * OST_REUSE_TILE, held = pass->tiles * OST_REUSE_TILE;
     for (int32_t k = 0; k < batch->count; k++) {
-        batch->corner[k] = ost_reuse_row_corner(&single->source, batch->row[k]);
+        batch->corner[k] = single->source.fills ? NULL : ost_reuse_row_corner(&single->source, batch->row[k]);
         batch->sums[k] = pass->several ? (int8_t *)ost_reuse_place(pass, batch->row[k])
                                        : (int8_t *)single->sums + k * bytes;
         if (pass->first) {

@@ -21,20 +21,25 @@ int32_t ost_reuse_gather_bytes(const ost_window *w, const ost_reuse_slices *slic
     return 0;
 }
 
-OST_PHASE_FUNCTION void ost_reuse_pad_input(const ost_window *w, int32_t zero_point, const int8_t *in, int8_t *padded)
+OST_PHASE_FUNCTION void ost_reuse_pad_rows(const ost_window *w, int32_t zero_point, const int8_t *in, int32_t top,
+                                           int32_t rows, int8_t *padded)
 {
     const int8_t zero = (int8_t)zero_point;
     const int32_t row = w->input.width * w->input.channels, side = w->padding.width * w->input.channels;
-    const int32_t edge = w->padding.height * (row + 2 * side);
-    ost_fill_bytes(padded, zero, edge);
-    padded += edge;
-    for (int32_t y = 0; y < w->input.height; y++, in += row) {
+    for (int32_t y = top - w->padding.height; y < top - w->padding.height + rows; y++, padded += row + 2 * side) {
+        if (y < 0 || y >= w->input.height) {
+            ost_fill_bytes(padded, zero, row + 2 * side);
+            continue;
+        }
         ost_fill_bytes(padded, zero, side);
-        ost_copy_bytes(padded + side, in, row);
+        ost_copy_bytes(padded + side, in + y * row, row);
         ost_fill_bytes(padded + side + row, zero, side);
-        padded += row + 2 * side;
     }
-    ost_fill_bytes(padded, zero, edge);
+}
+
+OST_PHASE_FUNCTION void ost_reuse_pad_input(const ost_window *w, int32_t zero_point, const int8_t *in, int8_t *padded)
+{
+    ost_reuse_pad_rows(w, zero_point, in, 0, w->input.height + 2 * w->padding.height, padded);
 }
 
 #if !OST_HAS_DSP

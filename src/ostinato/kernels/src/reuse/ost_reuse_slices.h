@@ -46,8 +46,10 @@ OST_INLINE int ost_reuse_map_is_valid(const ost_reuse_map *map, const ost_window
 int32_t ost_reuse_padded_bytes(const ost_window *w);
 int32_t ost_reuse_gather_bytes(const ost_window *w, const ost_reuse_slices *slices, int32_t words);
 
-/* Writes the padded copy. */
+/* Writes the padded copy, or `rows` rows of it from row `top` on. */
 void ost_reuse_pad_input(const ost_window *w, int32_t zero_point, const int8_t *in, int8_t *padded);
+void ost_reuse_pad_rows(const ost_window *w, int32_t zero_point, const int8_t *in, int32_t top, int32_t rows,
+                        int8_t *padded);
 
 /* Slice s at output positions (oy, ox) to (oy, ox + count - 1); x is the padded input. */
 ost_slice_run ost_reuse_slice_run(const ost_window *w, const ost_reuse_slices *slices, int32_t words, int32_t s,

@@ -1,0 +1,184 @@
+"""Fewer channels and tables, together: what each is worth, and whether the sum beats either.
+
+    python benchmarks/narrow_tables.py squeezenet-cifar10 --data-dir DIR
+
+A trained network of the zoo loses channels (`prune_channels`) and is fine-tuned, distilled from the whole one; of what
+remains, layers are compiled (`compile_tables`) and it is fine-tuned again, with the same teacher: benchmarks/
+narrow_cases.py says what is done to which network. The flash that fewer channels free pays for finer codes. All rows
+are measured as int8 firmware on the whole test set. Trainings are kept in --out and go on from their last epoch;
+`--stage train` ends after them, `--stage measure` takes what is there. Writes docs/results/narrow-tables-<network>.md
+and .json; narrower networks of benchmarks/rivals.py stand beside ours where its results are found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import ostinato as ost
+from narrow_cases import CASES, Narrow
+from ostinato import data
+from ostinato.data import ImageDataset
+from ostinato.files import write_atomically
+from ostinato.models.stored import load_network
+from ostinato.models.zoo import checkpoint_path
+from ostinato.pipeline.networks import pattern_meta
+from ostinato.pipeline.recipe_files import Pruning
+from ostinato.pipeline.train import prune_and_tune
+from ostinato.reuse import Pattern
+from ostinato.training import MODERN, compile_tables, evaluate, fit, save_model
+from provenance import RESULTS, provenance
+
+AVERAGED = 0.35
+"""Share of the last epochs whose mean weights are tried."""
+
+
+def epochs_of(folder: Path) -> int:
+    return len((folder / "metrics.jsonl").read_text().splitlines())
+
+
+def narrowed(options: argparse.Namespace, case: Narrow, whole: nn.Module, dataset: ImageDataset) -> nn.Module:
+    """The network of fewer channels, trained in --out or found there."""
+    folder = options.out / "narrow"
+    if not (folder / "model.pt").exists() or epochs_of(folder) < case.prune_epochs:
+        prune_and_tune(
+            whole, dataset, folder,
+            Pruning(size=case.size, epochs=case.prune_epochs, lr=case.prune_lr, keep=case.keep),
+            dataclasses.replace(MODERN, average_share=AVERAGED), precision="bfloat16",
+        )  # fmt: skip
+    return load_network(folder / "model.pt")[0]
+
+
+def with_tables(
+    options: argparse.Namespace, case: Narrow, whole: nn.Module, narrow: nn.Module, dataset: ImageDataset
+) -> None:
+    """`calibrated.pt` and the trained `model.pt` in --out/tables."""
+    folder = options.out / "tables"
+    start = folder / "calibrated.pt"
+    if not start.exists():
+        network = compile_tables(narrow.eval(), dataset, case.patterns, images=case.images)
+        folder.mkdir(parents=True, exist_ok=True)
+        meta = load_network(options.out / "narrow" / "model.pt")[1]
+        save_model(start, network, meta={**meta, "patterns": pattern_meta(case.patterns)})
+    network = load_network(start)[0]
+    fit(
+        network, dataset, epochs=case.epochs, lr=case.lr, table_lr_power=case.table_lr_power, average_share=AVERAGED,
+        run_dir=folder, precision="bfloat16", teacher=whole.eval(), progress=False,
+        meta={"patterns": pattern_meta(case.patterns)}, on_epoch=lambda record: print(record, flush=True),
+    )  # fmt: skip
+
+
+def measured(network: nn.Module, dataset: ImageDataset, board: str) -> dict[str, Any]:
+    """A trained network as int8 firmware on the best kernels, and as it is."""
+    firmware = ost.deploy(network, dataset, board)
+    report = firmware.simulate()
+    return {
+        "valid_top1": evaluate(network, dataset.valid).top1, "test_top1": evaluate(network, dataset.test).top1,
+        "int8_test_top1": firmware.evaluate(dataset.test), "cycles": report.cycles, "ms": report.ms,
+        "flash_bytes": report.flash_bytes, "sram_bytes": report.sram_bytes,
+        "layers": {layer.name: layer.cycles for layer in report.layers},
+    }  # fmt: skip
+
+
+def rows(options: argparse.Namespace, case: Narrow, whole: nn.Module, dataset: ImageDataset) -> list[dict[str, Any]]:
+    """The whole network, the narrow one, the narrow one with tables: before and after training."""
+    tables = options.out / "tables"
+    made = (
+        ("conventional, whole", whole),
+        (f"narrower, {case.size:.0%} of the parameters, {epochs_of(options.out / 'narrow')} epochs",
+         load_network(options.out / "narrow" / "model.pt")[0]),
+        ("the same, with tables, calibrated only", load_network(tables / "calibrated.pt")[0]),
+        (f"the same, with tables, {epochs_of(tables)} epochs", load_network(tables / "model.pt")[0]),
+    )  # fmt: skip
+    found = []
+    for name, network in made:
+        found.append({"row": name, **measured(network.eval(), dataset, options.board)})
+        print({k: v for k, v in found[-1].items() if k != "layers"}, flush=True)
+    return found
+
+
+def others(network: str) -> list[dict[str, Any]]:
+    """Rows of benchmarks/rivals.py: tables alone, other widths."""
+    path = RESULTS / f"rivals-{network}.json"
+    if not path.exists():
+        return []
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
+    return [r for r in rows if r["row"] != "conventional"]
+
+
+def line(row: dict[str, Any], dense: float, cmsis: float, accuracy: float) -> str:
+    loss = 100 * (accuracy - row["int8_test_top1"])
+    of_float = f"{100 * row['test_top1']:.1f}" if "test_top1" in row else "–"
+    return (
+        f"| {row['row']} | {of_float} | {100 * row['int8_test_top1']:.1f} | {loss:+.1f} | {row['cycles'] / 1e6:.2f} | "
+        f"{dense / row['cycles']:.2f} | {cmsis / row['cycles']:.2f} | {row['ms']:.1f} | "
+        f"{row['flash_bytes'] / 1000:.0f} | {row['sram_bytes'] / 1000:.0f} |"
+    )
+
+
+def page(options: argparse.Namespace, case: Narrow, made: dict[str, Any], dataset: ImageDataset) -> str:
+    whole = made["rows"][0]
+    numbers = whole["cycles"], made["cmsis_cycles"], whole["int8_test_top1"]
+    head = [
+        "| network | top-1, float | int8 | loss | M cycles | × best dense | × CMSIS style | ms | flash, KB | "
+        "SRAM, KB |",
+        "| --- | " + "---: | " * 9,
+    ]
+    codes = [f"`{n}` L={p.length} H={p.hashes}" if isinstance(p, Pattern) else f"`{n}` a stem, {p}"
+             for n, p in case.patterns.items()]  # fmt: skip
+    elsewhere = [line(r, *numbers) for r in others(options.network)]
+    beside = ["", "From [the page of its rivals](rivals-" + options.network + ".md):", "", *head, *elsewhere]
+    return f"""# Fewer channels and tables: {options.network}
+
+Channels are removed from the trained network by their weights' norm and the rest is fine-tuned; then layers of it are
+compiled, and it is fine-tuned again, both with the whole network as teacher. Loss and speed are against the whole
+network, int8, on the best dense kernels and on CMSIS-NN style ones. {len(dataset.test):,} test images; validation
+images chose epochs and patterns; modelled cycles on {options.board}, zero wait states. One seed.
+
+{chr(10).join([*head, *(line(r, *numbers) for r in made["rows"])])}
+{chr(10).join(beside) if elsewhere else ""}
+
+Compiled, with polished trees and free tables:
+
+{chr(10).join(f"* {code}" for code in codes)}
+
+Calibrated on {case.images:,} images, trained for {case.epochs} epochs at {case.lr} in batches of {MODERN.batch_size};
+rows of tables learn (2^H)^{case.table_lr_power} times as fast.
+
+{options.note}
+
+{provenance(f"python benchmarks/narrow_tables.py {options.network} --data-dir DIR", "0")}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", choices=sorted(CASES), help="its name in `ostinato zoo`")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--out", type=Path, help="folder of trainings (runs/narrow-tables-<network>)")
+    parser.add_argument("--stage", choices=("train", "measure", "all"), default="all")
+    parser.add_argument("--board", default="stm32f469i")
+    parser.add_argument("--note", default="", help="a sentence for the page")
+    options = parser.parse_args()
+    options.out = options.out or Path("runs") / f"narrow-tables-{options.network}"
+    case = CASES[options.network]
+    whole, meta = load_network(checkpoint_path(options.network))
+    dataset = data.load(meta["dataset"], data_dir=options.data_dir, seed=int(meta["seed"]))
+    if options.stage != "measure":
+        with_tables(options, case, whole, narrowed(options, case, whole, dataset), dataset)
+    if options.stage == "train":
+        return
+    made = {"rows": rows(options, case, whole, dataset)}
+    made["cmsis_cycles"] = ost.deploy(whole, dataset, options.board, kernel="cmsis").simulate().cycles
+    write_atomically(RESULTS / f"narrow-tables-{options.network}.json", (json.dumps(made, indent=1) + "\n").encode())
+    text = page(options, case, made, dataset)
+    write_atomically(RESULTS / f"narrow-tables-{options.network}.md", text.encode())
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
