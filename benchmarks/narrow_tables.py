@@ -21,7 +21,7 @@ from typing import Any
 from torch import nn
 
 import ostinato as ost
-from narrow_cases import CASES, Narrow
+from narrow_cases import CASES, Narrow, Tables
 from ostinato import data
 from ostinato.data import ImageDataset
 from ostinato.files import write_atomically
@@ -45,32 +45,36 @@ def epochs_of(folder: Path) -> int:
 def narrowed(options: argparse.Namespace, case: Narrow, whole: nn.Module, dataset: ImageDataset) -> nn.Module:
     """The network of fewer channels, trained in --out or found there."""
     folder = options.out / "narrow"
-    if not (folder / "model.pt").exists() or epochs_of(folder) < case.prune_epochs:
+    if not (folder / "model.pt").exists() or epochs_of(folder) < case.epochs:
         prune_and_tune(
-            whole, dataset, folder,
-            Pruning(size=case.size, epochs=case.prune_epochs, lr=case.prune_lr, keep=case.keep),
+            whole, dataset, folder, Pruning(size=case.size, epochs=case.epochs, lr=case.lr, keep=case.keep),
             dataclasses.replace(MODERN, average_share=AVERAGED), precision="bfloat16",
         )  # fmt: skip
     return load_network(folder / "model.pt")[0]
 
 
+def folder_of(options: argparse.Namespace, tables: Tables) -> Path:
+    out: Path = options.out
+    return out / "".join(c if c.isalnum() else "-" for c in tables.name)
+
+
 def with_tables(
-    options: argparse.Namespace, case: Narrow, whole: nn.Module, narrow: nn.Module, dataset: ImageDataset
+    options: argparse.Namespace, tables: Tables, whole: nn.Module, narrow: nn.Module, dataset: ImageDataset
 ) -> None:
-    """`calibrated.pt` and the trained `model.pt` in --out/tables."""
-    folder = options.out / "tables"
+    """`calibrated.pt` and, where it is to be trained, `model.pt` in a folder of --out."""
+    folder = folder_of(options, tables)
     start = folder / "calibrated.pt"
+    meta = {"patterns": pattern_meta(tables.patterns)}
     if not start.exists():
-        network = compile_tables(narrow.eval(), dataset, case.patterns, images=case.images)
+        network = compile_tables(narrow.eval(), dataset, tables.patterns, images=tables.images)
         folder.mkdir(parents=True, exist_ok=True)
-        meta = load_network(options.out / "narrow" / "model.pt")[1]
-        save_model(start, network, meta={**meta, "patterns": pattern_meta(case.patterns)})
-    network = load_network(start)[0]
-    fit(
-        network, dataset, epochs=case.epochs, lr=case.lr, table_lr_power=case.table_lr_power, average_share=AVERAGED,
-        run_dir=folder, precision="bfloat16", teacher=whole.eval(), progress=False,
-        meta={"patterns": pattern_meta(case.patterns)}, on_epoch=lambda record: print(record, flush=True),
-    )  # fmt: skip
+        save_model(start, network, meta={**load_network(options.out / "narrow" / "model.pt")[1], **meta})
+    if tables.epochs:
+        fit(
+            load_network(start)[0], dataset, epochs=tables.epochs, lr=tables.lr, table_lr_power=tables.table_lr_power,
+            average_share=AVERAGED, run_dir=folder, precision="bfloat16", teacher=whole.eval(), progress=False,
+            meta=meta, on_epoch=lambda record: print(tables.name, record, flush=True),
+        )  # fmt: skip
 
 
 def measured(network: nn.Module, dataset: ImageDataset, board: str) -> dict[str, Any]:
@@ -86,20 +90,37 @@ def measured(network: nn.Module, dataset: ImageDataset, board: str) -> dict[str,
 
 
 def rows(options: argparse.Namespace, case: Narrow, whole: nn.Module, dataset: ImageDataset) -> list[dict[str, Any]]:
-    """The whole network, the narrow one, the narrow one with tables: before and after training."""
-    tables = options.out / "tables"
-    made = (
+    """The whole network, the narrow one, and the narrow one with tables: before and after training."""
+    narrow = options.out / "narrow"
+    made = [
         ("conventional, whole", whole),
-        (f"narrower, {case.size:.0%} of the parameters, {epochs_of(options.out / 'narrow')} epochs",
-         load_network(options.out / "narrow" / "model.pt")[0]),
-        ("the same, with tables, calibrated only", load_network(tables / "calibrated.pt")[0]),
-        (f"the same, with tables, {epochs_of(tables)} epochs", load_network(tables / "model.pt")[0]),
-    )  # fmt: skip
+        (f"narrower, {case.size:.0%} of the parameters, {epochs_of(narrow)} epochs",
+         load_network(narrow / "model.pt")[0]),
+    ]  # fmt: skip
+    for tables in case.tables:
+        folder = folder_of(options, tables)
+        made.append((f"and {tables.name}, calibrated only", load_network(folder / "calibrated.pt")[0]))
+        if tables.epochs:
+            made.append((f"and {tables.name}, {epochs_of(folder)} epochs", load_network(folder / "model.pt")[0]))
     found = []
     for name, network in made:
         found.append({"row": name, **measured(network.eval(), dataset, options.board)})
         print({k: v for k, v in found[-1].items() if k != "layers"}, flush=True)
     return found
+
+
+def told(tables: Tables) -> str:
+    """What is compiled how, and how it was trained."""
+    codes = [
+        f"* `{name}`: " + (f"L={p.length} H={p.hashes}" if isinstance(p, Pattern) else f"a stem, {p}")
+        for name, p in tables.patterns.items()
+    ]
+    training = (
+        f", trained for {tables.epochs} epochs at {tables.lr} in batches of {MODERN.batch_size}, rows of tables at "
+        f"(2^H)^{tables.table_lr_power} times that" if tables.epochs else ""
+    )  # fmt: skip
+    head = f"With {tables.name} (polished trees, free tables): calibrated on {tables.images:,} images{training}."
+    return "\n".join([head, "", *codes, ""])
 
 
 def others(network: str) -> list[dict[str, Any]]:
@@ -129,8 +150,6 @@ def page(options: argparse.Namespace, case: Narrow, made: dict[str, Any], datase
         "SRAM, KB |",
         "| --- | " + "---: | " * 9,
     ]
-    codes = [f"`{n}` L={p.length} H={p.hashes}" if isinstance(p, Pattern) else f"`{n}` a stem, {p}"
-             for n, p in case.patterns.items()]  # fmt: skip
     elsewhere = [line(r, *numbers) for r in others(options.network)]
     beside = ["", "From [the page of its rivals](rivals-" + options.network + ".md):", "", *head, *elsewhere]
     return f"""# Fewer channels and tables: {options.network}
@@ -143,13 +162,7 @@ images chose epochs and patterns; modelled cycles on {options.board}, zero wait 
 {chr(10).join([*head, *(line(r, *numbers) for r in made["rows"])])}
 {chr(10).join(beside) if elsewhere else ""}
 
-Compiled, with polished trees and free tables:
-
-{chr(10).join(f"* {code}" for code in codes)}
-
-Calibrated on {case.images:,} images, trained for {case.epochs} epochs at {case.lr} in batches of {MODERN.batch_size};
-rows of tables learn (2^H)^{case.table_lr_power} times as fast.
-
+{chr(10).join(told(tables) for tables in case.tables)}
 {options.note}
 
 {provenance(f"python benchmarks/narrow_tables.py {options.network} --data-dir DIR", "0")}"""
@@ -169,10 +182,12 @@ def main() -> None:
     whole, meta = load_network(checkpoint_path(options.network))
     dataset = data.load(meta["dataset"], data_dir=options.data_dir, seed=int(meta["seed"]))
     if options.stage != "measure":
-        with_tables(options, case, whole, narrowed(options, case, whole, dataset), dataset)
+        narrow = narrowed(options, case, whole, dataset)
+        for tables in case.tables:
+            with_tables(options, tables, whole, narrow, dataset)
     if options.stage == "train":
         return
-    made = {"rows": rows(options, case, whole, dataset)}
+    made: dict[str, Any] = {"rows": rows(options, case, whole, dataset)}
     made["cmsis_cycles"] = ost.deploy(whole, dataset, options.board, kernel="cmsis").simulate().cycles
     write_atomically(RESULTS / f"narrow-tables-{options.network}.json", (json.dumps(made, indent=1) + "\n").encode())
     text = page(options, case, made, dataset)

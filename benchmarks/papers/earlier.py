@@ -189,7 +189,7 @@ def _narrow(network: str, model: str) -> Earlier:
 
 
 def _by_narrow(n: Numbers) -> str:
-    _, narrow, _, ours = n["rows"]
+    narrow, ours = n["rows"][1], n["rows"][-1]
     return (
         f"int8 {100 * ours['int8_test_top1']:.1f} % at {ours['ms']:.1f} ms; narrower alone "
         f"{100 * narrow['int8_test_top1']:.1f} % at {narrow['ms']:.1f} ms"
