@@ -52,7 +52,10 @@ CASES = {
     ),
     "squeezenet-complex-cifar10": Narrow(
         0.4, 12, 0.03,
-        (Tables("two 3×3 expands, three bypasses and the stem in tables", BYPASSED, epochs=6, images=2000),),
+        (
+            Tables("two 3×3 expands in tables", {name: free_tree(2, 4) for name in TWO}, epochs=0),
+            Tables("two 3×3 expands, three bypasses and the stem in tables", BYPASSED, epochs=6, images=2000),
+        ),
     ),
     "zfnet-cifar10": Narrow(
         0.6, 9, 0.01,
