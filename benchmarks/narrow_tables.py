@@ -48,7 +48,7 @@ def narrowed(options: argparse.Namespace, case: Narrow, whole: nn.Module, datase
     if not (folder / "model.pt").exists() or epochs_of(folder) < case.epochs:
         prune_and_tune(
             whole, dataset, folder, Pruning(size=case.size, epochs=case.epochs, lr=case.lr, keep=case.keep),
-            dataclasses.replace(MODERN, average_share=AVERAGED), precision="bfloat16",
+            dataclasses.replace(MODERN, average_share=AVERAGED), precision=options.precision,
         )  # fmt: skip
     return load_network(folder / "model.pt")[0]
 
@@ -72,7 +72,7 @@ def with_tables(
     if tables.epochs:
         fit(
             load_network(start)[0], dataset, epochs=tables.epochs, lr=tables.lr, table_lr_power=tables.table_lr_power,
-            average_share=AVERAGED, run_dir=folder, precision="bfloat16", teacher=whole.eval(), progress=False,
+            average_share=AVERAGED, run_dir=folder, precision=options.precision, teacher=whole.eval(), progress=False,
             meta=meta, on_epoch=lambda record: print(tables.name, record, flush=True),
         )  # fmt: skip
 
@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, help="folder of trainings (runs/narrow-tables-<network>)")
     parser.add_argument("--stage", choices=("train", "measure", "all"), default="all")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16", help="of training")
     parser.add_argument("--board", default="stm32f469i")
     parser.add_argument("--note", default="", help="a sentence for the page")
     options = parser.parse_args()

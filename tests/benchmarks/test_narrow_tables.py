@@ -23,7 +23,8 @@ def case(tmp_path, monkeypatch):
     monkeypatch.setattr(narrow_tables, "CASES", {"tiny": Narrow(0.5, 1, 0.01, tables)})
     monkeypatch.setattr(narrow_tables, "checkpoint_path", lambda name: path)
     monkeypatch.setattr(narrow_tables, "RESULTS", tmp_path)
-    monkeypatch.setattr("sys.argv", ["narrow_tables.py", "tiny", "--out", str(tmp_path / "runs")])
+    arguments = ["tiny", "--out", str(tmp_path / "runs"), "--precision", "float32"]
+    monkeypatch.setattr("sys.argv", ["narrow_tables.py", *arguments])
     return tmp_path
 
 
