@@ -25,10 +25,7 @@ def case(tmp_path, monkeypatch):
     monkeypatch.setattr(narrow_tables, "RESULTS", tmp_path)
     arguments = ["tiny", "--out", str(tmp_path / "runs"), "--precision", "float32"]
     monkeypatch.setattr("sys.argv", ["narrow_tables.py", *arguments])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # PyTorch 2.13's backward of some of these odd widths crashes in two (docs/findings.md)
-    yield tmp_path
-    torch.set_num_threads(threads)
+    return tmp_path
 
 
 def test_a_network_is_pruned_compiled_trained_and_told(case):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ostinato.training.batches import EpochPlan
 from ostinato.training.display import Display
 from ostinato.training.evaluation import device_of, evaluate, evaluating, in_mode
 from ostinato.training.interrupts import StopRequest, stop_on_interrupt
+from ostinato.training.memory_format import channels_last
 from ostinato.training.optimisation import (
     clip_gradients,
     make_optimizer,
@@ -215,23 +216,3 @@ def _copied(model: nn.Module) -> dict[str, Tensor]:
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }
-
-
-@contextmanager
-def channels_last(model: nn.Module) -> Iterator[None]:
-    """Keep plain convolutions' weights channels last inside: 1.7 times as fast on a CPU for CifarNet.
-
-    Only `nn.Conv2d` itself; a subclass may rely on how its weights lie in memory.
-    """
-    convolutions = [module for module in model.modules() if type(module) is nn.Conv2d]
-    _lay_out(convolutions, torch.channels_last)
-    try:
-        yield
-    finally:
-        _lay_out(convolutions, torch.contiguous_format)
-
-
-def _lay_out(convolutions: list[nn.Conv2d], memory_format: torch.memory_format) -> None:
-    for convolution in convolutions:
-        weight = convolution.weight
-        weight.data = weight.data.contiguous(memory_format=memory_format)
