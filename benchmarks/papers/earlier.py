@@ -162,10 +162,10 @@ def _against(n: Numbers, model: str) -> str:
     )
 
 
-def _trained(model: str, data: str = "cifar10") -> Earlier:
+def _trained(model: str) -> Earlier:
     _, _, (_, ms, top1) = TREC_TABLE2[model]
     return Earlier(
-        "TREC", f"Table 2, {model}", "ours, trained", f"compile-tables-{model}-{data}", "compile_tables", _recipe,
+        "TREC", f"Table 2, {model}", "ours, trained", f"compile-tables-{model}-cifar10", "compile_tables", _recipe,
         f"{top1} % at {ms:.0f} ms", lambda n: _against(n, model),
     )  # fmt: skip
 
@@ -180,7 +180,7 @@ def _rival(model: str) -> Earlier:
 def _narrow(network: str, model: str) -> Earlier:
     _, _, (_, ms, top1) = TREC_TABLE2[model]
     return Earlier(
-        "TREC", f"Table 2, {model}", "ours, made narrower, then compiled, trained", f"narrow-tables-{network}",
+        "TREC", f"Table 2, {model}", "ours, made narrower, then compiled", f"narrow-tables-{network}",
         "narrow_tables", _by_narrow, f"{top1} % at {ms:.0f} ms", lambda n:
         f"One image's compiled scope on a network of fewer channels, one seed; the whole one has "
         f"{100 * n['rows'][0]['int8_test_top1']:.1f} % at {n['rows'][0]['ms']:.1f} ms on the best dense kernel, and is "
@@ -189,11 +189,7 @@ def _narrow(network: str, model: str) -> Earlier:
 
 
 def _by_narrow(n: Numbers) -> str:
-    narrow, ours = n["rows"][1], n["rows"][-1]
-    return (
-        f"int8 {100 * ours['int8_test_top1']:.1f} % at {ours['ms']:.1f} ms; narrower alone "
-        f"{100 * narrow['int8_test_top1']:.1f} % at {narrow['ms']:.1f} ms"
-    )
+    return "; ".join(f"{r['row']}: {100 * r['int8_test_top1']:.1f} % at {r['ms']:.1f} ms" for r in n["rows"][1:])
 
 
 def _by_rivals(n: Numbers) -> str:
@@ -208,7 +204,6 @@ EARLIER = (
     _narrow("squeezenet-cifar10", "squeezenet"),
     _narrow("squeezenet-complex-cifar10", "squeezenet-complex"),
     _narrow("zfnet-cifar10", "zfnet"),
-    _trained("zfnet", "cifar10@64"),
     Earlier(
         "TREC", "Fig. 5", "dynamic and static σ", "gaussian-width-cifar10", "gaussian_width", lambda n:
         f"dynamic above static σ by {_widths(n)[0]:+.1f} points at H ≤ 12, {_widths(n)[1]:+.1f} above",
