@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ostinato.errors import UnsupportedError
+from ostinato.errors import ToolchainError, UnsupportedError
 from ostinato.firmware.sizes import Sizes
 from ostinato.targets.boards import KIB, Board
 from ostinato.targets.elf import Elf
@@ -54,11 +54,26 @@ def choose_hot_code(
         return ()
     cold_elf = build(())
     cold = run(cold_elf)
-    names = hot_functions(Elf(cold_elf), cold, budget)
-    if not names:
+    names, hot_elf = _fitting(build, hot_functions(Elf(cold_elf), cold, budget))
+    if hot_elf is None:
         return ()
-    hot = run(build(names))
+    hot = run(hot_elf)
     kept = faster_in_ram(names, cold, hot)
     if kept and kept != names:
         hot = run(build(kept))
     return kept if kept and hot.total.cycles < cold.total.cycles else ()
+
+
+def _fitting(build: Callable[[Sequence[str]], Path], names: tuple[str, ...]) -> tuple[tuple[str, ...], Path | None]:
+    """As many of the first names as fit, and the firmware with them in RAM; none and None if not even one does.
+
+    Functions in RAM reach those in flash through the linker's veneers, whose bytes are not known before it has run.
+    """
+    while names:
+        try:
+            return names, build(names)
+        except ToolchainError as error:
+            if "HOT" not in str(error):  # both linkers name the region that is too small
+                raise
+            names = names[:-1]
+    return (), None

@@ -25,10 +25,11 @@ OST_INLINE void map_padding(const ost_reuse_image_s8_params *p, int32_t b, int8_
     const ost_hash_run run = {vector, 0, 1, map + b * bytes, 0, bytes, 0};
     ost_fill_bytes(vector, (int8_t)p->input_zero_point, p->hash.words * 4);
     ost_reuse_hash_run(&p->hash, b, &run);
-    const uint8_t low = map[b * bytes], high = map[b * bytes + bytes - 1];
-    for (int32_t n = 1, at = (blocks + b) * bytes; n < count; n++, at += blocks * bytes) {
-        map[at] = low;
-        map[at + bytes - 1] = high;
+    const int32_t step = blocks * bytes;
+    uint8_t *id = map + b * bytes;
+    for (int32_t n = 1; n < count; n++, id += step) {
+        id[step] = id[0];
+        id[step + bytes - 1] = id[bytes - 1];
     }
 }
 
