@@ -33,6 +33,7 @@ from ostinato.pipeline.train import prune_and_tune
 from ostinato.reuse import Pattern
 from ostinato.training import MODERN, compile_tables, evaluate, fit, save_model
 from provenance import RESULTS, provenance
+from rivals import measured
 
 AVERAGED = 0.35
 """Share of the last epochs whose mean weights are tried."""
@@ -77,18 +78,6 @@ def with_tables(
         )  # fmt: skip
 
 
-def measured(network: nn.Module, dataset: ImageDataset, board: str) -> dict[str, Any]:
-    """A trained network as int8 firmware on the best kernels, and as it is."""
-    firmware = ost.deploy(network, dataset, board)
-    report = firmware.simulate()
-    return {
-        "valid_top1": evaluate(network, dataset.valid).top1, "test_top1": evaluate(network, dataset.test).top1,
-        "int8_test_top1": firmware.evaluate(dataset.test), "cycles": report.cycles, "ms": report.ms,
-        "flash_bytes": report.flash_bytes, "sram_bytes": report.sram_bytes,
-        "layers": {layer.name: layer.cycles for layer in report.layers},
-    }  # fmt: skip
-
-
 def rows(options: argparse.Namespace, case: Narrow, whole: nn.Module, dataset: ImageDataset) -> list[dict[str, Any]]:
     """The whole network, the narrow one, and the narrow one with tables: before and after training."""
     narrow = options.out / "narrow"
@@ -102,9 +91,10 @@ def rows(options: argparse.Namespace, case: Narrow, whole: nn.Module, dataset: I
         made.append((f"and {tables.name}, calibrated only", load_network(folder / "calibrated.pt")[0]))
         if tables.epochs:
             made.append((f"and {tables.name}, {epochs_of(folder)} epochs", load_network(folder / "model.pt")[0]))
-    found = []
+    found, splits = [], {"valid": dataset.valid, "test": dataset.test}
     for name, network in made:
-        found.append({"row": name, **measured(network.eval(), dataset, options.board)})
+        floats = {f"{k}_top1": evaluate(network, split).top1 for k, split in splits.items()}
+        found.append({"row": name, **floats, **measured(network.eval(), dataset, options.board)})
         print({k: v for k, v in found[-1].items() if k != "layers"}, flush=True)
     return found
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from torch import nn
+
 import ostinato as ost
 from ostinato import data
 from ostinato.data import ImageDataset
@@ -41,14 +43,14 @@ def train(options: argparse.Namespace, dataset: ImageDataset) -> None:
         )  # fmt: skip
 
 
-def measured(path: Path, dataset: ImageDataset, board: str) -> dict[str, Any]:
+def measured(network: nn.Module, dataset: ImageDataset, board: str) -> dict[str, Any]:
     """A trained network as int8 firmware on the best kernels."""
-    network, _ = load_network(path)
     firmware = ost.deploy(network, dataset, board)
     report = firmware.simulate()
     return {
         "int8_test_top1": firmware.evaluate(dataset.test), "cycles": report.cycles, "ms": report.ms,
         "flash_bytes": report.flash_bytes, "sram_bytes": report.sram_bytes,
+        "layers": {layer.name: layer.cycles for layer in report.layers},
     }  # fmt: skip
 
 
@@ -60,7 +62,7 @@ def rivals(options: argparse.Namespace, dataset: ImageDataset) -> list[dict[str,
         epochs = len((folder / "metrics.jsonl").read_text().splitlines())
         found.append(
             {"row": f"narrower, {size:.0%} of the parameters, {epochs} epochs", "seeds": 1, "rival": True,
-             **measured(folder / "model.pt", dataset, options.board)}
+             **measured(load_network(folder / "model.pt")[0], dataset, options.board)}
         )  # fmt: skip
         print(found[-1], flush=True)
     return found

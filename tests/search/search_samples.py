@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ostinato.search import SearchSpace, Settings
 from ostinato.search.context import Context
 from ostinato.targets.boards import get_board
 
-SPACE = """
+TABLES = """
 [[patterns]]
 name = "tables"
 layers = "conv2"
@@ -24,7 +25,10 @@ clustering = "tree"
 init = "pca"
 gradient = "frozen"
 length = "C"
-hashes = [2, 3]
+"""
+"""A pattern of compiled scope, but for its `hashes`."""
+
+SPACE = f"""{TABLES}hashes = [2, 3]
 
 [[patterns]]
 name = "image"
@@ -54,11 +58,16 @@ class SmallNet(nn.Module):
         return self.fc(torch.max_pool2d(x, 2).flatten(1))
 
 
-def small_net() -> nn.Module:
-    """With the same weights every time."""
+def seeded(network: Callable[[], nn.Module]) -> nn.Module:
+    """A network with the same weights every time."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return SmallNet().eval()
+        return network().eval()
+
+
+def small_net() -> nn.Module:
+    """With the same weights every time."""
+    return seeded(SmallNet)
 
 
 def small_dataset() -> ImageDataset:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from search_samples import SETTINGS, small_dataset, small_net
+from search_samples import SETTINGS, TABLES, seeded, small_dataset, small_net
 from torch import nn
 
 import ostinato as ost
@@ -31,17 +31,7 @@ from ostinato.search.placing import Place, places
 from ostinato.search.prune import NO_PLACE, fill_latencies, prune, samples
 from ostinato.targets.boards import get_board
 
-SPACE = SearchSpace.parse("""
-[[patterns]]
-layers = "conv2"
-scope = "compiled"
-sharing = "block"
-clustering = "tree"
-init = "pca"
-gradient = "frozen"
-length = "C"
-hashes = 4
-""")
+SPACE = SearchSpace.parse(f"{TABLES}hashes = 4")
 FLASH = 34_000
 """With all constants inside the conventional network has 30 KB, that with tables 40 KB; 14 KB could be outside."""
 
@@ -63,11 +53,8 @@ class TabledNet(nn.Module):
 
 
 def search(folder: Path, flash_bytes: int = FLASH) -> SearchResult:
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        model = TabledNet().eval()
     return ost.search(
-        model, small_dataset(), space=SPACE, settings=SETTINGS, budgets=Budgets(flash_bytes=flash_bytes),
+        seeded(TabledNet), small_dataset(), space=SPACE, settings=SETTINGS, budgets=Budgets(flash_bytes=flash_bytes),
         external_flash="auto", out=folder, progress=False,
     )  # fmt: skip
 

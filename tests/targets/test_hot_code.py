@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ostinato.errors import ToolchainError
+from ostinato.firmware.hot_code import as_many_as_fit
 from ostinato.targets.elf import Elf
 from ostinato.targets.hot import hot_functions
 from ostinato.targets.memory import stm32f4_flash, stm32f7_axi
@@ -87,3 +89,28 @@ def test_unknown_hot_functions_and_too_many_are_refused(tmp_path: Path) -> None:
         build(tmp_path, ("sort", "nothing"))
     with pytest.raises(ToolchainError, match="HOT"):
         compile_firmware([SOURCE], tmp_path / "x.elf", memory=Memory(hot_bytes=128), hot=HOT)
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "arm-none-eabi-gcc"])
+def test_what_does_not_fit_stays_in_flash(tmp_path: Path, toolchain: str) -> None:
+    """Veneers included, which nobody counts before the linker does; other errors are told."""
+    if toolchain != "zig" and shutil.which(toolchain) is None:
+        pytest.skip(f"{toolchain} is not installed")
+    sizes = {function.name: function.size for function in Elf(build(tmp_path, (), toolchain=toolchain)).functions}
+    memory = Memory(flash_bytes=1 << 20, sram_bytes=1 << 16, hot_bytes=0x40 + sum(sizes[name] for name in HOT) - 8)
+
+    def within(names: Sequence[str]) -> Path:
+        out = tmp_path / f"{len(names)}.elf"
+        return compile_firmware([SOURCE], out, core="cortex-m4", memory=memory, hot=names, toolchain=toolchain)
+
+    names, elf = as_many_as_fit(within, HOT)
+    assert elf is not None
+    assert 0 < len(names) < len(HOT)
+    assert names == HOT[: len(names)]
+    assert Simulator(elf).symbols[names[0]].address < 0x4000
+
+    def fails(names: Sequence[str]) -> Path:
+        raise ToolchainError("no compiler")
+
+    with pytest.raises(ToolchainError, match="no compiler"):
+        as_many_as_fit(fails, HOT)

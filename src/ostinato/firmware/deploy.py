@@ -232,8 +232,8 @@ def deploy_graph(
             builder = Builder(work, builds.path, target, toolchain)
             project, sizes = linked(choose, outside, builder, told)
             check_fit(graph, project.bindings, project.plan, sizes, target)
-            for choice in project.choices:
-                told(choice.warning) if choice.warning else None
+            for warning in filter(None, (choice.warning for choice in project.choices)):
+                told(warning)
             builder = replace(builder, external=project.external_bytes > 0)
             project, sizes = with_hot_code(project, builder, sizes, samples[0], hot_code, told)
             text = readme(project, sizes, toolchain)

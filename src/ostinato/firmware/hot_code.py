@@ -54,7 +54,7 @@ def choose_hot_code(
         return ()
     cold_elf = build(())
     cold = run(cold_elf)
-    names, hot_elf = _fitting(build, hot_functions(Elf(cold_elf), cold, budget))
+    names, hot_elf = as_many_as_fit(build, hot_functions(Elf(cold_elf), cold, budget))
     if hot_elf is None:
         return ()
     hot = run(hot_elf)
@@ -64,7 +64,9 @@ def choose_hot_code(
     return kept if kept and hot.total.cycles < cold.total.cycles else ()
 
 
-def _fitting(build: Callable[[Sequence[str]], Path], names: tuple[str, ...]) -> tuple[tuple[str, ...], Path | None]:
+def as_many_as_fit(
+    build: Callable[[Sequence[str]], Path], names: tuple[str, ...]
+) -> tuple[tuple[str, ...], Path | None]:
     """As many of the first names as fit, and the firmware with them in RAM; none and None if not even one does.
 
     Functions in RAM reach those in flash through the linker's veneers, whose bytes are not known before it has run.

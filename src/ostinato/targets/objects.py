@@ -117,8 +117,10 @@ def _run(command: Sequence[str], target: Path, what: str, cache: BuildCache) -> 
 
 
 def _first_error(output: str, status: int) -> str:
+    """GCC's driver only says that the linker failed; the linker itself, which says why, calls it no error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for line in lines:
-        if _ERROR_LINE.search(line):
+        if _ERROR_LINE.search(line) and not line.startswith("collect2:"):
             return line
+    lines = [line for line in lines if "warning:" not in line] or lines
     return lines[0] if lines else f"the compiler ended with status {status} and said nothing"
