@@ -169,10 +169,12 @@ def bind_linear(op: QLinear) -> Binding:
     """A fully connected layer.
 
     Raises:
-        QuantizationError: an accumulator could overflow int32.
+        QuantizationError: an accumulator could overflow int32, or a weight is -128.
     """
     largest_accumulators(op)
     outputs, inputs = op.weight.shape
+    weight = pad(op.weight, 0, round_up(inputs, BLOCK) - inputs)
+    packed = pair_channels(op.name, interleave(sxtb16_order(weight)))
     return Binding(
         kernel="fully_connected_s8",
         params_type="ost_fully_connected_s8_params",
@@ -181,12 +183,10 @@ def bind_linear(op: QLinear) -> Binding:
             "outputs": int(outputs),
             "weights": ArrayRef("weights"),
             "bias": ArrayRef("bias"),
+            "part_blocks": part_of_blocks(weight, np.zeros(len(weight), np.int64)) or weight.shape[1] // BLOCK,
             "output": _output_stage(op),
         },
-        arrays={
-            "weights": interleave(pad(op.weight, 0, round_up(inputs, BLOCK) - inputs)),
-            **_channel_arrays(op, folded_bias(op)),
-        },
+        arrays={"weights": packed, **_channel_arrays(op, folded_bias(op))},
         scratch_bytes=0,
         sources=(f"{_DIR}/ost_fully_connected_s8.c", f"{_DIR}/ost_fully_connected_s8_blocks.S"),
         phases={"ost_fully_connected_s8_gemm": "other", "ost_fully_connected_s8_blocks": "other"},
