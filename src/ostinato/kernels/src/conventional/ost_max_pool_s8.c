@@ -73,12 +73,33 @@ OST_INLINE void pool_channel(const ost_pool_view *v, int32_t channel, int8_t *ou
     out[channel] = largest;
 }
 
+/* Channels from `channel` to the last. */
+OST_INLINE void pool_remaining(const ost_pool_view *v, int32_t channel, int32_t end, int8_t *out)
+{
+#if OST_HAS_DSP
+    for (; channel + 4 <= end; channel += 4) {
+        uint32_t largest = 0x80808080u;
+        const int8_t *row = v->in + channel;
+        for (int32_t y = 0; y < v->rows; y++, row += v->row_step) {
+            const int8_t *at = row;
+            for (int32_t x = 0; x < v->columns; x++, at += v->column_step) {
+                largest = ost_max_s8x4(largest, ost_load_u32(at));
+            }
+        }
+        ost_store_u32(out + channel, largest);
+    }
+#endif
+    for (; channel < end; channel++) {
+        pool_channel(v, channel, out);
+    }
+}
+
 #if OST_HAS_DSP
 /* Windows of 3 x 3 at a horizontal stride of 2: the last column of one is the first of the next. */
 OST_INLINE int columns_are_shared(const ost_window *w)
 {
     return w->kernel.height == 3 && w->kernel.width == 3 && w->stride.width == 2 && w->dilation.height == 1 &&
-           w->dilation.width == 1 && w->padding.width <= 1 && w->input.channels % 8 == 0;
+           w->dilation.width == 1 && w->padding.width <= 1 && w->input.channels >= 8;
 }
 
 /* As many windows of a row as end inside of the input. */
@@ -101,8 +122,13 @@ OST_PHASE_FUNCTION static int32_t ost_max_pool_s8_together(const ost_window *w, 
     }
     ost_max_pool_columns columns = {from, valid > 1 ? row : 0, w->input.channels, out, count, valid > 2 ? row : 0,
                                     w->padding.width == 1};
-    for (int32_t channel = 0; channel < w->input.channels; channel += 8, columns.in += 8, columns.out += 8) {
+    int32_t channel = 0;
+    for (; channel + 8 <= w->input.channels; channel += 8, columns.in += 8, columns.out += 8) {
         ost_max_pool_s8_columns(&columns);
+    }
+    for (int32_t ox = 0; channel < w->input.channels && ox < count; ox++, out += w->input.channels) {
+        const ost_pool_view v = ost_pool_view_at(w, in, oy, ox);
+        pool_remaining(&v, channel, w->input.channels, out);
     }
     return count;
 }
@@ -115,9 +141,7 @@ OST_INLINE void pool_window(const ost_window *w, const int8_t *in, int32_t oy, i
     for (; channel + CHANNELS <= w->input.channels; channel += CHANNELS) {
         pool_channels(&v, channel, out);
     }
-    for (; channel < w->input.channels; channel++) {
-        pool_channel(&v, channel, out);
-    }
+    pool_remaining(&v, channel, w->input.channels, out);
 }
 
 OST_PHASE_FUNCTION static void ost_max_pool_s8_windows(const ost_window *w, const int8_t *in, int8_t *out)
