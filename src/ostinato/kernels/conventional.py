@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ostinato.errors import UnsupportedError
-from ostinato.kernels.binding import ArrayRef, Binding
+from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional_packing import (
     BLOCK,
     CHANNELS,
@@ -30,6 +30,12 @@ from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2
 from ostinato.quant.softmax_op import QSoftmax
 
 _DIR = "conventional"
+MAX_POOL_SOURCES = (f"{_DIR}/ost_max_pool_s8.c", f"{_DIR}/ost_max_pool_s8_columns.S")
+POOL_PHASES: dict[str, Phase] = {
+    f"ost_{kernel}_{part}": "other"
+    for kernel in ("max_pool_s8", "avg_pool_s8")
+    for part in ("windows", "shared", "together", "columns", "squares")
+}
 
 
 def bind_conv(op: QConv2d, kernel: Literal["cmsis", "dense"]) -> Binding:
@@ -245,8 +251,8 @@ def _bind_pool(kernel: str, op: QMaxPool2d | QAvgPool2d) -> Binding:
         params={"window": window_params(op.dims)},
         arrays={},
         scratch_bytes=0,
-        sources=(f"{_DIR}/ost_{kernel}.c", *([f"{_DIR}/ost_max_pool_s8_columns.S"] if kernel == "max_pool_s8" else [])),
-        phases={f"ost_{kernel}_{part}": "other" for part in ("windows", "shared", "together", "columns")},
+        sources=MAX_POOL_SOURCES if kernel == "max_pool_s8" else (f"{_DIR}/ost_{kernel}.c",),
+        phases=POOL_PHASES,
     )
 
 
