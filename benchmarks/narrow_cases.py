@@ -26,13 +26,17 @@ class Tables:
 
 @dataclass(frozen=True)
 class Narrow:
-    """`size`, `keep`: see `ostinato.training.prune_channels`; `epochs` and `lr` of the fine-tuning after it."""
+    """`size`, `keep`: see `ostinato.training.prune_channels`; `epochs` and `lr` of the fine-tuning after it.
+
+    `network`: its name in the zoo; empty: the case's own name.
+    """
 
     size: float
     epochs: int
     lr: float
     tables: tuple[Tables, ...]
     keep: Mapping[str, float] = field(default_factory=dict)
+    network: str = ""
 
 
 EXPANDS: Patterns = {name: free_tree(2, 4) for name in FIRES}
@@ -49,6 +53,11 @@ CASES = {
             Tables("two 3×3 expands in tables", {name: free_tree(2, 4) for name in TWO}, epochs=0),
             Tables("all eight 3×3 expands and the stem in tables", {"conv1": STEM, **EXPANDS}, epochs=7),
         ),
+    ),
+    "squeezenet-narrower-cifar10": Narrow(
+        0.235, 20, 0.02,
+        (Tables("two 3×3 expands in tables", {name: free_tree(2, 4) for name in TWO}, epochs=0),),
+        network="squeezenet-cifar10",
     ),
     "squeezenet-complex-cifar10": Narrow(
         0.4, 12, 0.03,

@@ -1,6 +1,7 @@
 """Fewer channels and tables, together: what each is worth, and whether the sum beats either.
 
     python benchmarks/narrow_tables.py squeezenet-cifar10 --data-dir DIR
+    python benchmarks/narrow_tables.py squeezenet-narrower-cifar10 --data-dir DIR
 
 A trained network of the zoo loses channels (`prune_channels`) and is fine-tuned, distilled from the whole one; of what
 remains, layers are compiled (`compile_tables`) and it is fine-tuned again, with the same teacher: benchmarks/
@@ -140,8 +141,9 @@ def page(options: argparse.Namespace, case: Narrow, made: dict[str, Any], datase
         "SRAM, KB |",
         "| --- | " + "---: | " * 9,
     ]
-    elsewhere = [line(r, *numbers) for r in others(options.network)]
-    beside = ["", "From [the page of its rivals](rivals-" + options.network + ".md):", "", *head, *elsewhere]
+    network = case.network or options.network
+    elsewhere = [line(r, *numbers) for r in others(network)]
+    beside = ["", f"From [the page of its rivals](rivals-{network}.md):", "", *head, *elsewhere]
     return f"""# Fewer channels and tables: {options.network}
 
 Channels are removed from the trained network by their weights' norm and the rest is fine-tuned; then layers of it are
@@ -160,7 +162,7 @@ images chose epochs and patterns; modelled cycles on {options.board}, zero wait 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", choices=sorted(CASES), help="its name in `ostinato zoo`")
+    parser.add_argument("network", choices=sorted(CASES), help="one of narrow_cases.py")
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, help="folder of trainings (runs/narrow-tables-<network>)")
     parser.add_argument("--stage", choices=("train", "measure", "all"), default="all")
@@ -170,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out = options.out or Path("runs") / f"narrow-tables-{options.network}"
     case = CASES[options.network]
-    whole, meta = load_network(checkpoint_path(options.network))
+    whole, meta = load_network(checkpoint_path(case.network or options.network))
     dataset = data.load(meta["dataset"], data_dir=options.data_dir, seed=int(meta["seed"]))
     if options.stage != "measure":
         narrow = narrowed(options, case, whole, dataset)
