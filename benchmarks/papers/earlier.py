@@ -202,6 +202,7 @@ EARLIER = (
     _trained("squeezenet"),
     _rival("squeezenet"),
     _narrow("squeezenet-cifar10", "squeezenet"),
+    _narrow("squeezenet-narrower-cifar10", "squeezenet"),
     _narrow("squeezenet-complex-cifar10", "squeezenet-complex"),
     _narrow("zfnet-cifar10", "zfnet"),
     Earlier(
