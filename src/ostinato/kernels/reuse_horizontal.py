@@ -7,13 +7,12 @@ import numpy as np
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
+from ostinato.kernels.reuse_checks import check_hashes, check_window
 from ostinato.kernels.reuse_image import MOST_HASHES
 from ostinato.kernels.reuse_image_memory import place_ids
 from ostinato.kernels.reuse_layout import (
     SHARED_PHASES,
     SHARED_SOURCES,
-    check_hashes,
-    check_window,
     column_addresses,
     pack_hash,
     round_up,

@@ -66,6 +66,20 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
                               int8_t *out);
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params);
 
+/* The same outputs in little scratch, several times slower. Nothing is held of a cluster but the sums of its members;
+ * accumulators lie in the output tensor's memory, of as many positions at a time as it has room for beside the outputs
+ * that are finished. Each time everything is found anew. */
+typedef struct {
+    ost_reuse_image_s8_params layer; /* but for slices_per_pass, padded, tiles_per_group and pixel_ids: hash has S groups */
+    int32_t run;                     /* vectors, or blocks, that are gathered and hashed together: 1 to 128 */
+    int32_t together;                /* centroids that are multiplied together: 1 to 4 */
+    int32_t rest;                    /* positions at a time whose accumulators are in the scratch; at least 1 */
+} ost_reuse_image_compact_s8_params;
+
+ost_status ost_reuse_image_compact_s8(const ost_reuse_image_compact_s8_params *params, const ost_scratch *scratch,
+                                      const int8_t *in, int8_t *out);
+int32_t ost_reuse_image_compact_s8_scratch_bytes(const ost_reuse_image_compact_s8_params *params);
+
 /* Image scope, horizontal direction (GR section 3.4). The scratch begins with an int32: after a call, how many units of all
  * panels found no slot and were computed by themselves. */
 typedef struct {

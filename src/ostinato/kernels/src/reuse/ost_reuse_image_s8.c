@@ -120,17 +120,6 @@ OST_INLINE void cluster_blocks(image_layer *layer, int32_t s, uint8_t *ids)
     }
 }
 
-/* Slice s at `count` output positions of a row. */
-OST_INLINE ost_slice_run slice_run(const image_layer *layer, int32_t s, int32_t oy, int32_t ox, int32_t count)
-{
-    const ost_reuse_image_s8_params *p = layer->p;
-    const int8_t *x = layer->single.source.x;
-    return fills_padding(p) ? ost_reuse_border_run(&p->window, p->input_zero_point, &p->slices, p->hash.words, s, x, oy,
-                                                   ox, count, layer->m.gather)
-                            : ost_reuse_slice_run(&p->window, &p->slices, p->hash.words, s, x, oy, ox, count,
-                                                  layer->m.gather);
-}
-
 /* Single rows of X: several rows of outputs together where the slice is read in place. */
 OST_INLINE void cluster_positions(image_layer *layer, int32_t s, uint8_t *ids)
 {
@@ -144,7 +133,8 @@ OST_INLINE void cluster_positions(image_layer *layer, int32_t s, uint8_t *ids)
         for (int32_t ox = 0; ox < w->output.width; ox += longest) {
             const int32_t left = w->output.width - ox;
             rows.count = left < longest ? left : longest;
-            const ost_slice_run run = slice_run(layer, s, oy, ox, rows.count);
+            const ost_slice_run run = ost_reuse_source_run(&layer->single.source, s, oy, ox, rows.count,
+                                                           layer->m.gather);
             rows.vectors = run.vectors;
             rows.step = run.step;
             cluster_rows(layer, s, &rows, oy, ox, ids);

@@ -2,7 +2,7 @@
 #include "ost_reuse_recover.h"
 
 #include "../support/ost_window.h"
-#include "ost_reuse_fixed.h"
+#include "ost_reuse_finish.h"
 #include "ost_reuse_recover_rows.h"
 
 /* Bytes of a position's accumulators. */
@@ -121,52 +121,9 @@ OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
     }
 }
 
-/* Up to four channels, from the order 0 2 1 3. */
-OST_INLINE void finish_some(int8_t *to, const int8_t *from, int32_t bits, int32_t count)
-{
-    const uint32_t even = ost_load_u32(from), odd = ost_load_u32(from + 4);
-    /* No loop: it would be unrolled for counts that do not occur. */
-    to[0] = ost_saturate_s8((int16_t)even >> bits);
-    if (count > 1) {
-        to[1] = ost_saturate_s8((int16_t)odd >> bits);
-    }
-    if (count > 2) {
-        to[2] = ost_saturate_s8((int16_t)(even >> 16) >> bits);
-    }
-    if (count > 3) {
-        to[3] = ost_saturate_s8((int16_t)(odd >> 16) >> bits);
-    }
-}
-
-#if OST_HAS_DSP
-/* Two sums to what int8 holds behind a shift by `bits`. */
-OST_INLINE uint32_t clamp_both(uint32_t sums, int32_t bits)
-{
-    const uint32_t high = (0x00800080u << bits) - 0x00010001u, low = 0xff80ff80u << bits & 0xffff0000u;
-    return ost_max_s16x2(ost_min_s16x2(sums, high), low | low >> 16);
-}
-#endif
-
-OST_INLINE void finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
-{
-    int32_t m = 0;
-    for (; m + 4 <= channels; m += 4) {
-#if OST_HAS_DSP
-        const uint32_t even = clamp_both(ost_load_u32(sums + 2 * m), bits);
-        const uint32_t odd = clamp_both(ost_load_u32(sums + 2 * m + 4), bits);
-        ost_store_u32(out + m, (even >> bits & 0x00ff00ffu) | (odd << (8 - bits) & 0xff00ff00u));
-#else
-        finish_some(out + m, sums + 2 * m, bits, 4);
-#endif
-    }
-    if (m < channels) {
-        finish_some(out + m, sums + 2 * m, bits, channels - m);
-    }
-}
-
 OST_PHASE_FUNCTION void ost_reuse_finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
 {
-    finish_row(sums, channels, bits, out);
+    ost_reuse_finish_sums(sums, channels, bits, out);
 }
 
 OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass)
@@ -178,6 +135,6 @@ OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass)
         if (n == in_out) {
             from = (const int8_t *)pass->rest;
         }
-        finish_row(from, pass->channels, pass->fraction_bits, out);
+        ost_reuse_finish_sums(from, pass->channels, pass->fraction_bits, out);
     }
 }
