@@ -11,7 +11,7 @@ from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
 from ostinato.kernels.reuse_checks import check_layer
-from ostinato.kernels.reuse_image_compact import CompactMemory, choose_compact, parts_of
+from ostinato.kernels.reuse_image_compact import CompactMemory, accumulator_bytes, choose_compact
 from ostinato.kernels.reuse_image_memory import (
     ImageMemory,
     blocks_of,
@@ -19,6 +19,7 @@ from ostinato.kernels.reuse_image_memory import (
     has_pixel_ids,
     is_hashed,
     kernel_slots,
+    parts_of,
 )
 from ostinato.kernels.reuse_layout import (
     SHARED_PHASES,
@@ -133,15 +134,17 @@ def bind_reuse_image(op: QReuseImage, form: Form | None = None) -> Binding:
         )
     op = replace(op, dims=in_one_row(op.dims))
     slices = locate_slices(op.dims, op.columns, op.length)
-    tables, compact = choose_memory(op, slices), choose_compact(op)
-    if form is None:
-        fits = tables.scratch_bytes <= most_scratch(op.dims)
-        form = "tables" if fits or tables.scratch_bytes <= compact.scratch_bytes else "compact"
-    return _by_tables(op, slices, tables) if form == "tables" else _compact(op, slices, compact, tables)
+    tables = choose_memory(op, slices)
+    if form == "tables" or form is None and tables.scratch_bytes <= most_scratch(op.dims):
+        return _by_tables(op, slices, tables)
+    compact = choose_compact(op)
+    if form is None and tables.scratch_bytes <= compact.scratch_bytes:
+        return _by_tables(op, slices, tables)
+    return _compact(op, slices, compact, tables)
 
 
 def _by_tables(op: QReuseImage, slices: Slices, memory: ImageMemory) -> Binding:
-    params, arrays = _layer(op, slices, memory)
+    params, arrays = _layer(op, slices, memory, memory.rest)
     return Binding(
         kernel="reuse_image_s8",
         params_type="ost_reuse_image_s8_params",
@@ -156,8 +159,8 @@ def _by_tables(op: QReuseImage, slices: Slices, memory: ImageMemory) -> Binding:
 
 
 def _compact(op: QReuseImage, slices: Slices, memory: CompactMemory, tables: ImageMemory) -> Binding:
-    params, arrays = _layer(op, slices, None)
-    parts = parts_of(op, memory.rest)
+    params, arrays = _layer(op, slices, None, memory.rest)
+    parts = parts_of(op, memory.rest, accumulator_bytes(op))
     why = (
         f"compact: clusters are found {parts} times and tables are not kept, which would need "
         f"{times_conventional(op.dims, tables.scratch_bytes):.2f} times the conventional layer's SRAM"
@@ -165,7 +168,7 @@ def _compact(op: QReuseImage, slices: Slices, memory: CompactMemory, tables: Ima
     return Binding(
         kernel="reuse_image_compact_s8",
         params_type="ost_reuse_image_compact_s8_params",
-        params={"layer": params, "run": memory.run, "together": memory.together, "rest": memory.rest},
+        params={"layer": params, "run": memory.run, "together": memory.together},
         arrays=arrays,
         scratch_bytes=memory.scratch_bytes,
         sources=COMPACT_SOURCES,
@@ -175,7 +178,9 @@ def _compact(op: QReuseImage, slices: Slices, memory: CompactMemory, tables: Ima
     )
 
 
-def _layer(op: QReuseImage, slices: Slices, memory: ImageMemory | None) -> tuple[dict[str, Any], dict[str, IntArray]]:
+def _layer(
+    op: QReuseImage, slices: Slices, memory: ImageMemory | None, rest: int
+) -> tuple[dict[str, Any], dict[str, IntArray]]:
     """The parameters of both kernels, zeros for those of tables where there are none, and the constants."""
     columns = columns_of_slices(op.dims.columns, op.length)
     pixel_ids = memory is not None and has_pixel_ids(op)
@@ -203,6 +208,7 @@ def _layer(op: QReuseImage, slices: Slices, memory: ImageMemory | None) -> tuple
         "slots": kernel_slots(op),
         "block_rows": int(op.block_rows),
         "rows": ArrayRef("rows"),
+        "rest": rest,
     }
     arrays = {
         **pack_hash(op.name, hashing, columns[:groups], slices.leading[:groups], op.block_rows),

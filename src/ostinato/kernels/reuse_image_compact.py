@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ostinato.kernels.reuse_image_memory import blocks_of, is_hashed, kernel_slots
+from ostinato.kernels.reuse_image_memory import blocks_of, fewest_rest, is_hashed, kernel_slots, parts_of
 from ostinato.kernels.reuse_layout import LONGEST_RUN, TILE, most_scratch, round_up, scratch_size, words
 from ostinato.quant.ops import QReuseImage
 
@@ -46,7 +46,7 @@ def choose_compact(op: QReuseImage) -> CompactMemory:
 def compact_choices(op: QReuseImage) -> Iterator[tuple[int, int, int]]:
     """`run`, `together` and `rest` of `CompactMemory`; of the last, the fewest for each number of parts."""
     longest = min(LONGEST_RUN, op.dims.output[1] if op.block_rows == 1 else blocks_of(op))
-    for rest in sorted({fewest_rest(op, parts) for parts in range(1, _MOST_PARTS + 1)}):
+    for rest in sorted({fewest_rest(op, parts, accumulator_bytes(op)) for parts in range(1, _MOST_PARTS + 1)}):
         for run in sorted({min(run, longest) for run in _RUNS}):
             yield from ((run, together, rest) for together in _TOGETHER)
 
@@ -54,24 +54,6 @@ def compact_choices(op: QReuseImage) -> Iterator[tuple[int, int, int]]:
 def accumulator_bytes(op: QReuseImage) -> int:
     """Of an output position."""
     return 2 * round_up(op.dims.output[2], 4)
-
-
-def parts_of(op: QReuseImage, rest: int) -> int:
-    """How many times clusters are found, if accumulators of `rest` positions are in the scratch."""
-    left, parts = op.dims.positions, 0
-    while left > 0:
-        left -= left * op.dims.output[2] // accumulator_bytes(op) + rest
-        parts += 1
-    return parts
-
-
-def fewest_rest(op: QReuseImage, parts: int) -> int:
-    """Positions whose accumulators must be in the scratch for so many parts."""
-    low, high = 1, op.dims.positions
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if parts_of(op, middle) <= parts else (middle + 1, high)
-    return low
 
 
 def compact_bytes(op: QReuseImage, run: int, together: int, rest: int) -> int:
@@ -99,4 +81,4 @@ def _cycles(op: QReuseImage, run: int, together: int, rest: int) -> float:
     scans = blocks_of(op) * _SCAN * (slots + -(-slots // together) * tiles * op.block_rows)
     clusters = min(slots, blocks_of(op)) * op.block_rows
     products = clusters * 4 * words(op.length) * op.dims.output[2] * _MULTIPLY[together]
-    return parts_of(op, rest) * op.slices * (hashing + values * (_GATHER + _SUM) + scans + products)
+    return parts_of(op, rest, accumulator_bytes(op)) * op.slices * (hashing + values * (_GATHER + _SUM) + scans + products)

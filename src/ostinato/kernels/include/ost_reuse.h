@@ -60,6 +60,9 @@ typedef struct {
                                 * ids have slots */
     int32_t block_rows;        /* b, rows of X in a block */
     const uint16_t *rows;      /* N: the output position of each row of X, in the order of blocks; NULL: its own */
+    int32_t rest;              /* with several passes: positions at a time whose accumulators are in the scratch, beside those
+                                * in the output tensor's memory; at least 1. If these are not all positions together,
+                                * passes are repeated for the next ones */
 } ost_reuse_image_s8_params;
 
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
@@ -70,10 +73,10 @@ int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params
  * accumulators lie in the output tensor's memory, of as many positions at a time as it has room for beside the outputs
  * that are finished. Each time everything is found anew. */
 typedef struct {
-    ost_reuse_image_s8_params layer; /* but for slices_per_pass, padded, tiles_per_group and pixel_ids: hash has S groups */
+    ost_reuse_image_s8_params layer; /* rest as with several passes; slices_per_pass, padded, tiles_per_group and pixel_ids
+                                      * do not matter: hash has S groups */
     int32_t run;                     /* vectors, or blocks, that are gathered and hashed together: 1 to 128 */
     int32_t together;                /* centroids that are multiplied together: 1 to 4 */
-    int32_t rest;                    /* positions at a time whose accumulators are in the scratch; at least 1 */
 } ost_reuse_image_compact_s8_params;
 
 ost_status ost_reuse_image_compact_s8(const ost_reuse_image_compact_s8_params *params, const ost_scratch *scratch,

@@ -48,7 +48,7 @@ static ost_compact lay_out(const ost_reuse_image_compact_s8_params *c, void *bas
     m.map.bits = hashed ? ost_reuse_slot_bits(p->slots) : 0;
     m.map.most = p->slots;
     m.map.used = 0;
-    m.rest = (int8_t *)take(base, &m.bytes, c->rest * m.row_bytes);
+    m.rest = (int8_t *)take(base, &m.bytes, p->rest * m.row_bytes);
     return m;
 }
 
@@ -65,7 +65,7 @@ OST_INLINE int sizes_are_valid(const ost_reuse_image_compact_s8_params *c)
     return p->block_rows >= 1 && p->hash.words >= 1 && p->hash.words % p->block_rows == 0 && p->slices.count >= 1 &&
            p->fraction_bits >= 1 && p->fraction_bits <= 7 && positions <= UINT16_MAX && positions >= p->block_rows &&
            c->run >= 1 && c->run <= OST_REUSE_RUN && c->together >= 1 && c->together <= OST_COMPACT_TOGETHER &&
-           c->rest >= 1 && c->rest <= positions;
+           p->rest >= 1 && p->rest <= positions;
 }
 
 OST_INLINE int arguments_are_valid(const ost_reuse_image_compact_s8_params *c, const int8_t *in, const int8_t *out)
@@ -162,7 +162,7 @@ ost_status ost_reuse_image_compact_s8(const ost_reuse_image_compact_s8_params *p
     }
     *layer.missing = 0;
     for (int32_t first = 0; first < layer.positions; first = layer.part.end) {
-        begin_part(&layer, first, params->rest, out);
+        begin_part(&layer, first, params->layer.rest, out);
         for (int32_t s = 0; s < params->layer.slices.count; s++) {
             add_slice(&layer, s);
         }

@@ -287,7 +287,8 @@ OST_INLINE int arguments_are_valid(const ost_reuse_image_s8_params *p, const int
            p->tiles_per_group <= ost_reuse_tiles(p->window.output.channels) && p->fraction_bits >= 1 &&
            p->fraction_bits <= 7 && p->window.output.height * p->window.output.width <= UINT16_MAX &&
            p->window.output.height * p->window.output.width >= p->block_rows &&
-           (!p->pixel_ids || slices_are_blocks(p));
+           (!p->pixel_ids || slices_are_blocks(p)) &&
+           (p->slices_per_pass == p->slices.count || p->rest >= 1);
 }
 
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params)
@@ -310,6 +311,31 @@ OST_INLINE image_layer set_up(const ost_reuse_image_s8_params *p, const image_sc
     return layer;
 }
 
+/* Of the part that begins at pass->begin: its accumulators are in the output, from there on, and in the scratch. */
+OST_INLINE int32_t end_of_part(const image_layer *layer, const ost_reuse_recovery *pass)
+{
+    const int32_t left = pass->positions - pass->begin;
+    const int32_t held = ost_reuse_positions_in_out(left, pass->channels) + layer->p->rest;
+    return !pass->several || held > left ? pass->positions : pass->begin + held;
+}
+
+/* Outputs of a part. */
+OST_INLINE void all_passes(image_layer *layer, ost_reuse_recovery *pass)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
+    for (int32_t first = 0; first < p->slices.count; first += p->slices_per_pass) {
+        const int32_t left = p->slices.count - first, missing = *layer->m.missing;
+        pass->slices = left < p->slices_per_pass ? left : p->slices_per_pass;
+        pass->first = first == 0;
+        cluster_pass(layer, first, pass->slices);
+        pass->missing = *layer->m.missing - missing;
+        recover_pass(layer, pass, first);
+    }
+    if (pass->several) {
+        ost_reuse_finish(pass);
+    }
+}
+
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
                               int8_t *out)
 {
@@ -325,9 +351,8 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     const int32_t channels = p->window.output.channels, tile_values = p->slots * OST_REUSE_TILE;
     ost_reuse_recovery pass = {positions, channels, p->block_rows, p->rows, 0, p->slices_per_pass < p->slices.count,
                                1, m.ids, p->slices_per_pass, p->slots, 0, 0, 0, p->tiles_per_group, m.table, tile_values,
-                               p->fraction_bits, out, m.rest};
+                               p->fraction_bits, out, m.rest, 0, positions};
     const int8_t *x = in;
-    *m.missing = 0;
     if (ost_reuse_is_padded(&p->window) && p->padded) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
@@ -336,16 +361,10 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     if (p->pixel_ids) {
         ost_reuse_map_pixels(p, x, m.gather, m.map);
     }
-    for (int32_t first = 0; first < p->slices.count; first += p->slices_per_pass) {
-        const int32_t left = p->slices.count - first, missing = *m.missing;
-        pass.slices = left < p->slices_per_pass ? left : p->slices_per_pass;
-        pass.first = first == 0;
-        cluster_pass(&layer, first, pass.slices);
-        pass.missing = *m.missing - missing;
-        recover_pass(&layer, &pass, first);
-    }
-    if (pass.several) {
-        ost_reuse_finish(&pass);
+    for (pass.begin = 0; pass.begin < positions; pass.begin = pass.end) {
+        pass.end = end_of_part(&layer, &pass);
+        *m.missing = 0; /* it is the same in every part */
+        all_passes(&layer, &pass);
     }
     return OST_OK;
 }

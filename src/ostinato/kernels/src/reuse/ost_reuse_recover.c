@@ -11,24 +11,22 @@ OST_INLINE int32_t sums_bytes(const ost_reuse_recovery *pass)
     return ost_reuse_tiles(pass->channels) * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
 }
 
-/* Positions that lie at equal distances from the first: those in the output, and those behind. */
-OST_INLINE int32_t positions_in_out(const ost_reuse_recovery *pass)
+/* The end of the positions that lie at equal distances from the part's first: those in the output. */
+OST_INLINE int32_t end_in_out(const ost_reuse_recovery *pass)
 {
-    return pass->several ? ost_reuse_positions_in_out(pass->positions, pass->channels) : pass->positions;
-}
-
-OST_INLINE int32_t position_of(const ost_reuse_recovery *pass, int32_t row)
-{
-    return pass->rows ? pass->rows[row] : row;
+    const int32_t left = pass->positions - pass->begin;
+    return pass->several ? pass->begin + ost_reuse_positions_in_out(left, pass->channels) : pass->positions;
 }
 
 char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row)
 {
-    const int32_t position = position_of(pass, row), in_out = positions_in_out(pass), channel = pass->tile * OST_REUSE_TILE;
+    const int32_t position = ost_reuse_position(pass, row), in_out = end_in_out(pass);
+    const int32_t channel = pass->tile * OST_REUSE_TILE;
+    char *out = (char *)pass->out + pass->begin * pass->channels;
     if (!pass->several) {
-        return (char *)pass->out + position * pass->channels + channel;
+        return out + position * pass->channels + channel;
     }
-    return 2 * channel + (position < in_out ? (char *)pass->out + position * sums_bytes(pass)
+    return 2 * channel + (position < in_out ? out + (position - pass->begin) * sums_bytes(pass)
                                             : (char *)pass->rest + (position - in_out) * sums_bytes(pass));
 }
 
@@ -43,21 +41,21 @@ typedef struct {
 /* As many blocks from `block` as can be recovered together. */
 OST_INLINE block_run find_run(const ost_reuse_recovery *pass, int32_t r, int32_t block)
 {
-    const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass), in_out = positions_in_out(pass);
+    const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass), in_out = end_in_out(pass);
     block_run run = {r, block, 1, b};
-    int32_t last = position_of(pass, block * b + r);
+    int32_t last = ost_reuse_position(pass, block * b + r);
     const int inside = last < in_out;
     if (!pass->rows && pass->missing == 0) {
-        const int32_t end = inside ? (in_out - r + b - 1) / b : blocks;
-        run.count = (end < blocks ? end : blocks) - block;
+        const int32_t end = inside && in_out < pass->end ? in_out : pass->end, next = (end - r + b - 1) / b;
+        run.count = (next < blocks ? next : blocks) - block;
         return run;
     }
     for (int32_t next = block + 1; next < blocks && !ost_reuse_is_alone(pass, next); next++, run.count++) {
-        const int32_t position = position_of(pass, next * b + r);
+        const int32_t position = ost_reuse_position(pass, next * b + r);
         if (run.count == 1) {
             run.step = position - last;
         }
-        if (position - last != run.step || (position < in_out) != inside) {
+        if (position - last != run.step || (position < in_out) != inside || !ost_reuse_is_in_part(pass, position)) {
             break;
         }
         last = position;
@@ -110,7 +108,8 @@ OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
 {
     for (int32_t r = 0; r < pass->block_rows; r++) {
         for (int32_t block = 0; block < ost_reuse_blocks(pass);) {
-            if (ost_reuse_is_alone(pass, block)) {
+            const int32_t position = ost_reuse_position(pass, block * pass->block_rows + r);
+            if (!ost_reuse_is_in_part(pass, position) || ost_reuse_is_alone(pass, block)) {
                 block++;
                 continue;
             }
@@ -128,10 +127,10 @@ OST_PHASE_FUNCTION void ost_reuse_finish_row(const int8_t *sums, int32_t channel
 
 OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass)
 {
-    const int32_t in_out = positions_in_out(pass), row = sums_bytes(pass);
-    const int8_t *from = pass->out;
-    int8_t *out = pass->out;
-    for (int32_t n = 0; n < pass->positions; n++, from += row, out += pass->channels) {
+    const int32_t in_out = end_in_out(pass), row = sums_bytes(pass);
+    int8_t *out = pass->out + pass->begin * pass->channels;
+    const int8_t *from = out;
+    for (int32_t n = pass->begin; n < pass->end; n++, from += row, out += pass->channels) {
         if (n == in_out) {
             from = (const int8_t *)pass->rest;
         }

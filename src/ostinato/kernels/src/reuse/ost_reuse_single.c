@@ -115,6 +115,9 @@ OST_PHASE_FUNCTION void ost_reuse_recover_singles(const ost_reuse_single *single
     batch.count = 0;
     for (int32_t row = pass->missing > 0 ? 0 : blocks * b; row < pass->positions; row++) {
         const int32_t block = row / b;
+        if (!ost_reuse_is_in_part(pass, ost_reuse_position(pass, row))) {
+            continue; /* a full batch is recovered when it becomes full */
+        }
         if (block >= blocks) {
             add_to_batch(&batch, row, 0, NULL);
         } else if (ost_reuse_is_alone(pass, block)) {
