@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
@@ -14,10 +16,12 @@ from ostinato.kernels.reuse_layout import (
     SHARED_PHASES,
     SHARED_SOURCES,
     column_addresses,
+    most_scratch,
     pack_hash,
     round_up,
     scratch_size,
     sram_note,
+    times_conventional,
     words,
 )
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, IntArray
@@ -27,7 +31,7 @@ _UNITS = 16
 """Units that are gathered together."""
 _MOST = (1 << 16) - 1
 
-_FILES = ("horizontal_s8.c", "panels_cluster.c", "panels_multiply.c", "slots.c")
+_FILES = ("horizontal_s8.c", "panels_cluster.c", "panels_fill.c", "panels_multiply.c", "slots.c")
 SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 
 PHASES: dict[str, Phase] = {
@@ -36,6 +40,9 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_panel_span": "transformation",
     "ost_reuse_panel_units": "transformation",
     "ost_reuse_panel_values": "transformation",
+    "ost_reuse_place_rows": "transformation",
+    "ost_reuse_read_column": "transformation",
+    "ost_reuse_fill_units": "transformation",
     "ost_reuse_lay_out_panel": "clustering",
     "ost_reuse_cluster_panel": "clustering",
     "ost_reuse_panel_slots": "clustering",
@@ -51,8 +58,25 @@ PHASES: dict[str, Phase] = {
 }
 
 
-def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
+@dataclass(frozen=True)
+class PanelForm:
+    """What of a panel is in SRAM at a time."""
+
+    rows: int
+    """That are multiplied together."""
+    units: int
+    """That are gathered and hashed together."""
+    compact: bool
+    """Columns are read with their padding filled in; otherwise there is a copy of the rows that windows reach."""
+
+
+def bind_reuse_horizontal(op: QReuseHorizontal, form: PanelForm | None = None) -> Binding:
     """A reuse convolution in image scope, horizontal direction.
+
+    Args:
+        op: the layer.
+        form: what is held; None: whole panels where they are within 1.3 times the conventional layer's SRAM, otherwise as
+            many rows and units of compact ones as are.
 
     Raises:
         UnsupportedError: H > 16, more than 65,535 columns or output positions, more than 255 clusters a panel, or a
@@ -64,7 +88,8 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
     _check(op)
     ids, slots = 1 << op.hash.hashes, _slots(op)
     channels = round_up(op.dims.output[2], 4)
-    scratch_bytes = _scratch_bytes(op)
+    form = form or choose_form(op)
+    scratch_bytes = panel_scratch_bytes(op, form)
     few = "" if slots == ids else f"{slots} clusters a panel for {ids:,} ids"
     pad = (0, channels - op.dims.output[2])
     return Binding(
@@ -95,6 +120,9 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
                 "activation_max": INT8_MAX,
             },
             "centroid_bits": int(op.centroid_bits),
+            "rows_together": form.rows,
+            "units_together": form.units,
+            "compact": int(form.compact),
         },
         arrays={
             **pack_hash(op.name, op.hash, [op.panel_rows * op.length], (0,)),
@@ -108,8 +136,33 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
         scratch_bytes=scratch_bytes,
         sources=SOURCES,
         phases=PHASES,
-        note="; ".join(filter(None, (few, sram_note(op.dims, scratch_bytes)))),
+        note="; ".join(filter(None, (few, _form_note(op, form), sram_note(op.dims, scratch_bytes)))),
         counts="units that found no slot" if slots < min(ids, op.units) else "",
+    )
+
+
+def choose_form(op: QReuseHorizontal) -> PanelForm:
+    """The fastest within 1.3 times the conventional layer's SRAM, or the smallest. Outputs are the same bits."""
+    whole, limit = whole_panels(op), most_scratch(op.dims)
+    if panel_scratch_bytes(op, whole) <= limit:
+        return whole
+    forms = [PanelForm(rows, units, compact=True) for rows in range(op.panel_rows, 0, -1) for units in (16, 8, 4, 2, 1)]
+    fitting = (form for form in forms if panel_scratch_bytes(op, form) <= limit)
+    return next(fitting, min((whole, forms[-1]), key=lambda form: panel_scratch_bytes(op, form)))
+
+
+def whole_panels(op: QReuseHorizontal) -> PanelForm:
+    """All rows of a panel at a time."""
+    return PanelForm(op.panel_rows, _UNITS, compact=False)
+
+
+def _form_note(op: QReuseHorizontal, form: PanelForm) -> str:
+    if not form.compact:
+        return ""
+    ratio = times_conventional(op.dims, panel_scratch_bytes(op, whole_panels(op)))
+    return (
+        f"compact: {form.rows} of {op.panel_rows} rows at a time, padding filled in; whole panels would need {ratio:.2f} "
+        "times the conventional layer's SRAM"
     )
 
 
@@ -150,18 +203,20 @@ def _rows_reached(op: QReuseHorizontal) -> int:
     return max(spans) * op.dims.stride[0] + (op.dims.kernel[0] - 1) * op.dims.dilation[0] + 1
 
 
-def _scratch_bytes(op: QReuseHorizontal) -> int:
+def panel_scratch_bytes(op: QReuseHorizontal, form: PanelForm) -> int:
     """The parts that `ost_reuse_lay_out_panel` takes."""
-    (_, width, depth), (ph, pw), rows = op.dims.input, op.dims.padding, op.panel_rows
+    (_, width, depth), (ph, pw), rows = op.dims.input, op.dims.padding, form.rows
     slots = _slots(op)
     hashed = slots < 1 << op.hash.hashes
     places = 1 << max(1, (2 * slots - 1).bit_length()) if hashed else 0
     return scratch_size(
         4,
-        _rows_reached(op) * (width + 2 * pw) * depth if ph or pw else 0,
+        _rows_reached(op) * (width + 2 * pw) * depth if (ph or pw) and not form.compact else 0,
         rows * 4,
-        _UNITS * 4 * _words(op),
-        _UNITS * 2 if hashed else 0,
+        rows * 4 if form.compact else 0,
+        rows if form.compact else 0,
+        form.units * 4 * _words(op),
+        form.units * 2 if hashed else 0,
         op.units,
         op.units * 2,
         (slots + 1) * 2,
