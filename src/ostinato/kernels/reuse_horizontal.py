@@ -31,6 +31,12 @@ _UNITS = 16
 """Units that are gathered together."""
 _MOST = (1 << 16) - 1
 
+# Cycles of a Cortex-M4, about.
+_READ, _COLUMN = 25, 60
+"""Of a value that is read with its padding filled in, and of a column of them."""
+_PLACE, _GO, _PAIR = 12, 300, 80
+"""Of a row that is placed; of units that are hashed together; of two columns of a product for four channels."""
+
 _FILES = ("horizontal_s8.c", "panels_cluster.c", "panels_fill.c", "panels_multiply.c", "slots.c")
 SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 
@@ -41,6 +47,7 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_panel_units": "transformation",
     "ost_reuse_panel_values": "transformation",
     "ost_reuse_place_rows": "transformation",
+    "ost_reuse_take_rows": "transformation",
     "ost_reuse_read_column": "transformation",
     "ost_reuse_fill_units": "transformation",
     "ost_reuse_lay_out_panel": "clustering",
@@ -142,13 +149,33 @@ def bind_reuse_horizontal(op: QReuseHorizontal, form: PanelForm | None = None) -
 
 
 def choose_form(op: QReuseHorizontal) -> PanelForm:
-    """The fastest within 1.3 times the conventional layer's SRAM, or the smallest. Outputs are the same bits."""
-    whole, limit = whole_panels(op), most_scratch(op.dims)
-    if panel_scratch_bytes(op, whole) <= limit:
+    """The fastest, by estimate, within 1.3 times the conventional layer's SRAM, or the smallest.
+
+    Outputs are the same bits.
+    """
+    whole = whole_panels(op)
+    parts = range(1, op.panel_rows + 1)
+    forms = [whole] + [
+        PanelForm(rows, units, compact)
+        for rows in sorted({-(-op.panel_rows // count) for count in parts}, reverse=True)
+        for units in (16, 8, 4, 2, 1)
+        for compact in (False, True)
+    ]
+    need = {form: panel_scratch_bytes(op, form) for form in forms}
+    fitting = [form for form in forms if need[form] <= most_scratch(op.dims)]
+    if whole in fitting:
         return whole
-    forms = [PanelForm(rows, units, compact=True) for rows in range(op.panel_rows, 0, -1) for units in (16, 8, 4, 2, 1)]
-    fitting = (form for form in forms if panel_scratch_bytes(op, form) <= limit)
-    return next(fitting, min((whole, forms[-1]), key=lambda form: panel_scratch_bytes(op, form)))
+    return min(fitting, key=lambda form: _cycles(op, form)) if fitting else min(forms, key=need.__getitem__)
+
+
+def _cycles(op: QReuseHorizontal, form: PanelForm) -> int:
+    """About what a panel costs beyond what it does in all forms, in cycles of a Cortex-M4."""
+    parts, goes = -(-op.panel_rows // form.rows), -(-op.units // form.units)
+    reading = 2 * op.dims.columns * (_READ * op.panel_rows + _COLUMN) if form.compact else 0
+    placing = _PLACE * op.panel_rows * goes if form.compact and parts > 1 else 0
+    hashing = op.units * (op.hash.hashes * op.panel_rows * op.length * 3 // 5 if form.units == 1 else 0) + _GO * goes
+    weights = parts * -(-op.dims.output[2] // 4) * (2 * op.dims.columns + _PAIR * _slots(op) * op.length // 2)
+    return reading + placing + hashing + weights
 
 
 def whole_panels(op: QReuseHorizontal) -> PanelForm:
@@ -157,12 +184,15 @@ def whole_panels(op: QReuseHorizontal) -> PanelForm:
 
 
 def _form_note(op: QReuseHorizontal, form: PanelForm) -> str:
-    if not form.compact:
+    whole = whole_panels(op)
+    if form == whole:
         return ""
-    ratio = times_conventional(op.dims, panel_scratch_bytes(op, whole_panels(op)))
+    ratio = times_conventional(op.dims, panel_scratch_bytes(op, whole))
+    made = [f"{form.rows} of {op.panel_rows} rows"] if form.rows < op.panel_rows else []
+    made += [f"{form.units} units"] if form.units < whole.units else []
     return (
-        f"compact: {form.rows} of {op.panel_rows} rows at a time, padding filled in; whole panels would need {ratio:.2f} "
-        "times the conventional layer's SRAM"
+        f"{' and '.join(made or ['columns'])} at a time{', padding filled in' if form.compact else ''}, for whole panels would "
+        f"need {ratio:.2f} times the conventional layer's SRAM"
     )
 
 
@@ -212,7 +242,7 @@ def panel_scratch_bytes(op: QReuseHorizontal, form: PanelForm) -> int:
     return scratch_size(
         4,
         _rows_reached(op) * (width + 2 * pw) * depth if (ph or pw) and not form.compact else 0,
-        rows * 4,
+        (rows if form.compact else op.panel_rows) * 4,
         rows * 4 if form.compact else 0,
         rows if form.compact else 0,
         form.units * 4 * _words(op),

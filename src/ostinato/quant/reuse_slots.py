@@ -16,6 +16,8 @@ HEADROOM = 1.25
 """Images may have this many times more clusters in a slice than calibration's had."""
 SRAM_LIMIT = 1.3
 """Of the conventional layer's; beyond it, vectors that find no slot are computed by themselves."""
+_COMPACT_ROWS = 8
+"""Of a compact panel, multiplied together at least, where slots are chosen."""
 _ALIGNMENT = 160
 """Of the parts of a scratch."""
 
@@ -31,9 +33,15 @@ def choose_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
 
 
 def choose_panel_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
-    """The number of slots of every panel of a horizontal layer, by the same rule, but one at least."""
+    """The number of slots of every panel of a horizontal layer, by the same rule, but one at least.
+
+    Where whole panels leave no room even for that, they are compact: not more than `FEW`, as many as then fit.
+    """
     units = dims.columns // pattern.length
-    return _within(lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, peak, 1)
+    slots = _within(lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, peak, 1)
+    if panel_sram_bytes(pattern, dims, slots) <= SRAM_LIMIT * _conventional_bytes(dims):
+        return slots
+    return _within(lambda slots: compact_panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, 0, 1)
 
 
 def _within(
@@ -55,6 +63,14 @@ def panel_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     gathered = 16 * _lanes(rows * pattern.length)
     panel = 3 * units + 2 * slots + centroids + gathered + 24 * rows + looked_up
     return _tensors(dims) + _panel_rows(pattern, dims) + panel + _ALIGNMENT
+
+
+def compact_panel_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
+    """The same of a compact panel, of which a few rows are multiplied at a time, and one unit is gathered."""
+    units, rows = dims.columns // pattern.length, min(pattern.block_rows, _COMPACT_ROWS)
+    centroids = -(-slots * pattern.length // 2) * 4 * rows
+    panel = 3 * units + 2 * slots + centroids + _lanes(pattern.block_rows * pattern.length) + 29 * rows
+    return _tensors(dims) + panel + _looked_up(pattern, slots) + _ALIGNMENT
 
 
 def _panel_rows(pattern: Pattern, dims: ConvDims) -> int:

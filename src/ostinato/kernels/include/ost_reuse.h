@@ -98,7 +98,7 @@ typedef struct {
     const int32_t *bias;    /* ceil(M/4) x 4 */
     ost_output_stage output;
     int32_t centroid_bits;  /* f, 0 to 7 */
-    int32_t rows_together;  /* rows of a panel that are multiplied together; l, if it is not compact */
+    int32_t rows_together;  /* rows of a panel that are multiplied together, 1 to l */
     int32_t units_together; /* units that are gathered and hashed together, 1 to 16 */
     int32_t compact;        /* 1: padding is filled in where columns are read; 0: the rows that a panel's windows reach are
                              * copied with their padding, if there is any */

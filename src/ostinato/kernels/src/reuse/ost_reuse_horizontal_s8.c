@@ -45,7 +45,9 @@ ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p,
     s.top = -1;
     s.padded = (int8_t *)take(base, bytes, ost_reuse_is_padded(&p->window) ? s.height * row : 0);
     s.x = s.padded;
-    s.corners = (int32_t *)take(base, bytes, rows * 4);
+    s.at = -1;
+    s.corners = (int32_t *)take(base, bytes, (p->compact ? rows : p->panel_rows) * 4);
+    s.placed = s.corners;
     s.tops = (int32_t *)take(base, bytes, p->compact ? rows * 4 : 0);
     s.line = (int8_t *)take(base, bytes, p->compact ? rows : 0);
     s.gather = (int8_t *)take(base, bytes, p->units_together * words * 4);
@@ -73,7 +75,7 @@ OST_INLINE int slots_are_valid(const ost_reuse_horizontal_s8_params *p)
 OST_INLINE int rows_are_valid(const ost_reuse_horizontal_s8_params *p)
 {
     return p->panel_rows >= 1 && p->rows_together >= 1 && p->rows_together <= p->panel_rows &&
-           (p->compact || p->rows_together == p->panel_rows) && p->units_together >= 1 &&
+           p->units_together >= 1 &&
            p->units_together <= OST_REUSE_UNITS;
 }
 
@@ -113,9 +115,7 @@ ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params,
         ost_reuse_cluster_panel(&panel, first, in);
         for (int32_t r = 0; r < p->panel_rows && first + r < positions; r += panel.rows) {
             const int32_t left = p->panel_rows - r;
-            if (p->compact) {
-                ost_reuse_place_rows(&panel, first + r, left < p->rows_together ? left : p->rows_together);
-            }
+            ost_reuse_take_rows(&panel, first, r, left < p->rows_together ? left : p->rows_together);
             ost_reuse_panel_centroids(&panel);
             ost_reuse_multiply_panel(&panel, first + r, out);
         }

@@ -27,9 +27,12 @@ typedef struct {
     int32_t rows;       /* of the panel, that are multiplied together now */
     int32_t *missing;   /* scratch from here on: how many units found no slot */
     int8_t *padded;     /* rows of the input with their padding, if it has any, as many as a panel's windows can reach */
-    int32_t *corners;   /* of the rows: where the window begins in x, or -1; compact: the element of the input's row */
+    int32_t *corners;   /* l: where each row's window begins in x, or -1; compact: only of the rows, the element of the
+                         * input's row */
+    int32_t *placed;    /* those of the rows */
     int32_t *tops;      /* of the rows, compact: the row of the input */
     int8_t *line;       /* of the rows, compact: a column's values */
+    int32_t at;         /* compact: the first of the rows that are placed, of all; -1: there are none yet */
     int8_t *gather;     /* units_together x words * 4 */
     uint16_t *wide_ids; /* units_together, if ids are not slots themselves */
     uint8_t *slots;     /* units: the slot of each */
@@ -63,10 +66,13 @@ OST_INLINE int32_t ost_panel_position(const ost_reuse_horizontal_s8_params *p, i
     return p->rows ? p->rows[row] : row;
 }
 
-/* Clusters of the panel whose first row is `first`; `in` is the input. If it is not compact, its rows are placed. */
+/* Clusters of the panel whose first row is `first`; `in` is the input. */
 void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first, const int8_t *in);
 
-/* Centroids of the rows that are placed. */
+/* Takes `count` rows from the panel's r-th on, which are rows first + r of all: for the two functions that follow. */
+void ost_reuse_take_rows(ost_reuse_panel *panel, int32_t first, int32_t r, int32_t count);
+
+/* Centroids of the rows. */
 void ost_reuse_panel_centroids(const ost_reuse_panel *panel);
 
 /* Their outputs; `first` is the first of them. */

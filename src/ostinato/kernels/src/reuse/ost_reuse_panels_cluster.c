@@ -180,12 +180,12 @@ OST_INLINE void write_centroid(const ost_reuse_panel *panel, const uint16_t *ord
     const ost_reuse_horizontal_s8_params *p = panel->p;
     const int32_t origin = members * p->input_zero_point, scale = 1 << p->centroid_bits;
     const int32_t reciprocal = ost_reciprocal_of(members);
-    for (int32_t r = 0; r < p->panel_rows; r += 4) {
-        const int32_t left = p->panel_rows - r, count = left < 4 ? left : 4;
+    for (int32_t r = 0; r < panel->rows; r += 4) {
+        const int32_t left = panel->rows - r, count = left < 4 ? left : 4;
         const int8_t *from[4];
         int32_t sums[4] = {0, 0, 0, 0};
         for (int32_t k = 0; k < 4; k++) {
-            const int32_t corner = panel->corners[r + (k < count ? k : 0)];
+            const int32_t corner = panel->placed[r + (k < count ? k : 0)];
             from[k] = panel->x + (corner < 0 ? 0 : corner);
         }
         for (int32_t n = 0; n < members; n++) {
@@ -196,7 +196,7 @@ OST_INLINE void write_centroid(const ost_reuse_panel *panel, const uint16_t *ord
             sums[3] += from[3][column];
         }
         for (int32_t k = 0; k < count; k++, to += 2) {
-            const int there = panel->corners[r + k] >= 0;
+            const int there = panel->placed[r + k] >= 0;
             *to = (int16_t)(there ? ost_divide((sums[k] - origin) * scale, members, reciprocal) : 0);
         }
     }
@@ -242,6 +242,16 @@ OST_PHASE_FUNCTION void ost_reuse_panel_centroids(const ost_reuse_panel *panel)
     for (int32_t r = 0; column % 2 != 0 && r < pair; r += 2) {
         panel->centroids[column / 2 * pair + 1 + r] = 0; /* the last one has no partner */
     }
+}
+
+OST_PHASE_FUNCTION void ost_reuse_take_rows(ost_reuse_panel *panel, int32_t first, int32_t r, int32_t count)
+{
+    if (panel->p->compact) {
+        ost_reuse_place_rows(panel, first + r, count);
+        return;
+    }
+    panel->rows = count;
+    panel->placed = panel->corners + r;
 }
 
 OST_PHASE_FUNCTION void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first, const int8_t *in)

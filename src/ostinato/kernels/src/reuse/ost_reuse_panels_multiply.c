@@ -134,7 +134,7 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_values(const ost_reuse_panel *pan
         return;
     }
     for (int32_t r = 0; r < panel->rows; r++, values += 2) {
-        const int32_t corner = panel->corners[r];
+        const int32_t corner = panel->placed[r];
         *values = (int16_t)(corner < 0 ? 0 : (from[corner] - zero) * scale);
     }
 }
