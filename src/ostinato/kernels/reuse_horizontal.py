@@ -55,6 +55,7 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_panel_slots": "clustering",
     "ost_reuse_panel_order": "clustering",
     "ost_reuse_panel_centroids": "clustering",
+    "ost_reuse_fill_centroid": "clustering",
     "ost_reuse_clear_slots": "clustering",
     "ost_reuse_find_slots": "clustering",
     "ost_reuse_sum_weights": "gemm",

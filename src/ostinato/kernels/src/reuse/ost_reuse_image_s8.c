@@ -311,12 +311,15 @@ OST_INLINE image_layer set_up(const ost_reuse_image_s8_params *p, const image_sc
     return layer;
 }
 
-/* Of the part that begins at pass->begin: its accumulators are in the output, from there on, and in the scratch. */
-OST_INLINE int32_t end_of_part(const image_layer *layer, const ost_reuse_recovery *pass)
+/* The part that begins at position `begin`: its accumulators are in the output, from there on, and in the scratch. */
+OST_INLINE void begin_part(const image_layer *layer, ost_reuse_recovery *pass, int32_t begin, int8_t *out)
 {
-    const int32_t left = pass->positions - pass->begin;
-    const int32_t held = ost_reuse_positions_in_out(left, pass->channels) + layer->p->rest;
-    return !pass->several || held > left ? pass->positions : pass->begin + held;
+    const int32_t left = pass->positions - begin;
+    pass->begin = begin;
+    pass->out = out + begin * pass->channels;
+    pass->in_out = pass->several ? begin + ost_reuse_positions_in_out(left, pass->channels) : pass->positions;
+    pass->end = pass->several && pass->in_out + layer->p->rest < pass->positions ? pass->in_out + layer->p->rest
+                                                                                 : pass->positions;
 }
 
 /* Outputs of a part. */
@@ -351,7 +354,7 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     const int32_t channels = p->window.output.channels, tile_values = p->slots * OST_REUSE_TILE;
     ost_reuse_recovery pass = {positions, channels, p->block_rows, p->rows, 0, p->slices_per_pass < p->slices.count,
                                1, m.ids, p->slices_per_pass, p->slots, 0, 0, 0, p->tiles_per_group, m.table, tile_values,
-                               p->fraction_bits, out, m.rest, 0, positions};
+                               p->fraction_bits, out, m.rest, 0, 0, 0};
     const int8_t *x = in;
     if (ost_reuse_is_padded(&p->window) && p->padded) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
@@ -361,8 +364,8 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     if (p->pixel_ids) {
         ost_reuse_map_pixels(p, x, m.gather, m.map);
     }
-    for (pass.begin = 0; pass.begin < positions; pass.begin = pass.end) {
-        pass.end = end_of_part(&layer, &pass);
+    while (pass.end < positions) {
+        begin_part(&layer, &pass, pass.end, out);
         *m.missing = 0; /* it is the same in every part */
         all_passes(&layer, &pass);
     }

@@ -125,13 +125,13 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_slots(ost_reuse_panel *panel, int
     if (hashed) {
         ost_reuse_clear_slots(&panel->map);
     }
-    const int32_t most = panel->p->units_together;
+    const int32_t most = panel->p->units_together, compact = panel->p->compact;
     for (int32_t n = 0; n < panel->units; n += most) {
         const int32_t left = panel->units - n, count = left < most ? left : most;
         uint8_t *slots = panel->slots + n;
         const ost_hash_run run = {panel->gather, panel->p->hash.words * 4, count,
                                   hashed ? (uint8_t *)panel->wide_ids : slots, hashed ? 2 : 1, hashed ? 2 : 1, 0};
-        if (panel->p->compact) {
+        if (compact) {
             ost_reuse_fill_units(panel, first, n, count);
         } else {
             ost_reuse_panel_units(panel, n, count);
@@ -203,7 +203,8 @@ OST_INLINE void write_centroid(const ost_reuse_panel *panel, const uint16_t *ord
 }
 
 /* The same of a compact panel: members are read one after the other. */
-OST_INLINE void fill_centroid(const ost_reuse_panel *panel, const uint16_t *order, int32_t members, int32_t i, int16_t *to)
+OST_PHASE_FUNCTION static void ost_reuse_fill_centroid(const ost_reuse_panel *panel, const uint16_t *order,
+                                                       int32_t members, int32_t i, int16_t *to)
 {
     const ost_reuse_horizontal_s8_params *p = panel->p;
     const int32_t origin = members * p->input_zero_point, scale = 1 << p->centroid_bits;
@@ -232,7 +233,7 @@ OST_PHASE_FUNCTION void ost_reuse_panel_centroids(const ost_reuse_panel *panel)
         for (int32_t i = 0; i < length; i++, column++) {
             int16_t *to = panel->centroids + column / 2 * pair + column % 2;
             if (panel->p->compact) {
-                fill_centroid(panel, panel->order + first, end - first, i, to);
+                ost_reuse_fill_centroid(panel, panel->order + first, end - first, i, to);
             } else {
                 write_centroid(panel, panel->order + first, end - first, i, to);
             }

@@ -11,22 +11,14 @@ OST_INLINE int32_t sums_bytes(const ost_reuse_recovery *pass)
     return ost_reuse_tiles(pass->channels) * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
 }
 
-/* The end of the positions that lie at equal distances from the part's first: those in the output. */
-OST_INLINE int32_t end_in_out(const ost_reuse_recovery *pass)
-{
-    const int32_t left = pass->positions - pass->begin;
-    return pass->several ? pass->begin + ost_reuse_positions_in_out(left, pass->channels) : pass->positions;
-}
-
 char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row)
 {
-    const int32_t position = ost_reuse_position(pass, row), in_out = end_in_out(pass);
+    const int32_t position = ost_reuse_position(pass, row), in_out = pass->in_out;
     const int32_t channel = pass->tile * OST_REUSE_TILE;
-    char *out = (char *)pass->out + pass->begin * pass->channels;
     if (!pass->several) {
-        return out + position * pass->channels + channel;
+        return (char *)pass->out + position * pass->channels + channel;
     }
-    return 2 * channel + (position < in_out ? out + (position - pass->begin) * sums_bytes(pass)
+    return 2 * channel + (position < in_out ? (char *)pass->out + (position - pass->begin) * sums_bytes(pass)
                                             : (char *)pass->rest + (position - in_out) * sums_bytes(pass));
 }
 
@@ -41,12 +33,13 @@ typedef struct {
 /* As many blocks from `block` as can be recovered together. */
 OST_INLINE block_run find_run(const ost_reuse_recovery *pass, int32_t r, int32_t block)
 {
-    const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass), in_out = end_in_out(pass);
+    const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass), in_out = pass->in_out;
     block_run run = {r, block, 1, b};
     int32_t last = ost_reuse_position(pass, block * b + r);
-    const int inside = last < in_out;
+    const int32_t lowest = last < in_out ? pass->begin : in_out;
+    const int32_t end = last < in_out && in_out < pass->end ? in_out : pass->end;
     if (!pass->rows && pass->missing == 0) {
-        const int32_t end = inside && in_out < pass->end ? in_out : pass->end, next = (end - r + b - 1) / b;
+        const int32_t next = (end - r + b - 1) / b;
         run.count = (next < blocks ? next : blocks) - block;
         return run;
     }
@@ -55,7 +48,7 @@ OST_INLINE block_run find_run(const ost_reuse_recovery *pass, int32_t r, int32_t
         if (run.count == 1) {
             run.step = position - last;
         }
-        if (position - last != run.step || (position < in_out) != inside || !ost_reuse_is_in_part(pass, position)) {
+        if (position - last != run.step || position < lowest || position >= end) {
             break;
         }
         last = position;
@@ -106,10 +99,11 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_run(const ost_reuse_recovery *p
 
 OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
 {
+    const int some = pass->begin > 0 || pass->end < pass->positions;
     for (int32_t r = 0; r < pass->block_rows; r++) {
         for (int32_t block = 0; block < ost_reuse_blocks(pass);) {
-            const int32_t position = ost_reuse_position(pass, block * pass->block_rows + r);
-            if (!ost_reuse_is_in_part(pass, position) || ost_reuse_is_alone(pass, block)) {
+            if (ost_reuse_is_alone(pass, block) ||
+                (some && !ost_reuse_is_in_part(pass, ost_reuse_position(pass, block * pass->block_rows + r)))) {
                 block++;
                 continue;
             }
@@ -127,11 +121,11 @@ OST_PHASE_FUNCTION void ost_reuse_finish_row(const int8_t *sums, int32_t channel
 
 OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass)
 {
-    const int32_t in_out = end_in_out(pass), row = sums_bytes(pass);
-    int8_t *out = pass->out + pass->begin * pass->channels;
-    const int8_t *from = out;
+    const int32_t row = sums_bytes(pass);
+    const int8_t *from = pass->out;
+    int8_t *out = pass->out;
     for (int32_t n = pass->begin; n < pass->end; n++, from += row, out += pass->channels) {
-        if (n == in_out) {
+        if (n == pass->in_out) {
             from = (const int8_t *)pass->rest;
         }
         ost_reuse_finish_sums(from, pass->channels, pass->fraction_bits, out);

@@ -31,10 +31,11 @@ typedef struct {
     const int16_t *table; /* slices x b x held x slots x 16 */
     int32_t tile_values;  /* slots * 16 */
     int32_t fraction_bits;
-    int8_t *out;
-    int16_t *rest; /* accumulators that do not fit into the output, if there are several passes */
-    int32_t begin; /* output positions of this part: from here on; 0, if there is one pass */
-    int32_t end;   /* ... to here; all */
+    int8_t *out;    /* of the part */
+    int16_t *rest;  /* accumulators that do not fit into the output, if there are several passes */
+    int32_t begin;  /* output positions of this part: from here on; 0, if there is one pass */
+    int32_t end;    /* ... to here; all */
+    int32_t in_out; /* ... whose accumulators are in the output: to here; all, if there is one pass */
 } ost_reuse_recovery;
 
 OST_INLINE int32_t ost_reuse_tiles(int32_t channels)

@@ -111,12 +111,13 @@ OST_PHASE_FUNCTION void ost_reuse_recover_singles(const ost_reuse_single *single
                                                   int32_t first)
 {
     const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass);
+    const int some = pass->begin > 0 || pass->end < pass->positions;
     row_batch batch;
     batch.count = 0;
     for (int32_t row = pass->missing > 0 ? 0 : blocks * b; row < pass->positions; row++) {
         const int32_t block = row / b;
-        if (!ost_reuse_is_in_part(pass, ost_reuse_position(pass, row))) {
-            continue; /* a full batch is recovered when it becomes full */
+        if (some && !ost_reuse_is_in_part(pass, ost_reuse_position(pass, row))) {
+            continue;
         }
         if (block >= blocks) {
             add_to_batch(&batch, row, 0, NULL);
