@@ -64,8 +64,9 @@ def pooled(rng: np.random.Generator) -> Iterator[Case]:
 
 def horizontal(rng: np.random.Generator) -> Iterator[Case]:
     op = random_horizontal(rng)
-    x, rows, units = random_input(rng, op.input.shape, op.input.zero_point), rng.integers(op.panel_rows), rng.integers(16)
-    for form in (None, *(PanelForm(int(rows) + 1, int(units) + 1, compact) for compact in (False, True))):
+    x = random_input(rng, op.input.shape, op.input.zero_point)
+    rows, units = (int(rng.integers(1, most + 1)) for most in (op.panel_rows, 16))
+    for form in (None, PanelForm(rows, units, compact=False), PanelForm(rows, units, compact=True)):
         yield op, bind_reuse_horizontal(op, form), x
 
 

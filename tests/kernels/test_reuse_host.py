@@ -149,8 +149,7 @@ def test_blocks_that_find_no_slot_are_counted_and_computed_by_themselves(host, s
 
 @pytest.mark.parametrize("block", range(4))
 def test_bits_do_not_depend_on_what_is_held(host, block):
-    """Slices in a pass, tiles in a group, padding copied or filled in, positions in a part, clusters multiplied together;
-    slots for all or few, blocks and leftovers."""
+    """Slices in a pass, tiles in a group, padding copied or filled in, parts, clusters multiplied together; few slots."""
     for seed in range(10 * block, 10 * block + 10):
         rng = np.random.default_rng(seed)
         op = random_image(rng)
@@ -227,8 +226,8 @@ def test_nonsense_is_refused_by_the_compact_kernel(host):
     wrong = [{name: value} for name in ("run", "together") for value in (0, 129)]
     inside = [
         {"window": {**layer["window"], "stride": {"height": 0, "width": 1}}},
-        {"hash": {**layer["hash"], "hashes": 0}}, {"fraction_bits": 0}, {"fraction_bits": 8}, {"slots": 0}, {"slots": 9},
-        {"block_rows": 0}, {"block_rows": 2}, {"rest": 0}, {"rest": 26},
+        {"hash": {**layer["hash"], "hashes": 0}}, {"fraction_bits": 0}, {"fraction_bits": 8}, {"slots": 0},
+        {"slots": 9}, {"block_rows": 0}, {"block_rows": 2}, {"rest": 0}, {"rest": 26},
     ]  # fmt: skip
     for change in (*wrong, *({"layer": {**layer, **change}} for change in inside)):
         broken = replace(binding, params={**binding.params, **change})

@@ -83,8 +83,7 @@ def bind_reuse_horizontal(op: QReuseHorizontal, form: PanelForm | None = None) -
 
     Args:
         op: the layer.
-        form: what is held; None: whole panels where they are within 1.3 times the conventional layer's SRAM, otherwise as
-            many rows and units of compact ones as are.
+        form: what is held; None: `choose_form`.
 
     Raises:
         UnsupportedError: H > 16, more than 65,535 columns or output positions, more than 255 clusters a panel, or a
@@ -191,9 +190,10 @@ def _form_note(op: QReuseHorizontal, form: PanelForm) -> str:
     ratio = times_conventional(op.dims, panel_scratch_bytes(op, whole))
     made = [f"{form.rows} of {op.panel_rows} rows"] if form.rows < op.panel_rows else []
     made += [f"{form.units} units"] if form.units < whole.units else []
+    filled = ", padding filled in" if form.compact else ""
     return (
-        f"{' and '.join(made or ['columns'])} at a time{', padding filled in' if form.compact else ''}, for whole panels would "
-        f"need {ratio:.2f} times the conventional layer's SRAM"
+        f"{' and '.join(made or ['columns'])} at a time{filled}, for whole panels would need {ratio:.2f} times the "
+        "conventional layer's SRAM"
     )
 
 

@@ -135,7 +135,7 @@ def bind_reuse_image(op: QReuseImage, form: Form | None = None) -> Binding:
     op = replace(op, dims=in_one_row(op.dims))
     slices = locate_slices(op.dims, op.columns, op.length)
     tables = choose_memory(op, slices)
-    if form == "tables" or form is None and tables.scratch_bytes <= most_scratch(op.dims):
+    if form == "tables" or (form is None and tables.scratch_bytes <= most_scratch(op.dims)):
         return _by_tables(op, slices, tables)
     compact = choose_compact(op)
     if form is None and tables.scratch_bytes <= compact.scratch_bytes:

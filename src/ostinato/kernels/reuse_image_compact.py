@@ -81,4 +81,5 @@ def _cycles(op: QReuseImage, run: int, together: int, rest: int) -> float:
     scans = blocks_of(op) * _SCAN * (slots + -(-slots // together) * tiles * op.block_rows)
     clusters = min(slots, blocks_of(op)) * op.block_rows
     products = clusters * 4 * words(op.length) * op.dims.output[2] * _MULTIPLY[together]
-    return parts_of(op, rest, accumulator_bytes(op)) * op.slices * (hashing + values * (_GATHER + _SUM) + scans + products)
+    slice_cycles = hashing + values * (_GATHER + _SUM) + scans + products
+    return parts_of(op, rest, accumulator_bytes(op)) * op.slices * slice_cycles

@@ -68,7 +68,6 @@ def choose_memory(op: QReuseImage, slices: Slices) -> ImageMemory:
 
     Where none does, the smallest. Outputs are the same bits.
     """
-    tiles = -(-op.dims.output[2] // TILE)
     limit = most_scratch(op.dims)
     sized = [(scratch_bytes(op, slices, *c), _cycles(op, *c), *c) for c in memory_choices(op)]
     fitting = [choice for choice in sized if choice[0] <= limit]
@@ -89,11 +88,12 @@ def memory_choices(op: QReuseImage) -> Iterator[tuple[int, int, bool, int]]:
     Not those that only need more for the same number of passes, groups and parts.
     """
     tiles = -(-op.dims.output[2] // TILE)
+    copies = [True, False] if any(op.dims.padding) else [False]
     rests = sorted({fewest_rest(op, parts, _row_bytes(op)) for parts in range(1, _MOST_PARTS + 1)})
     for held in sorted({-(-op.slices // passes) for passes in range(1, op.slices + 1)}):
         for group in sorted({-(-tiles // groups) for groups in range(1, tiles + 1)}):
             for rest in rests if held < op.slices else [0]:
-                yield from ((held, group, padded, rest) for padded in ([True, False] if any(op.dims.padding) else [False]))
+                yield from ((held, group, padded, rest) for padded in copies)
 
 
 def parts_of(op: QReuseImage, rest: int, row_bytes: int | None = None) -> int:

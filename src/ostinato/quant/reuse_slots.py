@@ -18,7 +18,7 @@ SRAM_LIMIT = 1.3
 """Of the conventional layer's; beyond it, vectors that find no slot are computed by themselves."""
 _COMPACT_ROWS = 8
 """Of a compact panel, multiplied together at least, where slots are chosen."""
-_ALIGNMENT = 160
+_ALIGNMENT, _COMPACT_ALIGNMENT = 160, 48
 """Of the parts of a scratch."""
 
 
@@ -26,10 +26,14 @@ def choose_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
     """The number of slots of every slice.
 
     As many as ids or blocks, where these are few, or `HEADROOM` times calibration's `peak`; less to stay within
-    `SRAM_LIMIT`, but not less than `FEW`.
+    `SRAM_LIMIT`, but not less than `FEW`: the compact kernel has room for these, but in the smallest of layers.
     """
-    blocks = dims.positions // pattern.block_rows
-    return _within(lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, peak, FEW)
+    blocks, limit = dims.positions // pattern.block_rows, SRAM_LIMIT * _conventional_bytes(dims)
+    slots = _within(lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, peak, FEW)
+    if sram_bytes(pattern, dims, slots) <= limit or compact_sram_bytes(pattern, dims, 1) > limit:
+        return slots
+    fitting = _within(lambda slots: compact_sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, 0, 1)
+    return min(slots, fitting)
 
 
 def choose_panel_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
@@ -126,3 +130,11 @@ def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     accumulators = (dims.positions - dims.positions * dims.output[2] // row) * row
     least = min(slices * each, each + accumulators)
     return _tensors(dims) + run * lanes + shared + sums + alone + least + _ALIGNMENT
+
+
+def compact_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
+    """The same on the compact kernel, at most: one block, one cluster's sums, one position's accumulators."""
+    b, lanes = pattern.block_rows, _lanes(pattern.length)
+    row = 2 * _lanes(dims.output[2])
+    fixed = max(b * lanes, 5 * lanes) + 32 + 2 * slots + dims.positions // b + row + _looked_up(pattern, slots)
+    return _tensors(dims) + fixed + _COMPACT_ALIGNMENT
