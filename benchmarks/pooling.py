@@ -1,8 +1,9 @@
 """What it saves that a compiled layer does the max-pool behind it: `python benchmarks/pooling.py`.
 
-CifarNet's convolutions and their 2×2 pooling, and a 3×3 one, modelled on both cores without wait states: the layer and
-the pooling one after the other, and as one kernel. Random tables, smooth inputs; all bits are checked against the
-integer reference. SRAM is input, output and scratch of the one that needs more. Writes docs/results/pooling.md.
+CifarNet's convolutions and their 2×2 pooling, a 3×3 one, and stems with CifarNet's and SqueezeNet's, modelled on both
+cores without wait states: the layer and the pooling one after the other, and as one kernel. Random tables, smooth
+inputs; all bits are checked against the integer reference. SRAM is input, output and scratch of the one that needs
+more. Writes docs/results/pooling.md.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_max_pool
 from ostinato.kernels.reuse_compiled import CompiledForm, bind_reuse_compiled
+from ostinato.kernels.stem import bind_stem
 from ostinato.quant.ops import ConvDims, QMaxPool2d, QReuseCompiled
 from ostinato.quant.pooled_op import QPooled, pooled
 from ostinato.quant.reference import execute_op
+from ostinato.quant.stem_ops import QStem
 from provenance import RESULTS, provenance
 
 CORES = ("cortex-m4", "cortex-m7")
@@ -33,16 +36,19 @@ class Case:
 
     name: str
     pair: QPooled
-    form: CompiledForm
+    form: CompiledForm | None
+    """Of compiled scope; None: a stem."""
 
     @property
     def bindings(self) -> tuple[Binding, Binding, Binding]:
         """Of the layer, of the pooling, of both as one."""
-        layer, window = self.pair.layer, self.pair.pool.dims.kernel
+        layer, pool = self.pair.layer, self.pair.pool
+        if isinstance(layer, QStem):
+            return bind_stem(layer), bind_max_pool(pool), bind_stem(layer, pool=pool.dims)
         return (
             bind_reuse_compiled(layer, self.form),
-            bind_max_pool(self.pair.pool),
-            bind_reuse_compiled(layer, self.form, window),
+            bind_max_pool(pool),
+            bind_reuse_compiled(layer, self.form, pool.dims.kernel),
         )
 
 
@@ -56,11 +62,17 @@ def cases() -> Iterator[Case]:
         for form in ("addresses", "offsets"):
             yield Case(f"CifarNet conv2, L={length}, H=4, pool 2×2", _pair(op, (2, 2)), form)
     yield Case("CifarNet conv2, L=16, H=4, pool 3×3", _pair(op, (3, 3)), "addresses")
+    stem = reuse.stem_layer(conv1, 10, 6, 20, largest=63)
+    yield Case("CifarNet conv1, G=10, H=6, pool 2×2", _pair(stem, (2, 2)), None)
+    wider = ConvDims((32, 32, 3), (32, 32, 96), (3, 3), padding=(1, 1))
+    stem = reuse.stem_layer(wider, 10, 6, 20, largest=63)
+    yield Case("SqueezeNet conv1, G=10, H=6, pool 3×3 by 2", _pair(stem, (3, 3), (2, 2)), None)
 
 
-def _pair(op: QReuseCompiled, window: tuple[int, int]) -> QPooled:
-    height, width, channels = op.dims.output
-    dims = ConvDims(op.dims.output, (height // window[0], width // window[1], channels), window, window)
+def _pair(op: QReuseCompiled | QStem, window: tuple[int, int], stride: tuple[int, int] | None = None) -> QPooled:
+    by = stride or window
+    height, width = ((n - k) // s + 1 for n, k, s in zip(op.dims.output[:2], window, by, strict=True))
+    dims = ConvDims(op.dims.output, (height, width, op.dims.output[2]), window, by)
     output = replace(op.output, name="pooled", shape=dims.output)
     return pooled(op, QMaxPool2d(name="pool", input=op.output, output=output, dims=dims))
 
@@ -85,7 +97,7 @@ def rows() -> Iterator[str]:
             cells += [f"{cycles[0]:,}", f"{cycles[1]:,}", f"{after:,}", f"{1 - after / before:.1%}"]
         apart = max(x.size + middle.size + layer.scratch_bytes, middle.size + last.size)
         together = x.size + last.size + both.scratch_bytes
-        yield f"| {case.name} | {case.form} | {' | '.join(cells)} | {apart:,} | {together:,} |"
+        yield f"| {case.name} | {case.form or 'stem'} | {' | '.join(cells)} | {apart:,} | {together:,} |"
 
 
 def main() -> None:
@@ -94,10 +106,10 @@ def main() -> None:
     lines = [
         "# Poolings in the layer before them",
         "",
-        "Modelled cycles, no wait states, of a compiled layer, of the max-pool behind it, and of both as one kernel,",
-        "which stores no unpooled output; *saved* is of the sum of the two. Random tables of 7 bits, smooth random",
-        "inputs; every output has the integer reference's bits. SRAM, in bytes, is input, output and scratch of the",
-        "larger of the two layers, and of both as one. The Cortex-M7's model is not calibrated.",
+        "Modelled cycles, no wait states, of a compiled layer or a stem, of the max-pool behind it, and of both as one",
+        "kernel, which stores no unpooled output; *saved* is of the sum of the two. Random tables of 7 bits, smooth",
+        "random inputs; every output has the integer reference's bits. SRAM, in bytes, is input, output and scratch of",
+        "the larger of the two layers, and of both as one. The Cortex-M7's model is not calibrated.",
         "",
         f"| | | M4: {heading} | M7: {heading} | SRAM apart | as one |",
         f"| --- | --- |{' ---: |' * 10}",

@@ -39,7 +39,8 @@ was measured on it.
 
 Without options the programs take the whole test set, ten draws and both boards, and train; what is shown here ran with
 the options in each section's command, most of them smaller. `benchmarks/papers/everything.py` runs them all, `make
-results-quick DATA=dir` a reduced version into runs/results-quick."""
+results-quick DATA=dir` a reduced version of every table into runs/results-quick: 12 minutes on one core of the machine
+below, beside other work (at 70f12bb)."""
 
 
 def read(folder: Path) -> dict[str, list[Fragment]]:

@@ -1,4 +1,4 @@
-"""Max-pools in the compiled layer before them: the same bits, fewer cycles, less SRAM, and told to the user."""
+"""Max-pools in the compiled layer or stem before them: the same bits, less SRAM, no more cycles, told to the user."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ostinato.quant import quantize, quantize_input
 from ostinato.quant.ops import QGraph, QMaxPool2d, QReuseCompiled
 from ostinato.quant.pooled_op import QPooled, apart
 from ostinato.quant.reference import execute
+from ostinato.quant.stem_ops import QStem
 from ostinato.targets.boards import get_board
 
 LAYERS = ("0", "3", "6")
@@ -105,6 +106,26 @@ def test_apart_undoes_it(graph: QGraph) -> None:
     assert [op.name for op in with_pools(graph, ["3"]).ops if isinstance(op, QPooled)] == ["3"]
 
 
+def test_a_stem_and_the_pooling_behind_it(model: nn.Module) -> None:
+    """Windows that overlap, too; the map between them is in no memory."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(32, 8, 3), nn.Flatten(), nn.Linear(648, 4),
+    )  # fmt: skip
+    stem = ost.calibrate(ost.convert(plain, {"0": ost.StemPattern(groups=4, hashes=6)}), images()).eval()
+    firmware = deploy(stem, images(), "stm32f469i", input_scale=1 / 128, verify_images=2)
+    first = firmware.graph.ops[0]
+    assert isinstance(first, QPooled)
+    assert isinstance(first.layer, QStem)
+    report = firmware.simulate(firmware.samples[:2])
+    assert report.layers[0].kernel.startswith("stem_pooled_s8_")
+    assert report.layers[0].conventional_cycles
+    assert firmware.plan.arena_bytes < first.layer.output.size
+    for image, logits in zip(firmware.samples, report.logits, strict=False):
+        assert np.array_equal(logits, execute(firmware.graph, image)[firmware.graph.output.name])
+
+
 @pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, padding=1), nn.AvgPool2d(2)], ids=str)
 def test_other_poolings_stay_as_they_are(pool: nn.Module) -> None:
     graph = quantize(compiled(network(pool)), images(), input_scale=1 / 128)
@@ -120,7 +141,7 @@ def test_outputs_that_are_read_elsewhere_stay(graph: QGraph) -> None:
 
 
 def test_what_does_not_save_cycles_is_left_apart(graph: QGraph, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the cycles alone: with a dearer joint kernel, layers stay two, and the note says so."""
+    """By the cycles: with a joint kernel that is dearer than by 2 %, layers stay two, and the note says so."""
     (image,) = quantize_input(images(1), graph.input)
     dear = {pair.output.name for pair in pairs(graph)}
 

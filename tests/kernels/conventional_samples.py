@@ -162,7 +162,7 @@ def overlapping_pools() -> list[QMaxPool2d]:
     """3×3 windows at a horizontal stride of 2: any padding and height, few windows or none that end in the input."""
     return [
         make_pool(QMaxPool2d, ConvDims((height, width, channels), (oh, ow, channels), (3, 3), (sy, 2), (py, px)))
-        for channels in (8, 24)
+        for channels in (8, 12, 15, 24)
         for px in (0, 1)
         for py in (0, 1, 2)
         for sy in (1, 2)

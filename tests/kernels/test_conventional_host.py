@@ -76,6 +76,17 @@ def test_fully_connected(host, seed):
     check(host, op, bind_linear(op), random_input(rng, op.input.shape))
 
 
+@pytest.mark.parametrize("weight", [-127, 127])
+def test_fully_connected_sums_beyond_24_bits(host, weight):
+    """The largest sums that there are, which odd outputs have to be cut into parts for."""
+    op = make_linear(np.random.default_rng(0), 1210, 6)
+    op = replace(op, weight=np.full_like(op.weight, weight))
+    binding = bind_linear(op)
+    assert binding.params["part_blocks"] * 16 * 127 * 128 < 1 << 23 < 1210 * 127 * 127
+    for value in (-128, 127):
+        check(host, op, binding, np.full(op.input.shape, value, np.int8))
+
+
 @given(seed=SEEDS)
 @settings(max_examples=80, deadline=None)
 def test_softmax(host, seed):

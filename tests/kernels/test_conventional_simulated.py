@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from conventional_samples import SOURCES, make_conv, narrow_conv, overlapping_pools, random_bindings, random_input
+from conventional_samples import (
+    SOURCES,
+    make_conv,
+    make_linear,
+    narrow_conv,
+    overlapping_pools,
+    random_bindings,
+    random_input,
+)
 
-from ostinato.kernels.conventional import bind_conv, bind_max_pool
+from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
 from ostinato.quant.ops import ConvDims
 from ostinato.quant.reference import execute_op
 
@@ -69,6 +79,25 @@ def test_every_cycle_has_a_phase(dsp):
     for op, binding in random_bindings(np.random.default_rng(1)):
         call = dsp.run(binding, random_input(np.random.default_rng(1), op.input.shape), op.output.size)
         assert set(call.profile.by_function) <= {*binding.phases, f"ost_{binding.kernel}"}
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 70, 75])
+def test_fully_connected_by_odd_and_even_blocks(dsp, blocks):
+    """Both entries into the loop, in one part and in several (a weight of 127 everywhere)."""
+    rng = np.random.default_rng(blocks)
+    op = make_linear(rng, 16 * blocks, 7)
+    for weight in (op.weight, np.full_like(op.weight, 127)):
+        op = replace(op, weight=weight)
+        x = random_input(rng, op.input.shape)
+        np.testing.assert_array_equal(dsp.run(bind_linear(op), x, 7).output, execute_op(op, x))
+
+
+def test_cost_of_fully_connected(dsp):
+    """CifarNet's first: int8 weights at 1.35 cycles a multiplication; widening each of them took 1.63."""
+    op = make_linear(np.random.default_rng(0), 1600, 384)
+    call = dsp.run(bind_linear(op), random_input(np.random.default_rng(1), op.input.shape), 384)
+    assert call.profile.total.cycles <= 1.36 * op.weight.size
+    assert bind_linear(op).arrays["weights"].nbytes == op.weight.size
 
 
 @pytest.mark.parametrize("layer", CIFARNET)

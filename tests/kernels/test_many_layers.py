@@ -72,7 +72,11 @@ def horizontal(rng: np.random.Generator) -> Iterator[Case]:
 
 def stem(rng: np.random.Generator) -> Iterator[Case]:
     op = stem_samples.random_stem(rng)
-    yield op, stem_samples.bind_stem(op, "library"), stem_samples.random_input(rng, op)
+    x = stem_samples.random_input(rng, op)
+    yield op, stem_samples.bind_stem(op, "library"), x
+    pair = stem_samples.random_pool(rng, op)
+    if pair is not None:
+        yield pair, stem_samples.bind_stem(op, "library", pair.pool.dims), x
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,23 @@ import numpy as np
 import pytest
 from conftest import INCLUDES, SimulatedKernels
 from host_runner import HostKernels
-from stem_samples import CONV1, SOURCES, bind_stem, make_stem, random_input, random_stem
+from stem_samples import (
+    CONV1,
+    SOURCES,
+    bind_stem,
+    make_stem,
+    random_input,
+    random_pool,
+    random_stem,
+)
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.sources import compiled_sources, source_path
 from ostinato.kernels.stem_sum import has_generated_form, tile_orders
-from ostinato.quant.ops import ConvDims
+from ostinato.quant.ops import ConvDims, QMaxPool2d, QTensor
+from ostinato.quant.pooled_op import QPooled, pooled
 from ostinato.quant.reference import execute_op
+from ostinato.quant.stem_ops import QStem
 from ostinato.targets.toolchain import compile_firmware, compile_host_library
 
 OK, BAD_ARGUMENT, NO_SCRATCH = 0, -1, -2
@@ -35,7 +45,8 @@ def simulated(request, simulated_kernels):
 
 
 def check(kernels, op, x, form="library"):
-    binding = bind_stem(op, form)
+    layer, pool = (op.layer, op.pool.dims) if isinstance(op, QPooled) else (op, None)
+    binding = bind_stem(layer, form, pool)
     call = kernels.run(binding, x, op.output.size)
     status = call.status
     assert status == OK
@@ -57,6 +68,49 @@ def test_random_stems_on_the_simulated_core(simulated):
         rng = np.random.default_rng(1000 + seed)
         op = random_stem(rng)
         check(simulated, op, random_input(rng, op))
+
+
+def pooled_stems(seeds):
+    """Random stems with any max-pool that one kernel does with them, and inputs."""
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        op = random_pool(rng, random_stem(rng))
+        if op is not None:
+            yield op, random_input(rng, op)
+
+
+def test_random_pooled_stems_on_the_host(host):
+    found = list(pooled_stems(range(5000, 5200)))
+    assert len(found) > 120
+    clipped = [op.pool.dims for op, _ in found if op.pool.dims.padding[0] > 0]
+    assert any(d.input[0] < d.kernel[0] for d in clipped)
+    assert any((d.output[0] - 1) * d.stride[0] - d.padding[0] + d.kernel[0] > d.input[0] > d.kernel[0] for d in clipped)
+    for op, x in found:
+        check(host, op, x)
+
+
+def test_random_pooled_stems_on_the_simulated_core(simulated):
+    for op, x in pooled_stems(range(6000, 6060)):
+        check(simulated, op, x)
+
+
+def test_poolings_that_a_stem_cannot_hold_are_refused_by_the_kernel(host):
+    rng = np.random.default_rng(0)
+    op = make_stem(rng, ConvDims((7, 7, 3), (5, 5, 20), (3, 3)), 3, 5, 6)
+    binding = bind_stem(op, "library", ConvDims((5, 5, 20), (2, 2, 20), (2, 2), (2, 2)))
+    x, pool = random_input(rng, op), binding.params["pool"]
+    assert host.run(binding, x, 80).status == OK
+    assert host.run(binding, x, 80, scratch_bytes=binding.scratch_bytes - 1).status == NO_SCRATCH
+    one = {"height": 1, "width": 1}
+    for change in (
+        {"dilation": {"height": 2, "width": 1}},
+        {"padding": {"height": 2, "width": 0}},
+        {"input": {**pool["input"], "height": 6}},
+        {"output": {**pool["output"], "channels": 19}},
+        {"kernel": one, "stride": {"height": 5, "width": 1}, "padding": {"height": 1, "width": 0}},
+    ):
+        broken = replace(binding, params={**binding.params, "pool": {**pool, **change}})
+        assert host.run(broken, x, 80, scratch_bytes=1 << 16).status == BAD_ARGUMENT, change
 
 
 CORNERS = [
@@ -101,13 +155,24 @@ def generated_layers():
         op = make_stem(rng, dims, rows, 1 + bits, rows + 4)
         ops.append(replace((uneven(op, rng), small(op), op)[bits % 3], fraction_bits=bits))
     wide = make_stem(rng, ConvDims((3, 1200, 1), (1, 1198, 5), (3, 3)), 9, 3, 10)  # addresses beyond 4,095 bytes
-    return [*ops, wide]
+    return [*ops, wide, *(with_pool(op) for op in ops[:3])]
+
+
+def with_pool(op):
+    dims = replace(op.dims, input=op.dims.output, output=((op.dims.output[0] - 1) // 2, (op.dims.output[1] - 1) // 2,
+                   op.dims.output[2]), kernel=(3, 3), stride=(2, 2), padding=(0, 0))  # fmt: skip
+    target = QTensor("z", dims.output, op.output.scale, op.output.zero_point)
+    return pooled(op, QMaxPool2d(name="pool", input=op.output, output=target, dims=dims))
+
+
+def bound(op):
+    return bind_stem(op.layer, "generated", op.pool.dims) if isinstance(op, QPooled) else bind_stem(op, "generated")
 
 
 @pytest.fixture(scope="module", params=["host", "plain", "dsp"])
 def generated(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated")
-    sources = compiled_sources([bind_stem(op, "generated") for op in generated_layers()], folder)
+    sources = compiled_sources([bound(op) for op in generated_layers()], folder)
     if request.param == "host":
         files = [path for path in sources if path.suffix == ".c"]
         return HostKernels(compile_host_library(files, folder / "kernels.so", include_dirs=INCLUDES))
@@ -119,13 +184,13 @@ def generated(request, tmp_path_factory):
 
 def test_generated_code_has_the_references_bits(generated):
     for op in generated_layers():
-        assert has_generated_form(op)
+        assert has_generated_form(op.layer if isinstance(op, QPooled) else op)
         for seed in range(3):
             check(generated, op, random_input(np.random.default_rng(seed), op), "generated")
 
 
 def test_tiles_are_added_in_pairs_only_where_that_is_safe():
-    orders = [order for op in generated_layers() for order in tile_orders(op)]
+    orders = [order for op in generated_layers() if isinstance(op, QStem) for order in tile_orders(op)]
     assert any(order.pairs and order.single for order in orders)
     assert any(len(order.single) <= 1 for order in orders)
     assert any(not order.pairs for order in orders)

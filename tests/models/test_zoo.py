@@ -38,7 +38,8 @@ def test_a_trained_network_is_what_the_index_says(name):
     assert (meta["dataset"], meta["seed"], meta["model"]) == (entry.dataset, entry.seed, entry.model)
     assert meta["recipe"] == entry.recipe
     assert entry.reuse == {name: str(read_pattern(fields)) for name, fields in meta["patterns"].items()}
-    assert entry.command.startswith("python benchmarks/compile_tables.py " if entry.reuse else "ostinato train ")
+    programs = tuple(f"python benchmarks/{name}.py " for name in ("compile_tables", "narrow_tables"))
+    assert entry.command.startswith(programs if entry.reuse else "ostinato train ")
     assert entry.commit
 
 

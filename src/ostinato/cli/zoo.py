@@ -26,9 +26,10 @@ def zoo(json: options.Json = False) -> None:
     if json:
         print_result({"networks": [dataclasses.asdict(entry) for entry in found]}, True)
         return
-    table = Table()
+    table, longest = Table(), max(len(entry.name) for entry in found)
     for column in ("name", "data", "top-1 %", "int8 %", "parameters", "M MACs", "KiB", "reuse"):
-        table.add_column(column, justify="left" if column in ("name", "data", "reuse") else "right")
+        left, whole = column in ("name", "data", "reuse"), column == "name"  # a name is copied from here
+        table.add_column(column, justify="left" if left else "right", no_wrap=whole, min_width=longest if whole else 0)
     for entry in found:
         table.add_row(
             entry.name,

@@ -1,4 +1,4 @@
-"""Maximum poolings that the compiled layer before them does itself, where that takes fewer modelled cycles."""
+"""Maximum poolings that the compiled layer or stem before them does itself, where that is not slower to speak of."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QGraph, QMaxPool2d, QOp, QReuseCompiled
 from ostinato.quant.pooled_op import QPooled, can_pool, pooled
 from ostinato.quant.reference import execute
+from ostinato.quant.stem_ops import QStem
 from ostinato.targets.boards import Board
 
 _NOTE = "pooling of "
+MOST = 1.02
+"""Cycles of both as one that are taken, in parts of one after the other: for the map between them is never stored."""
 
 
 def pool_note(graph: QGraph, layer: str) -> str:
@@ -29,7 +32,7 @@ def pairs(graph: QGraph) -> list[QPooled]:
     for pool in graph.ops:
         layer = makers.get(pool.inputs[0].name)
         if layer is not None and layer.output.name != graph.output.name and can_pool(layer, pool):
-            assert isinstance(layer, QReuseCompiled)
+            assert isinstance(layer, QReuseCompiled | QStem)
             assert isinstance(pool, QMaxPool2d)
             found.append(pooled(layer, pool))
     return found
@@ -44,7 +47,7 @@ def with_pools(graph: QGraph, layers: Collection[str] | None = None) -> QGraph:
 
 
 def fuse_pools(graph: QGraph, image: Int8Array, board: Board, toolchain: str) -> QGraph:
-    """The network with poolings in the layer before them where both together then take fewer modelled cycles.
+    """The network with poolings in the layer before them where both together then take at most `MOST` times the cycles.
 
     Each pair is run on the simulated core for one image, without wait states, on the fastest of its kernels; what was
     found is in the network's metadata (`pool_note`).
@@ -65,8 +68,8 @@ def fuse_pools(graph: QGraph, image: Int8Array, board: Board, toolchain: str) ->
             min(runner.run(b, tensors[op.input.name], op.output.size)[1].total.cycles for b in of_op)
             for op, of_op in zip((pair, pair.layer, pair.pool), bindings, strict=True)
         )
-        saves = together < layer + pool
-        taken += [pair.name] if saves else []
+        joined = together <= MOST * (layer + pool)
+        taken += [pair.name] if joined else []
         both = f"with {pair.pool.name}: {together:,} cycles", f"one after the other: {layer + pool:,} cycles"
-        notes[_NOTE + pair.name] = f"{both[not saves]} ({both[saves]})"
+        notes[_NOTE + pair.name] = f"{both[not joined]} ({both[joined]})"
     return replace(with_pools(graph, taken), metadata={**graph.metadata, **notes})

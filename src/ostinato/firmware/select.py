@@ -94,8 +94,10 @@ def candidates(op: QOp, kernel: KernelChoice = "auto") -> tuple[Candidate, ...]:
             return _only(bind_reuse_horizontal(op))
         case QReuseCompiled():
             return _compiled(op)
-        case QPooled():
-            return _compiled(op.layer, op.pool.dims.kernel)
+        case QPooled(layer=QStem() as stem):
+            return _only(bind_stem(stem, pool=op.pool.dims))
+        case QPooled(layer=QReuseCompiled() as layer):
+            return _compiled(layer, op.pool.dims.kernel)
         case QSoftmax():
             return _only(bind_softmax(op))
         case QStem():

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ostinato.errors import UnsupportedError
-from ostinato.kernels.binding import ArrayRef, Binding
+from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional_packing import (
     BLOCK,
     CHANNELS,
@@ -30,6 +30,12 @@ from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2
 from ostinato.quant.softmax_op import QSoftmax
 
 _DIR = "conventional"
+MAX_POOL_SOURCES = (f"{_DIR}/ost_max_pool_s8.c", f"{_DIR}/ost_max_pool_s8_columns.S")
+POOL_PHASES: dict[str, Phase] = {
+    f"ost_{kernel}_{part}": "other"
+    for kernel in ("max_pool_s8", "avg_pool_s8")
+    for part in ("windows", "shared", "together", "columns", "squares")
+}
 
 
 def bind_conv(op: QConv2d, kernel: Literal["cmsis", "dense"]) -> Binding:
@@ -169,10 +175,12 @@ def bind_linear(op: QLinear) -> Binding:
     """A fully connected layer.
 
     Raises:
-        QuantizationError: an accumulator could overflow int32.
+        QuantizationError: an accumulator could overflow int32, or a weight is -128.
     """
     largest_accumulators(op)
     outputs, inputs = op.weight.shape
+    weight = pad(op.weight, 0, round_up(inputs, BLOCK) - inputs)
+    packed = pair_channels(op.name, interleave(sxtb16_order(weight)))
     return Binding(
         kernel="fully_connected_s8",
         params_type="ost_fully_connected_s8_params",
@@ -181,12 +189,10 @@ def bind_linear(op: QLinear) -> Binding:
             "outputs": int(outputs),
             "weights": ArrayRef("weights"),
             "bias": ArrayRef("bias"),
+            "part_blocks": part_of_blocks(weight, np.zeros(len(weight), np.int64)) or weight.shape[1] // BLOCK,
             "output": _output_stage(op),
         },
-        arrays={
-            "weights": interleave(pad(op.weight, 0, round_up(inputs, BLOCK) - inputs)),
-            **_channel_arrays(op, folded_bias(op)),
-        },
+        arrays={"weights": packed, **_channel_arrays(op, folded_bias(op))},
         scratch_bytes=0,
         sources=(f"{_DIR}/ost_fully_connected_s8.c", f"{_DIR}/ost_fully_connected_s8_blocks.S"),
         phases={"ost_fully_connected_s8_gemm": "other", "ost_fully_connected_s8_blocks": "other"},
@@ -245,8 +251,8 @@ def _bind_pool(kernel: str, op: QMaxPool2d | QAvgPool2d) -> Binding:
         params={"window": window_params(op.dims)},
         arrays={},
         scratch_bytes=0,
-        sources=(f"{_DIR}/ost_{kernel}.c", *([f"{_DIR}/ost_max_pool_s8_columns.S"] if kernel == "max_pool_s8" else [])),
-        phases={f"ost_{kernel}_{part}": "other" for part in ("windows", "shared", "together", "columns")},
+        sources=MAX_POOL_SOURCES if kernel == "max_pool_s8" else (f"{_DIR}/ost_{kernel}.c",),
+        phases=POOL_PHASES,
     )
 
 

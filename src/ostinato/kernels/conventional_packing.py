@@ -1,7 +1,7 @@
 """Constants of the conventional kernels: their layouts in flash, and what has to be proven of their numbers.
 
 `conv_s8_dense` and `fully_connected_s8` interleave four output channels in blocks of 16 columns, so that one pointer
-walks through the weights; the dense kernel's are padded in front, in SXTB16's order, two channels in each int16.
+walks through the weights, in SXTB16's order and two channels in each int16; the dense kernel's are padded in front.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def pair_channels(name: str, weight: IntArray) -> IntArray:
         QuantizationError: a weight of -128, which the quantiser does not make.
     """
     if weight.min(initial=0) == INT8_MIN:
-        raise QuantizationError(f"Layer {name}: the dense kernel's weights are within ±127; found {INT8_MIN}.")
+        raise QuantizationError(f"Layer {name}: weights of two channels in a halfword are within ±127, not {INT8_MIN}.")
     both = 256 * weight[:, :, 1::2].astype(np.int32) + weight[:, :, ::2]
     return both.astype(np.int16)
 

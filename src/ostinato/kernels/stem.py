@@ -9,18 +9,21 @@ import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
-from ostinato.kernels.conventional import window_params
+from ostinato.kernels.conventional import MAX_POOL_SOURCES, POOL_PHASES, window_params
+from ostinato.kernels.conventional_packing import round_up
 from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, sram_note, to_channel_order
 from ostinato.kernels.stem_sum import has_generated_form, name_of, sources_of, tile_orders
 from ostinato.kernels.table_sums import is_wide, wide_note, wide_offset
 from ostinato.quant.arithmetic import INT16_MAX, INT16_MIN, INT32_MAX, IntArray
+from ostinato.quant.ops import ConvDims
 from ostinato.quant.stem_ops import QStem
 
 MOST_CHANNELS, LONGEST_KERNEL, MOST_HASHES, MOST_ROWS, MOST_OUTPUTS = 4, 16, 8, 16, 2032
 SOURCES = tuple(
     f"stem/ost_stem_{name}" for name in ("s8.c", "rotate.c", "columns.c", "columns.S", "map.c", "map_rows.S", "sum.c")
 )
-_GENERATED_SOURCES = (*SOURCES, "stem/ost_stem_sum_asm.h", "reuse/ost_reuse_add_rows_asm.h")
+POOLED_SOURCES = ("stem/ost_stem_pooled_s8.c", *MAX_POOL_SOURCES)
+_GENERATED_SOURCES = ("stem/ost_stem_sum_asm.h", "reuse/ost_reuse_add_rows_asm.h")
 
 PHASES: dict[str, Phase] = {
     "ost_stem_rotate_row": "transformation",
@@ -30,19 +33,21 @@ PHASES: dict[str, Phase] = {
     **{f"ost_stem_columns_{height}": "transformation" for height in (3, 5)},
     **{f"ost_stem_map_{form}_{words}": "clustering" for form in ("set", "add") for words in (2, 3)},
     "ost_stem_sum_row": "recovering",
+    **dict.fromkeys(("ost_stem_output_row", "ost_stem_lay_out", "ost_stem_arguments_are_valid"), "other"),
 }
 
 StemForm = Literal["library", "generated"]
 """Whose sums: those of the library, in C, for any layer, or generated code, which is several times faster."""
 
 
-def bind_stem(op: QStem, form: StemForm | None = None) -> Binding:
-    """A transform-coded stem.
+def bind_stem(op: QStem, form: StemForm | None = None, pool: ConvDims | None = None) -> Binding:
+    """A transform-coded stem, and the max-pool behind it.
 
     Args:
         op: the layer.
         form: None: generated, unless a row of outputs is too wide for its offsets. Where int16 does not hold the sums
             of table rows it is the library's.
+        pool: a max-pool of its outputs (`QPooled`): only rows of one of its windows are held.
 
     Raises:
         UnsupportedError: sizes that the kernel does not have.
@@ -52,7 +57,7 @@ def bind_stem(op: QStem, form: StemForm | None = None) -> Binding:
     _check_sums(op)
     _check_ids(op)
     form = form or ("generated" if has_generated_form(op) else "library")
-    library = _bind(op)
+    library = _bind(op) if pool is None else _with_pool(_bind(op), pool)
     if is_wide(op):
         return replace(library, note="; ".join(filter(None, (wide_note(op), library.note))))
     if form == "library":
@@ -62,10 +67,10 @@ def bind_stem(op: QStem, form: StemForm | None = None) -> Binding:
     pairs, rows = sum(len(order.pairs) for order in tile_orders(op)), op.rows * len(tile_orders(op))
     return replace(
         library,
-        kernel=f"stem_s8_{name}",
-        sources=_GENERATED_SOURCES,
-        phases={**PHASES, f"ost_stem_sum_{name}": "recovering"},
-        generated=sources_of(op),
+        kernel=f"{library.kernel}_{name}",
+        sources=(*library.sources, *_GENERATED_SOURCES),
+        phases={**library.phases, f"ost_stem_sum_{name}": "recovering"},
+        generated=sources_of(op, library.kernel.removesuffix("_s8")),
         note="; ".join(filter(None, (sums.format(pairs, rows // 2), library.note))),
     )
 
@@ -114,6 +119,21 @@ def _bind(op: QStem) -> Binding:
         note=sram_note(op.dims, scratch_bytes),
         sources=SOURCES,
         phases=PHASES,
+    )
+
+
+def _with_pool(library: Binding, pool: ConvDims) -> Binding:
+    """`ost_stem_pooled_s8`: the same parameters and those of the pooling."""
+    height, width, channels = pool.input
+    held = round_up(min(pool.kernel[0], height) * width * channels, 8)
+    return replace(
+        library,
+        kernel="stem_pooled_s8",
+        params_type="ost_stem_pooled_s8_params",
+        params={"layer": library.params, "pool": window_params(pool)},
+        scratch_bytes=library.scratch_bytes + held,
+        sources=(*library.sources, *POOLED_SOURCES),
+        phases={**library.phases, **POOL_PHASES},
     )
 
 

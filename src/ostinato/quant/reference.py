@@ -130,7 +130,7 @@ _REFERENCE: dict[type[QOp], Callable[..., Int8Array]] = {
     QReuseHorizontal: reuse_horizontal,
     QReuseCompiled: reuse_compiled,
     QSoftmax: softmax,
-    QPooled: lambda op, x: max_pool2d(op.pool, reuse_compiled(op.layer, x)),
+    QPooled: lambda op, x: max_pool2d(op.pool, execute_op(op.layer, x)),
     QStem: stem,
 }
 

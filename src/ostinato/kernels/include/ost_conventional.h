@@ -78,10 +78,11 @@ ost_status ost_conv_s8_grouped(const ost_conv_s8_grouped_params *params, const o
 int32_t ost_conv_s8_grouped_scratch_bytes(const ost_conv_s8_grouped_params *params);
 
 typedef struct {
-    int32_t inputs;        /* K */
-    int32_t outputs;       /* M */
-    const int8_t *weights; /* packed: ceil(M/4) x ceil(K/16) x 4 x 16 */
-    const int32_t *bias;   /* ceil(M/4) x 4, minus input zero point * sum of weights */
+    int32_t inputs;         /* K */
+    int32_t outputs;        /* M */
+    const int16_t *weights; /* packed: ceil(M/4) x ceil(K/16) x 2 pairs of outputs x 16, as ost_conv_s8_dense's */
+    const int32_t *bias;    /* ceil(M/4) x 4, minus input zero point * sum of weights */
+    int32_t part_blocks;    /* of 16 inputs that are summed in one go: sums of odd outputs stay within 24 bits */
     ost_output_stage output;
 } ost_fully_connected_s8_params;
 

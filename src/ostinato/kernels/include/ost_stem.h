@@ -39,6 +39,16 @@ typedef struct {
 ost_status ost_stem_s8(const ost_stem_s8_params *params, const ost_scratch *scratch, const int8_t *in, int8_t *out);
 int32_t ost_stem_s8_scratch_bytes(const ost_stem_s8_params *params);
 
+typedef struct {
+    ost_stem_s8_params layer;
+    ost_window pool; /* of the layer's outputs: any window of dilation 1 that reaches at least one of their rows */
+} ost_stem_pooled_s8_params;
+
+/* The layer and a max-pool of its outputs, of which only a window's rows are held. Generated in the same way. */
+ost_status ost_stem_pooled_s8(const ost_stem_pooled_s8_params *params, const ost_scratch *scratch, const int8_t *in,
+                              int8_t *out);
+int32_t ost_stem_pooled_s8_scratch_bytes(const ost_stem_pooled_s8_params *params);
+
 #ifdef __cplusplus
 }
 #endif

@@ -164,8 +164,12 @@ OST_PHASE_FUNCTION static void ost_conv_s8_dense_im2col(const ost_conv_s8_dense_
         widen_taps(params, in, y, x, to);
         return;
     }
-    const int32_t padded = padded_columns(w);
-    int8_t *columns = s->gather + padded - ost_window_columns(w); /* what is in front was filled once */
+    const int32_t padded = padded_columns(w), front = padded - ost_window_columns(w);
+    if (inside && w->kernel.height == 1 && from - in >= front) { /* what is in front meets weights of zero */
+        widen_blocks(to, from - front, padded);
+        return;
+    }
+    int8_t *columns = s->gather + front; /* what is in front was filled once */
     if (inside) {
         gather_inside(w, from, columns);
     } else {

@@ -40,10 +40,6 @@ OST_INLINE uint32_t ost_stem_first_address(const ost_stem_s8_params *p)
 #endif
 }
 
-/* The kernel of a layer; `sum` null: sums in C. */
-ost_status ost_stem_run(const ost_stem_s8_params *params, ost_stem_sum_function sum, const ost_scratch *scratch,
-                        const int8_t *in, int8_t *out);
-
 /* The sums in C, of any layer. */
 void ost_stem_sum_row(const ost_stem_s8_params *p, const ost_stem_sum *sum);
 
