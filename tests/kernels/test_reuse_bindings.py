@@ -233,7 +233,7 @@ def conventional_bytes(dims):
 @settings(max_examples=60, deadline=None)
 @given(convolutions(), st.floats(0, 1), st.integers(1, 12), st.integers(1, 255), st.integers(1, 8), st.booleans())
 def test_an_image_layer_needs_at_most_its_share_of_sram(dims, part, hashes, peak, block_rows, in_order):
-    """From four output channels on; blocks no larger than four windows, slices than half of one in the smallest layers."""
+    """From four output channels on; blocks of at most four windows, slices of half of one in the smallest layers."""
     length = max(1, round(part * min(dims.columns, 900)))  # for longer ones int32 does not hold all products
     block_rows = min(block_rows, dims.positions)
     assume(conventional_bytes(dims) >= (1024 if length <= dims.columns / 2 else 2048))

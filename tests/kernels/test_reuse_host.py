@@ -149,7 +149,7 @@ def test_blocks_that_find_no_slot_are_counted_and_computed_by_themselves(host, s
 
 @pytest.mark.parametrize("block", range(4))
 def test_bits_do_not_depend_on_what_is_held(host, block):
-    """Slices in a pass, tiles in a group, padding copied or filled in, parts, clusters multiplied together; few slots."""
+    """Slices in a pass, tiles in a group, padding copied or filled in, parts, clusters multiplied together; slots."""
     for seed in range(10 * block, 10 * block + 10):
         rng = np.random.default_rng(seed)
         op = random_image(rng)

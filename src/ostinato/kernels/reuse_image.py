@@ -43,8 +43,8 @@ MOST_HASHES = 16
 _MOST_POSITIONS = (1 << 16) - 1
 _CENTROID_REACH = 128 * 255
 _FILES = (
-    "image_s8.c", "slots.c", "rows.c", "border.c", "single.c", "clusters.c", "sort_ids.S", "sum_members.S", "gemm.c",
-    "gemm_pairs.S", "recover.c", "recover_rows.S", "recover_rows_plain.c",
+    "image_s8.c", "pixel_ids.c", "slots.c", "rows.c", "border.c", "single.c", "clusters.c", "sort_ids.S",
+    "sum_members.S", "gemm.c", "gemm_pairs.S", "recover.c", "recover_rows.S", "recover_rows_plain.c",
 )  # fmt: skip
 SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 _COMPACT_FILES = (
