@@ -13,6 +13,7 @@ from torch import nn
 
 import ostinato.nn as onn
 from ostinato.firmware import Firmware, deploy_graph
+from ostinato.kernels.reuse_layout import times_conventional
 from ostinato.quant import quantize
 from ostinato.quant.accuracy import quantize_input
 from ostinato.quant.horizontal_ops import QReuseHorizontal
@@ -70,6 +71,14 @@ def test_all_executions_agree_in_every_layer(firmware: Firmware) -> None:
     result = firmware.verify()
     assert result.agrees
     assert len(result.executions) == 4
+
+
+def test_the_network_has_a_layer_of_every_kernel_within_the_sram_limit(firmware: Firmware) -> None:
+    kernels = {binding.kernel for binding in firmware.bindings}
+    assert {"reuse_image_s8", "reuse_image_compact_s8", "reuse_horizontal_s8"} <= kernels
+    for op, binding in zip(firmware.graph.ops, firmware.bindings, strict=True):
+        if isinstance(op, QReuseImage | QReuseHorizontal):
+            assert times_conventional(op.dims, binding.scratch_bytes) <= 1.3, binding.note
 
 
 def test_overflows_are_counted_in_simulation_and_on_the_host(firmware: Firmware) -> None:

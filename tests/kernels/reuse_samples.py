@@ -12,6 +12,9 @@ from ostinato.kernels import reuse_compiled, reuse_image
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.reuse_image import bind_reuse_image
+from ostinato.kernels.reuse_image_compact import compact_bytes, compact_choices
+from ostinato.kernels.reuse_image_memory import memory_choices, scratch_bytes
+from ostinato.kernels.reuse_layout import in_one_row, locate_slices
 from ostinato.kernels.reuse_pointers import has_pointer_form
 from ostinato.quant.arithmetic import Int8Array, Int32Array, IntArray, truncating_divide
 from ostinato.quant.ops import ConvDims, QHash, QMaxPool2d, QReuseCompiled, QReuseImage, QTensor
@@ -309,14 +312,42 @@ def random_with_addresses(count: int) -> list[tuple[QReuseCompiled, tuple[int, i
     raise AssertionError
 
 
-SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_compiled.SOURCES)))
+SOURCES = tuple(dict.fromkeys((*reuse_image.SOURCES, *reuse_image.COMPACT_SOURCES, *reuse_compiled.SOURCES)))
 
 
 def bind(op: QReuseImage | QReuseCompiled | QPooled) -> Binding:
     """On the library's code, compiled once for all layers; test_reuse_pointers.py tests what is generated."""
     if isinstance(op, QPooled):
         return bind_reuse_compiled(op.layer, "offsets", op.pool.dims.kernel)
-    return bind_reuse_image(op) if isinstance(op, QReuseImage) else bind_reuse_compiled(op, "offsets")
+    return bind_reuse_image(op, "tables") if isinstance(op, QReuseImage) else bind_reuse_compiled(op, "offsets")
+
+
+def every_form(op: QReuseImage | QReuseCompiled | QPooled) -> tuple[Binding, ...]:
+    """`bind`, and in image scope the kernel that needs little SRAM."""
+    return (bind(op), bind_reuse_image(op, "compact")) if isinstance(op, QReuseImage) else (bind(op),)
+
+
+def compact_forms(op: QReuseImage, most: int = 1 << 16) -> list[Binding]:
+    """The compact kernel with every number of runs, centroids and parts, or `most` of them."""
+    flat, binding = replace(op, dims=in_one_row(op.dims)), bind_reuse_image(op, "compact")
+    choices = list(compact_choices(flat))
+    made = []
+    for run, together, rest in choices[:: -(-len(choices) // most)]:
+        params = {"layer": {**binding.params["layer"], "rest": rest}, "run": run, "together": together}
+        made.append(replace(binding, params=params, scratch_bytes=compact_bytes(flat, run, together, rest)))
+    return made
+
+
+def table_forms(op: QReuseImage, most: int = 1 << 16) -> list[Binding]:
+    """The kernel by tables with every form of `memory_choices`, or `most` of them."""
+    flat, binding = replace(op, dims=in_one_row(op.dims)), bind(op)
+    slices, choices = locate_slices(flat.dims, op.columns, op.length), list(memory_choices(flat))
+    made = []
+    for held, group, padded, rest in choices[:: -(-len(choices) // most)]:
+        form = {"slices_per_pass": held, "tiles_per_group": group, "padded": int(padded), "rest": rest}
+        need = scratch_bytes(flat, slices, held, group, padded, rest)
+        made.append(replace(binding, params={**binding.params, **form}, scratch_bytes=need))
+    return made
 
 
 def corner_cases() -> list[QReuseImage | QReuseCompiled]:

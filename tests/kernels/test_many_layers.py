@@ -20,12 +20,13 @@ from conventional_samples import random_bindings
 from conventional_samples import random_input as random_values
 from horizontal_samples import random_horizontal
 from reuse_samples import SOURCES as REUSE
-from reuse_samples import bind, random_compiled, random_image, random_input, random_pooled
+from reuse_samples import bind, compact_forms, random_compiled, random_image, random_input, random_pooled, table_forms
 from strides import apart, expected_output
 
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.reuse_horizontal import SOURCES as HORIZONTAL
-from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
+from ostinato.kernels.reuse_horizontal import PanelForm, bind_reuse_horizontal
+from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.ops import QOp
 
@@ -44,8 +45,11 @@ def conventional(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def image(rng: np.random.Generator) -> Iterator[Case]:
+    """As it would be bound, and in some other forms."""
     op = random_image(rng)
-    yield op, bind(op), random_input(rng, op.input.shape, op.input.zero_point)
+    x = random_input(rng, op.input.shape, op.input.zero_point)
+    for binding in (bind_reuse_image(op), *table_forms(op, 2), *compact_forms(op, 2)):
+        yield op, binding, x
 
 
 def compiled(rng: np.random.Generator) -> Iterator[Case]:
@@ -60,7 +64,10 @@ def pooled(rng: np.random.Generator) -> Iterator[Case]:
 
 def horizontal(rng: np.random.Generator) -> Iterator[Case]:
     op = random_horizontal(rng)
-    yield op, bind_reuse_horizontal(op), random_input(rng, op.input.shape, op.input.zero_point)
+    x = random_input(rng, op.input.shape, op.input.zero_point)
+    rows, units = (int(rng.integers(1, most + 1)) for most in (op.panel_rows, 16))
+    for form in (None, PanelForm(rows, units, compact=False), PanelForm(rows, units, compact=True)):
+        yield op, bind_reuse_horizontal(op, form), x
 
 
 def stem(rng: np.random.Generator) -> Iterator[Case]:

@@ -10,7 +10,7 @@ from horizontal_samples import horizontal_corners, make_horizontal, random_horiz
 from reuse_samples import random_input
 
 from ostinato.errors import QuantizationError, UnsupportedError
-from ostinato.kernels.reuse_horizontal import SOURCES, bind_reuse_horizontal
+from ostinato.kernels.reuse_horizontal import SOURCES, PanelForm, bind_reuse_horizontal, whole_panels
 from ostinato.quant.horizontal_reference import horizontal_overflows
 from ostinato.quant.ops import ConvDims, QConv2d
 from ostinato.quant.reference import execute_op
@@ -23,12 +23,18 @@ def host(host_kernels):
     return host_kernels(SOURCES)
 
 
-def check(runner, op, x):
-    binding = bind_reuse_horizontal(op)
+def check(runner, op, x, form=None):
+    binding = bind_reuse_horizontal(op, form or whole_panels(op))
     call = runner.run(binding, x, op.output.size)
     assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
     np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
     return call
+
+
+def small_forms(rng, op):
+    """A few rows and units at a time, with the padding copied and filled in."""
+    rows, units = (int(rng.integers(1, most + 1)) for most in (op.panel_rows, 16))
+    return [PanelForm(rows, units, compact) for compact in (False, True)]
 
 
 def test_random_layers_on_the_host(host):
@@ -36,13 +42,16 @@ def test_random_layers_on_the_host(host):
         rng = np.random.default_rng(seed)
         op = random_horizontal(rng)
         x = random_input(rng, op.input.shape, op.input.zero_point)
-        assert check(host, op, x).reported == horizontal_overflows(op, x)
+        for form in (whole_panels(op), *small_forms(rng, op)):
+            assert check(host, op, x, form).reported == horizontal_overflows(op, x)
 
 
 def test_corner_cases_on_the_host(host):
     rng = np.random.default_rng(0)
     for op in horizontal_corners():
-        check(host, op, random_input(rng, op.input.shape, op.input.zero_point))
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        for form in (whole_panels(op), PanelForm(1, 1, compact=True), *small_forms(rng, op)):
+            check(host, op, x, form)
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["dsp", "plain"])
@@ -51,9 +60,11 @@ def test_random_layers_and_corner_cases_on_the_simulated_core(simulated_kernels,
     ops = [random_horizontal(np.random.default_rng(seed)) for seed in range(1000, 1030)]
     for op in (*ops, *horizontal_corners()):
         rng = np.random.default_rng(op.output.size)
-        call = check(core, op, random_input(rng, op.input.shape, op.input.zero_point))
-        unknown = set(call.profile.by_function) - set(bind_reuse_horizontal(op).phases)
-        assert {name for name in unknown if name.startswith("ost_")} <= {"ost_reuse_horizontal_s8"}
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        for form in (whole_panels(op), *small_forms(rng, op)):
+            call = check(core, op, x, form)
+            unknown = set(call.profile.by_function) - set(bind_reuse_horizontal(op).phases)
+            assert {name for name in unknown if name.startswith("ost_")} <= {"ost_reuse_horizontal_s8"}
 
 
 def test_units_that_are_alone_make_the_conventional_convolution(host):
@@ -73,7 +84,7 @@ def test_units_that_are_alone_make_the_conventional_convolution(host):
 def test_nonsense_is_refused(host):
     rng = np.random.default_rng(0)
     op = make_horizontal(rng, CONV, 5, 8, 4, tree=False)
-    binding = bind_reuse_horizontal(op)
+    binding = bind_reuse_horizontal(op, whole_panels(op))
     x = random_input(rng, op.input.shape, 0)
     window = binding.params["window"]
     for change in (
@@ -81,7 +92,8 @@ def test_nonsense_is_refused(host):
         {"hash": {**binding.params["hash"], "hashes": 0}},
         {"hash": {**binding.params["hash"], "hashes": 17}},
         {"panel_rows": 0}, {"panel_rows": 4}, {"length": 0}, {"length": 80}, {"slots": 0}, {"slots": 17},
-        {"centroid_bits": 8}, {"centroid_bits": -1},
+        {"centroid_bits": 8}, {"centroid_bits": -1}, {"rows_together": 0}, {"rows_together": 6},
+        {"units_together": 0}, {"units_together": 17},
     ):  # fmt: skip
         broken = replace(binding, params={**binding.params, **change})
         assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == -1, change

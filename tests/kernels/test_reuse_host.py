@@ -9,7 +9,9 @@ import pytest
 from reuse_samples import (
     SOURCES,
     bind,
+    compact_forms,
     corner_cases,
+    every_form,
     make_compiled,
     make_image,
     one_cluster,
@@ -18,11 +20,11 @@ from reuse_samples import (
     random_input,
     random_pooled,
     safe_table,
+    table_forms,
 )
 
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
-from ostinato.kernels.reuse_image_memory import memory_choices, scratch_bytes
-from ostinato.kernels.reuse_layout import in_one_row, locate_slices
+from ostinato.kernels.reuse_image import bind_reuse_image
 from ostinato.quant import reuse_reference
 from ostinato.quant.ops import ConvDims, QHash
 from ostinato.quant.pooled_op import QPooled
@@ -39,13 +41,16 @@ def host(host_kernels):
     return host_kernels(SOURCES)
 
 
-def check(host, op, x):
-    binding = bind(op)
-    call = host.run(binding, x, op.output.size)
-    assert call.status == OK
-    assert call.scratch_bytes == binding.scratch_bytes
-    np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
-    return call
+def check(host, op, x, only_first=False):
+    """On every kernel for it; the first one's call."""
+    calls, expected = [], execute_op(op, x).ravel()
+    for binding in every_form(op)[: 1 if only_first else None]:
+        call = host.run(binding, x, op.output.size)
+        assert call.status == OK
+        assert call.scratch_bytes == binding.scratch_bytes
+        np.testing.assert_array_equal(call.output, expected)
+        calls.append(call)
+    return calls[0]
 
 
 @MAKERS
@@ -76,7 +81,7 @@ def test_centroids_of_clusters_of_every_size(host):
                 x = rng.integers(low, high, (1, members, 4)).astype(np.int8)
                 op = one_cluster(x, zero_point)
                 assert not np.any(execute_op(op, x))
-                check(host, op, x)
+                check(host, op, x, only_first=members % 50 > 8)
 
 
 @pytest.mark.parametrize("value", [-128, 127])
@@ -143,21 +148,18 @@ def test_blocks_that_find_no_slot_are_counted_and_computed_by_themselves(host, s
 
 
 @pytest.mark.parametrize("block", range(4))
-def test_bits_do_not_depend_on_the_tables_that_are_held(host, block):
-    """Slices in a pass, tiles in a group, padding copied or filled in; slots for all or few, blocks and leftovers."""
+def test_bits_do_not_depend_on_what_is_held(host, block):
+    """Slices in a pass, tiles in a group, padding copied or filled in, parts, clusters multiplied together; slots."""
     for seed in range(10 * block, 10 * block + 10):
         rng = np.random.default_rng(seed)
         op = random_image(rng)
         x = random_input(rng, op.input.shape, op.input.zero_point)
-        binding, expected = bind(op), execute_op(op, x).ravel()
-        flat = replace(op, dims=in_one_row(op.dims))
-        slices = locate_slices(flat.dims, op.columns, op.length)
-        for held, group, padded in memory_choices(op):
-            changed = {**binding.params, "slices_per_pass": held, "tiles_per_group": group, "padded": int(padded)}
-            scratch = scratch_bytes(flat, slices, held, group, padded)
-            call = host.run(replace(binding, params=changed, scratch_bytes=scratch), x, op.output.size)
-            assert (call.status, call.scratch_bytes) == (OK, scratch)
+        expected, alone = execute_op(op, x).ravel(), image_overflows(op, x)
+        for binding in (*table_forms(op, 60), *compact_forms(op, 20)):
+            call = host.run(binding, x, op.output.size)
+            assert (call.status, call.scratch_bytes) == (OK, binding.scratch_bytes)
             np.testing.assert_array_equal(call.output, expected)
+            assert not binding.counts or call.reported == alone
 
 
 @pytest.mark.parametrize("make", [random_compiled, random_pooled], ids=["compiled", "pooled"])
@@ -210,11 +212,29 @@ def test_nonsense_is_refused(host):
         else:
             wrong += [{"slices_per_pass": 0}, {"tiles_per_group": 0}, {"tiles_per_group": 3}]
             wrong += [{"slots": 0}, {"slots": 9}, {"block_rows": 0}, {"block_rows": 2}]
+            wrong += [{"slices_per_pass": 1, "rest": 0}]
         for change in wrong:
             broken = replace(binding, params={**binding.params, **change})
             assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == BAD_ARGUMENT, change
 
 
-@pytest.mark.parametrize("name", ["reuse_image_s8", "reuse_compiled_s8"])
+def test_nonsense_is_refused_by_the_compact_kernel(host):
+    rng = np.random.default_rng(0)
+    op = make_image(rng, CONV, 9, 3, "c.kh.kw")
+    binding = bind_reuse_image(op, "compact")
+    layer, x = binding.params["layer"], random_input(rng, op.input.shape, 0)
+    wrong = [{name: value} for name in ("run", "together") for value in (0, 129)]
+    inside = [
+        {"window": {**layer["window"], "stride": {"height": 0, "width": 1}}},
+        {"hash": {**layer["hash"], "hashes": 0}}, {"fraction_bits": 0}, {"fraction_bits": 8}, {"slots": 0},
+        {"slots": 9}, {"block_rows": 0}, {"block_rows": 2}, {"rest": 0}, {"rest": 26},
+    ]  # fmt: skip
+    for change in (*wrong, *({"layer": {**layer, **change}} for change in inside)):
+        broken = replace(binding, params={**binding.params, **change})
+        assert host.run(broken, x, op.output.size, scratch_bytes=1 << 20).status == BAD_ARGUMENT, change
+    assert host.run(binding, x, op.output.size, scratch_bytes=binding.scratch_bytes - 1).status == NO_SCRATCH
+
+
+@pytest.mark.parametrize("name", ["reuse_image_s8", "reuse_image_compact_s8", "reuse_compiled_s8"])
 def test_null_pointers_are_refused(host, name):
     assert host.function(f"ost_{name}")(None, None, None, None) == BAD_ARGUMENT

@@ -28,9 +28,9 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 from host_runner import HostKernels
 from horizontal_samples import horizontal_corners, random_horizontal
-from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
-from reuse_samples import bind, corner_cases, random_compiled, random_image, random_input, random_pooled
-from reuse_samples import pooled_layer, random_with_addresses
+from ostinato.kernels.reuse_horizontal import PanelForm, bind_reuse_horizontal, whole_panels
+from reuse_samples import bind, corner_cases, every_form, random_compiled, random_image, random_input, random_pooled
+from reuse_samples import compact_forms, pooled_layer, random_with_addresses, table_forms
 from ostinato.kernels.reuse_pointers import bind_reuse_pointers
 from ostinato.quant.reference import execute_op
 from stem_samples import bind_stem, random_pool, random_stem
@@ -42,15 +42,21 @@ for make in (random_image, random_compiled, random_pooled):
         op = make(np.random.default_rng(seed))
         assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
 for op in corner_cases()[::7]:
-    assert host.run(bind(op), random_input(rng, op.input.shape, 0), op.output.size).status == 0
+    for binding in every_form(op):
+        assert host.run(binding, random_input(rng, op.input.shape, 0), op.output.size).status == 0
+for seed in range(60):
+    op = random_image(np.random.default_rng(seed))
+    for binding in (*table_forms(op, 4), *compact_forms(op, 4)):
+        assert host.run(binding, random_input(rng, op.input.shape, 0), op.output.size).status == 0
 for op, window in random_with_addresses(int(sys.argv[3])):
     pair = op if window == (1, 1) else pooled_layer(op, window)
     x = random_input(rng, op.input.shape, 0)
     call = host.run(bind_reuse_pointers(op, window), x, pair.output.size)
     assert call.status == 0 and np.array_equal(call.output, execute_op(pair, x).ravel())
 for op in [*horizontal_corners(), *(random_horizontal(np.random.default_rng(seed)) for seed in range(60))]:
-    call = host.run(bind_reuse_horizontal(op), random_input(rng, op.input.shape, 0), op.output.size)
-    assert call.status == 0
+    for form in (whole_panels(op), PanelForm(1, 1, True), PanelForm((op.panel_rows + 1) // 2, 5, False)):
+        call = host.run(bind_reuse_horizontal(op, form), random_input(rng, op.input.shape, 0), op.output.size)
+        assert call.status == 0
 for seed in range(60):
     op = random_stem(np.random.default_rng(seed))
     x = rng.integers(-128, 128, op.input.shape).astype(np.int8)

@@ -8,8 +8,9 @@ from conventional_samples import SOURCES as CONVENTIONAL
 from conventional_samples import make_conv
 from reuse_samples import (
     SOURCES,
-    bind,
+    compact_forms,
     corner_cases,
+    every_form,
     make_compiled,
     make_image,
     one_cluster,
@@ -17,6 +18,7 @@ from reuse_samples import (
     random_image,
     random_input,
     smooth_input,
+    table_forms,
 )
 
 from ostinato.kernels.conventional import bind_conv
@@ -39,11 +41,14 @@ def plain(simulated_kernels):
 
 
 def check(core, op, x):
-    binding = bind(op)
-    call = core.run(binding, x, op.output.size)
-    assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
-    np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
-    return call
+    """On every kernel for it; the first one's call."""
+    calls, expected = [], execute_op(op, x).ravel()
+    for binding in every_form(op):
+        call = core.run(binding, x, op.output.size)
+        assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
+        np.testing.assert_array_equal(call.output, expected)
+        calls.append(call)
+    return calls[0]
 
 
 @pytest.mark.parametrize("make", [random_image, random_compiled], ids=["image", "compiled"])
@@ -67,6 +72,18 @@ def test_rows_of_the_map_or_of_the_padded_input_at_a_time(dsp, plain):
             call = core.run(binding, x, op.output.size)
             assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
             np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
+
+
+def test_outputs_in_parts_and_few_clusters_at_a_time(dsp, plain):
+    for seed in range(9):
+        rng = np.random.default_rng(seed)
+        op = random_image(rng)
+        x = random_input(rng, op.input.shape, op.input.zero_point)
+        for binding in (*table_forms(op, 4), *compact_forms(op, 3)):
+            for core in (dsp, plain):
+                call = core.run(binding, x, op.output.size)
+                assert (call.status, call.scratch_bytes) == (0, binding.scratch_bytes)
+                np.testing.assert_array_equal(call.output, execute_op(op, x).ravel())
 
 
 def test_corner_cases(dsp):
@@ -132,7 +149,8 @@ def test_every_function_has_a_phase(dsp):
     for make in (random_image, random_compiled):
         for seed in range(10):
             op = make(np.random.default_rng(seed))
-            binding = bind(op)
-            call = check(dsp, op, random_input(rng, op.input.shape, op.input.zero_point))
-            unknown = set(call.profile.by_function) - set(binding.phases) - {f"ost_{binding.kernel}"}
-            assert not {name for name in unknown if name.startswith("ost_")}
+            for binding in every_form(op):
+                x = random_input(rng, op.input.shape, op.input.zero_point)
+                call = dsp.run(binding, x, op.output.size)
+                unknown = set(call.profile.by_function) - set(binding.phases) - {f"ost_{binding.kernel}"}
+                assert not {name for name in unknown if name.startswith("ost_")}

@@ -10,13 +10,13 @@ import numpy as np
 from ostinato.errors import UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
+from ostinato.kernels.reuse_checks import check_layer
 from ostinato.kernels.reuse_estimate import cycles_by_addresses, cycles_by_offsets
 from ostinato.kernels.reuse_layout import (
     SHARED_PHASES,
     SHARED_SOURCES,
     TILE,
     Slices,
-    check_layer,
     columns_of_slices,
     in_one_row,
     locate_slices,

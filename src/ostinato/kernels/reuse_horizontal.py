@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import window_params
+from ostinato.kernels.reuse_checks import check_hashes, check_window
 from ostinato.kernels.reuse_image import MOST_HASHES
 from ostinato.kernels.reuse_image_memory import place_ids
 from ostinato.kernels.reuse_layout import (
     SHARED_PHASES,
     SHARED_SOURCES,
-    check_hashes,
-    check_window,
     column_addresses,
+    most_scratch,
     pack_hash,
     round_up,
     scratch_size,
     sram_note,
+    times_conventional,
     words,
 )
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, IntArray
@@ -28,7 +31,13 @@ _UNITS = 16
 """Units that are gathered together."""
 _MOST = (1 << 16) - 1
 
-_FILES = ("horizontal_s8.c", "panels_cluster.c", "panels_multiply.c", "slots.c")
+# Cycles of a Cortex-M4, about.
+_READ, _COLUMN = 25, 60
+"""Of a value that is read with its padding filled in, and of a column of them."""
+_PLACE, _GO, _PAIR = 12, 300, 80
+"""Of a row that is placed; of units that are hashed together; of two columns of a product for four channels."""
+
+_FILES = ("horizontal_s8.c", "panels_cluster.c", "panels_fill.c", "panels_multiply.c", "slots.c")
 SOURCES = (*SHARED_SOURCES, *(f"reuse/ost_reuse_{name}" for name in _FILES))
 
 PHASES: dict[str, Phase] = {
@@ -37,11 +46,16 @@ PHASES: dict[str, Phase] = {
     "ost_reuse_panel_span": "transformation",
     "ost_reuse_panel_units": "transformation",
     "ost_reuse_panel_values": "transformation",
+    "ost_reuse_place_rows": "transformation",
+    "ost_reuse_take_rows": "transformation",
+    "ost_reuse_read_column": "transformation",
+    "ost_reuse_fill_units": "transformation",
     "ost_reuse_lay_out_panel": "clustering",
     "ost_reuse_cluster_panel": "clustering",
     "ost_reuse_panel_slots": "clustering",
     "ost_reuse_panel_order": "clustering",
     "ost_reuse_panel_centroids": "clustering",
+    "ost_reuse_fill_centroid": "clustering",
     "ost_reuse_clear_slots": "clustering",
     "ost_reuse_find_slots": "clustering",
     "ost_reuse_sum_weights": "gemm",
@@ -52,8 +66,24 @@ PHASES: dict[str, Phase] = {
 }
 
 
-def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
+@dataclass(frozen=True)
+class PanelForm:
+    """What of a panel is in SRAM at a time."""
+
+    rows: int
+    """That are multiplied together."""
+    units: int
+    """That are gathered and hashed together."""
+    compact: bool
+    """Columns are read with their padding filled in; otherwise there is a copy of the rows that windows reach."""
+
+
+def bind_reuse_horizontal(op: QReuseHorizontal, form: PanelForm | None = None) -> Binding:
     """A reuse convolution in image scope, horizontal direction.
+
+    Args:
+        op: the layer.
+        form: what is held; None: `choose_form`.
 
     Raises:
         UnsupportedError: H > 16, more than 65,535 columns or output positions, more than 255 clusters a panel, or a
@@ -65,7 +95,8 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
     _check(op)
     ids, slots = 1 << op.hash.hashes, _slots(op)
     channels = round_up(op.dims.output[2], 4)
-    scratch_bytes = _scratch_bytes(op)
+    form = form or choose_form(op)
+    scratch_bytes = panel_scratch_bytes(op, form)
     few = "" if slots == ids else f"{slots} clusters a panel for {ids:,} ids"
     pad = (0, channels - op.dims.output[2])
     return Binding(
@@ -96,6 +127,9 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
                 "activation_max": INT8_MAX,
             },
             "centroid_bits": int(op.centroid_bits),
+            "rows_together": form.rows,
+            "units_together": form.units,
+            "compact": int(form.compact),
         },
         arrays={
             **pack_hash(op.name, op.hash, [op.panel_rows * op.length], (0,)),
@@ -109,8 +143,57 @@ def bind_reuse_horizontal(op: QReuseHorizontal) -> Binding:
         scratch_bytes=scratch_bytes,
         sources=SOURCES,
         phases=PHASES,
-        note="; ".join(filter(None, (few, sram_note(op.dims, scratch_bytes)))),
+        note="; ".join(filter(None, (few, _form_note(op, form), sram_note(op.dims, scratch_bytes)))),
         counts="units that found no slot" if slots < min(ids, op.units) else "",
+    )
+
+
+def choose_form(op: QReuseHorizontal) -> PanelForm:
+    """The fastest, by estimate, within 1.3 times the conventional layer's SRAM, or the smallest.
+
+    Outputs are the same bits.
+    """
+    whole = whole_panels(op)
+    parts = range(1, op.panel_rows + 1)
+    forms = [whole] + [
+        PanelForm(rows, units, compact)
+        for rows in sorted({-(-op.panel_rows // count) for count in parts}, reverse=True)
+        for units in (16, 8, 4, 2, 1)
+        for compact in (False, True)
+    ]
+    need = {form: panel_scratch_bytes(op, form) for form in forms}
+    fitting = [form for form in forms if need[form] <= most_scratch(op.dims)]
+    if whole in fitting:
+        return whole
+    return min(fitting, key=lambda form: _cycles(op, form)) if fitting else min(forms, key=need.__getitem__)
+
+
+def _cycles(op: QReuseHorizontal, form: PanelForm) -> int:
+    """About what a panel costs beyond what it does in all forms, in cycles of a Cortex-M4."""
+    parts, goes = -(-op.panel_rows // form.rows), -(-op.units // form.units)
+    reading = 2 * op.dims.columns * (_READ * op.panel_rows + _COLUMN) if form.compact else 0
+    placing = _PLACE * op.panel_rows * goes if form.compact and parts > 1 else 0
+    hashing = op.units * (op.hash.hashes * op.panel_rows * op.length * 3 // 5 if form.units == 1 else 0) + _GO * goes
+    weights = parts * -(-op.dims.output[2] // 4) * (2 * op.dims.columns + _PAIR * _slots(op) * op.length // 2)
+    return reading + placing + hashing + weights
+
+
+def whole_panels(op: QReuseHorizontal) -> PanelForm:
+    """All rows of a panel at a time."""
+    return PanelForm(op.panel_rows, _UNITS, compact=False)
+
+
+def _form_note(op: QReuseHorizontal, form: PanelForm) -> str:
+    whole = whole_panels(op)
+    if form == whole:
+        return ""
+    ratio = times_conventional(op.dims, panel_scratch_bytes(op, whole))
+    made = [f"{form.rows} of {op.panel_rows} rows"] if form.rows < op.panel_rows else []
+    made += [f"{form.units} units"] if form.units < whole.units else []
+    filled = ", padding filled in" if form.compact else ""
+    return (
+        f"{' and '.join(made or ['columns'])} at a time{filled}, for whole panels would need {ratio:.2f} times the "
+        "conventional layer's SRAM"
     )
 
 
@@ -151,18 +234,20 @@ def _rows_reached(op: QReuseHorizontal) -> int:
     return max(spans) * op.dims.stride[0] + (op.dims.kernel[0] - 1) * op.dims.dilation[0] + 1
 
 
-def _scratch_bytes(op: QReuseHorizontal) -> int:
+def panel_scratch_bytes(op: QReuseHorizontal, form: PanelForm) -> int:
     """The parts that `ost_reuse_lay_out_panel` takes."""
-    (_, width, depth), (ph, pw), rows = op.dims.input, op.dims.padding, op.panel_rows
+    (_, width, depth), (ph, pw), rows = op.dims.input, op.dims.padding, form.rows
     slots = _slots(op)
     hashed = slots < 1 << op.hash.hashes
     places = 1 << max(1, (2 * slots - 1).bit_length()) if hashed else 0
     return scratch_size(
         4,
-        _rows_reached(op) * (width + 2 * pw) * depth if ph or pw else 0,
-        rows * 4,
-        _UNITS * 4 * _words(op),
-        _UNITS * 2 if hashed else 0,
+        _rows_reached(op) * (width + 2 * pw) * depth if (ph or pw) and not form.compact else 0,
+        (rows if form.compact else op.panel_rows) * 4,
+        rows * 4 if form.compact else 0,
+        rows if form.compact else 0,
+        form.units * 4 * _words(op),
+        form.units * 2 if hashed else 0,
         op.units,
         op.units * 2,
         (slots + 1) * 2,

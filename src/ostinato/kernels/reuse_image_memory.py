@@ -31,6 +31,8 @@ _EXACT_ROWS = 256
 _SINGLES, _TOGETHER = 4, 16
 """Rows by themselves that are multiplied, and recovered, together."""
 
+_MOST_PARTS = 4
+
 # About how many cycles of a Cortex-M4 a choice costs beyond what all of them do.
 _PASS = 55
 """Of a pass over 16 channels of an output: accumulators loaded and stored."""
@@ -42,6 +44,8 @@ _KEEP = 1
 """Of a value of a centroid that is kept."""
 _FILL_RUN, _FILL = 800, 9
 """Of a slice that is gathered with its padding filled in: of a run of outputs, and of a word at each of them."""
+_SUM, _HASH, _PRODUCT = 1.5, 0.6, 0.7
+"""Of a value that is summed, of that and a hash, and of a product: what another part costs."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class ImageMemory:
     tiles: int
     padded: bool
     """The input is copied with its padding; otherwise that is filled in where slices are gathered."""
+    rest: int
+    """Positions whose accumulators are in the scratch, if there are several passes; else 0."""
     scratch_bytes: int
     note: str
     """Says so where tables of all channels would need too much; else empty."""
@@ -62,31 +68,63 @@ def choose_memory(op: QReuseImage, slices: Slices) -> ImageMemory:
 
     Where none does, the smallest. Outputs are the same bits.
     """
-    tiles = -(-op.dims.output[2] // TILE)
     limit = most_scratch(op.dims)
     sized = [(scratch_bytes(op, slices, *c), _cycles(op, *c), *c) for c in memory_choices(op)]
     fitting = [choice for choice in sized if choice[0] <= limit]
-    need, _, held, group, padded = min(fitting, key=lambda choice: choice[1:]) if fitting else min(sized)
-    note = "" if group == tiles else (
-        f"tables of {group * TILE} of {op.dims.output[2]} channels at a time, for all would need more than 1.3 times "
-        "the conventional layer's SRAM"
-    )
-    return ImageMemory(held, group, padded, need, note)
+    need, _, held, group, padded, rest = min(fitting, key=lambda choice: choice[1:]) if fitting else min(sized)
+    return ImageMemory(held, group, padded, rest, need, _note(op, group, rest))
 
 
-def memory_choices(op: QReuseImage) -> Iterator[tuple[int, int, bool]]:
-    """Slices of a pass, tiles of a group, and whether the input is copied with its padding.
+def _note(op: QReuseImage, group: int, rest: int) -> str:
+    parts, channels = parts_of(op, rest) if rest else 1, op.dims.output[2]
+    made = [f"tables of {group * TILE} of {channels} channels at a time"] if group * TILE < channels else []
+    made += [f"outputs in {parts} parts, each of which finds all clusters"] if parts > 1 else []
+    return f"{' and '.join(made)}, at once would need more than 1.3 times the conventional layer's SRAM" if made else ""
 
-    Not those that only need more for the same number of passes and groups.
+
+def memory_choices(op: QReuseImage) -> Iterator[tuple[int, int, bool, int]]:
+    """Slices of a pass, tiles of a group, whether the input is copied with its padding, and `ImageMemory.rest`.
+
+    Not those that only need more for the same number of passes, groups and parts.
     """
     tiles = -(-op.dims.output[2] // TILE)
+    copies = [True, False] if any(op.dims.padding) else [False]
+    rests = sorted({fewest_rest(op, parts, _row_bytes(op)) for parts in range(1, _MOST_PARTS + 1)})
     for held in sorted({-(-op.slices // passes) for passes in range(1, op.slices + 1)}):
         for group in sorted({-(-tiles // groups) for groups in range(1, tiles + 1)}):
-            yield from ((held, group, padded) for padded in ((True, False) if any(op.dims.padding) else (False,)))
+            for rest in rests if held < op.slices else [0]:
+                yield from ((held, group, padded, rest) for padded in copies)
 
 
-def _cycles(op: QReuseImage, held: int, group: int, padded: bool) -> int:
+def parts_of(op: QReuseImage, rest: int, row_bytes: int | None = None) -> int:
+    """Parts of the outputs, if accumulators of `rest` positions are in the scratch; others lie in the output tensor."""
+    left, parts = op.dims.positions, 0
+    while left > 0:
+        left -= left * op.dims.output[2] // (row_bytes or _row_bytes(op)) + rest
+        parts += 1
+    return parts
+
+
+def fewest_rest(op: QReuseImage, parts: int, row_bytes: int) -> int:
+    """Positions whose accumulators, of `row_bytes` each, must be in the scratch for so many parts."""
+    low, high = 1, op.dims.positions
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if parts_of(op, middle, row_bytes) <= parts else (middle + 1, high)
+    return low
+
+
+def _cycles(op: QReuseImage, held: int, group: int, padded: bool, rest: int) -> int:
     """About what the choice costs beyond what all of them do."""
+    parts = parts_of(op, rest) if rest else 1
+    vectors = blocks_of(op) * op.slices * 4 * words(op.length) * op.block_rows
+    products = op.slices * kernel_slots(op) * 4 * words(op.length) * op.block_rows * op.dims.output[2]
+    again = round((parts - 1) * (vectors * (_SUM + _HASH * op.hash.hashes) + products * _PRODUCT))
+    return again + parts * _once(op, held, group, padded)
+
+
+def _once(op: QReuseImage, held: int, group: int, padded: bool) -> int:
+    """The same, of one part."""
     tiles = -(-op.dims.output[2] // TILE)
     passes, groups = -(-op.slices // held), -(-tiles // group)
     several = passes > 1
@@ -165,13 +203,7 @@ def _row_bytes(op: QReuseImage) -> int:
     return round_up(op.dims.output[2], TILE) * 2
 
 
-def _accumulator_bytes(op: QReuseImage) -> int:
-    """Accumulators between passes that do not fit into the output tensor."""
-    positions, channels = op.dims.positions, op.dims.output[2]
-    return (positions - positions * channels // _row_bytes(op)) * _row_bytes(op)
-
-
-def scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int, group: int, padded: bool) -> int:
+def scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int, group: int, padded: bool, rest: int) -> int:
     """The parts of `image_scratch` in ost_reuse_image_scratch.h."""
     fills = any(op.dims.padding) and not padded
     gathered = run_length(op.dims) * 4 * words(op.length) if fills else slices.gather_bytes
@@ -201,5 +233,5 @@ def scratch_bytes(op: QReuseImage, slices: Slices, per_pass: int, group: int, pa
         values // b if single else 0,
         _SINGLES * row if single else 0,
         _TOGETHER * row if single and per_pass == op.slices else 0,
-        _accumulator_bytes(op) if per_pass < op.slices else 0,
+        rest * _row_bytes(op) if per_pass < op.slices else 0,
     )

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ostinato.errors import QuantizationError, UnsupportedError
+from ostinato.errors import QuantizationError
 from ostinato.kernels.binding import Phase
 from ostinato.quant.arithmetic import INT8_MAX, INT8_MIN, Int32Array, IntArray
-from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage
+from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled
 from ostinato.quant.reference_columns import hash_ids
 from ostinato.quant.reuse_slots import SRAM_LIMIT
 
@@ -214,8 +214,13 @@ def to_channel_order(values: IntArray, multiple: int) -> IntArray:
 
 def sram_note(dims: ConvDims, scratch_bytes: int) -> str:
     """Says so where the layer needs more than 1.3 times the SRAM of the conventional one (CMSIS-NN's); else empty."""
-    ratio = (_tensor_bytes(dims) + scratch_bytes) / _conventional_bytes(dims)
+    ratio = times_conventional(dims, scratch_bytes)
     return f"{ratio:.2f} times the conventional layer's SRAM" if ratio > SRAM_LIMIT else ""
+
+
+def times_conventional(dims: ConvDims, scratch_bytes: int) -> float:
+    """A layer's input, output and scratch over the SRAM of the conventional one (CMSIS-NN's)."""
+    return (_tensor_bytes(dims) + scratch_bytes) / _conventional_bytes(dims)
 
 
 def most_scratch(dims: ConvDims) -> int:
@@ -230,48 +235,6 @@ def _tensor_bytes(dims: ConvDims) -> int:
 def _conventional_bytes(dims: ConvDims) -> int:
     """Input, output, and two windows of int16."""
     return _tensor_bytes(dims) + 4 * dims.columns
-
-
-def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int, remedy: str) -> None:
-    """Refuse what no reuse kernel with int16 sums can compute.
-
-    Raises:
-        UnsupportedError: too many hashes, or a window that leaves the padded input.
-        QuantizationError: fraction bits outside 1 to 7.
-    """
-    check_hashes(op.name, op.hash, kernel, most_hashes, remedy)
-    if not 1 <= op.fraction_bits <= 7:
-        raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the kernels take 1 to 7.")
-    check_window(op.name, op.dims)
-
-
-def check_hashes(name: str, hashing: QHash, kernel: str, most_hashes: int, remedy: str) -> None:
-    """Refuse more hashes than a kernel has.
-
-    Raises:
-        UnsupportedError: with the numbers and the remedy.
-    """
-    hashes = hashing.hashes
-    if not 1 <= hashes <= most_hashes:
-        raise UnsupportedError(
-            f"Layer {name}: {hashes} hashes ({1 << hashes} ids) do not fit the {kernel} kernel, which takes 1 to "
-            f"{most_hashes} ({1 << most_hashes} ids); {remedy}."
-        )
-
-
-def check_window(name: str, dims: ConvDims) -> None:
-    """Refuse a window that leaves the padded input.
-
-    Raises:
-        UnsupportedError: with the numbers.
-    """
-    for axis in (0, 1):
-        reach = (dims.output[axis] - 1) * dims.stride[axis] + (dims.kernel[axis] - 1) * dims.dilation[axis]
-        if reach >= dims.input[axis] + 2 * dims.padding[axis]:
-            raise UnsupportedError(
-                f"Layer {name}: its last window reaches element {reach} of a padded input of "
-                f"{dims.input[axis] + 2 * dims.padding[axis]}; it needs more padding."
-            )
 
 
 def padding_ids(op: QReuseCompiled) -> IntArray:

@@ -16,7 +16,9 @@ HEADROOM = 1.25
 """Images may have this many times more clusters in a slice than calibration's had."""
 SRAM_LIMIT = 1.3
 """Of the conventional layer's; beyond it, vectors that find no slot are computed by themselves."""
-_ALIGNMENT = 160
+_COMPACT_ROWS = 8
+"""Of a compact panel, multiplied together at least, where slots are chosen."""
+_ALIGNMENT, _COMPACT_ALIGNMENT = 160, 48
 """Of the parts of a scratch."""
 
 
@@ -24,16 +26,26 @@ def choose_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
     """The number of slots of every slice.
 
     As many as ids or blocks, where these are few, or `HEADROOM` times calibration's `peak`; less to stay within
-    `SRAM_LIMIT`, but not less than `FEW`.
+    `SRAM_LIMIT`, but not less than `FEW`: the compact kernel has room for these, but in the smallest of layers.
     """
-    blocks = dims.positions // pattern.block_rows
-    return _within(lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, peak, FEW)
+    blocks, limit = dims.positions // pattern.block_rows, SRAM_LIMIT * _conventional_bytes(dims)
+    slots = _within(lambda slots: sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, peak, FEW)
+    if sram_bytes(pattern, dims, slots) <= limit or compact_sram_bytes(pattern, dims, 1) > limit:
+        return slots
+    fitting = _within(lambda slots: compact_sram_bytes(pattern, dims, slots), dims, pattern.ids, blocks, 0, 1)
+    return min(slots, fitting)
 
 
 def choose_panel_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
-    """The number of slots of every panel of a horizontal layer, by the same rule, but one at least."""
+    """The number of slots of every panel of a horizontal layer, by the same rule, but one at least.
+
+    Where whole panels leave no room even for that, they are compact: not more than `FEW`, as many as then fit.
+    """
     units = dims.columns // pattern.length
-    return _within(lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, peak, 1)
+    slots = _within(lambda slots: panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, peak, 1)
+    if panel_sram_bytes(pattern, dims, slots) <= SRAM_LIMIT * _conventional_bytes(dims):
+        return slots
+    return _within(lambda slots: compact_panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, 0, 1)
 
 
 def _within(
@@ -55,6 +67,14 @@ def panel_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     gathered = 16 * _lanes(rows * pattern.length)
     panel = 3 * units + 2 * slots + centroids + gathered + 24 * rows + looked_up
     return _tensors(dims) + _panel_rows(pattern, dims) + panel + _ALIGNMENT
+
+
+def compact_panel_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
+    """The same of a compact panel, of which a few rows are multiplied at a time, and one unit is gathered."""
+    units, rows = dims.columns // pattern.length, min(pattern.block_rows, _COMPACT_ROWS)
+    centroids = -(-slots * pattern.length // 2) * 4 * rows
+    panel = 3 * units + 2 * slots + centroids + _lanes(pattern.block_rows * pattern.length) + 29 * rows
+    return _tensors(dims) + panel + _looked_up(pattern, slots) + _ALIGNMENT
 
 
 def _panel_rows(pattern: Pattern, dims: ConvDims) -> int:
@@ -110,3 +130,11 @@ def sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
     accumulators = (dims.positions - dims.positions * dims.output[2] // row) * row
     least = min(slices * each, each + accumulators)
     return _tensors(dims) + run * lanes + shared + sums + alone + least + _ALIGNMENT
+
+
+def compact_sram_bytes(pattern: Pattern, dims: ConvDims, slots: int) -> int:
+    """The same on the compact kernel, at most: one block, one cluster's sums, one position's accumulators."""
+    b, lanes = pattern.block_rows, _lanes(pattern.length)
+    row = 2 * _lanes(dims.output[2])
+    fixed = max(b * lanes, 5 * lanes) + 32 + 2 * slots + dims.positions // b + row + _looked_up(pattern, slots)
+    return _tensors(dims) + fixed + _COMPACT_ALIGNMENT

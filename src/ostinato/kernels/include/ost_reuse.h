@@ -60,11 +60,28 @@ typedef struct {
                                 * ids have slots */
     int32_t block_rows;        /* b, rows of X in a block */
     const uint16_t *rows;      /* N: the output position of each row of X, in the order of blocks; NULL: its own */
+    int32_t rest;              /* with several passes: positions at a time whose accumulators are in the scratch, beside those
+                                * in the output tensor's memory; at least 1. If these are not all positions together,
+                                * passes are repeated for the next ones */
 } ost_reuse_image_s8_params;
 
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
                               int8_t *out);
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params);
+
+/* The same outputs in little scratch, several times slower. Nothing is held of a cluster but the sums of its members;
+ * accumulators lie in the output tensor's memory, of as many positions at a time as it has room for beside the outputs
+ * that are finished. Each time everything is found anew. */
+typedef struct {
+    ost_reuse_image_s8_params layer; /* rest as with several passes; slices_per_pass, padded, tiles_per_group and pixel_ids
+                                      * do not matter: hash has S groups */
+    int32_t run;                     /* vectors, or blocks, that are gathered and hashed together: 1 to 128 */
+    int32_t together;                /* centroids that are multiplied together: 1 to 4 */
+} ost_reuse_image_compact_s8_params;
+
+ost_status ost_reuse_image_compact_s8(const ost_reuse_image_compact_s8_params *params, const ost_scratch *scratch,
+                                      const int8_t *in, int8_t *out);
+int32_t ost_reuse_image_compact_s8_scratch_bytes(const ost_reuse_image_compact_s8_params *params);
 
 /* Image scope, horizontal direction (GR section 3.4). The scratch begins with an int32: after a call, how many units of all
  * panels found no slot and were computed by themselves. */
@@ -81,6 +98,10 @@ typedef struct {
     const int32_t *bias;    /* ceil(M/4) x 4 */
     ost_output_stage output;
     int32_t centroid_bits;  /* f, 0 to 7 */
+    int32_t rows_together;  /* rows of a panel that are multiplied together, 1 to l */
+    int32_t units_together; /* units that are gathered and hashed together, 1 to 16 */
+    int32_t compact;        /* 1: padding is filled in where columns are read; 0: the rows that a panel's windows reach are
+                             * copied with their padding, if there is any */
 } ost_reuse_horizontal_s8_params;
 
 ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params, const ost_scratch *scratch,

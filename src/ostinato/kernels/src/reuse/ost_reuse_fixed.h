@@ -1,4 +1,4 @@
-/* Fixed-point arithmetic of the plain-C reuse kernels (the package's quant/arithmetic.py). */
+/* Fixed-point arithmetic of the reuse kernels (the package's quant/arithmetic.py). */
 #ifndef OST_REUSE_FIXED_H
 #define OST_REUSE_FIXED_H
 
@@ -18,6 +18,21 @@ OST_INLINE int8_t ost_saturate_s8(int32_t value)
 OST_INLINE int32_t ost_rounding_high_multiply(int32_t a, int32_t b)
 {
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+}
+
+/* `count` sums (an even number) += row, saturated. */
+OST_INLINE void ost_add_saturated(int8_t *sums, const int16_t *row, int32_t count)
+{
+    for (int32_t k = 0; k < count; k += 2) {
+        const uint32_t a = ost_load_u32(sums + 2 * k), b = ost_load_u32(row + k);
+#if OST_HAS_DSP
+        ost_store_u32(sums + 2 * k, ost_qadd16(a, b));
+#else
+        const int32_t low = ost_saturate_s16((int16_t)a + (int16_t)b);
+        const int32_t high = ost_saturate_s16((int16_t)(a >> 16) + (int16_t)(b >> 16));
+        ost_store_u32(sums + 2 * k, ((uint32_t)low & 0xffffu) | (uint32_t)high << 16);
+#endif
+    }
 }
 
 #endif /* OST_REUSE_FIXED_H */

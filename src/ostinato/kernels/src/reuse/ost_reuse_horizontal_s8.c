@@ -28,7 +28,7 @@ OST_INLINE int32_t rows_reached(const ost_reuse_horizontal_s8_params *p)
 
 ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p, void *base)
 {
-    const int32_t words = p->hash.words, hashed = ost_panel_is_hashed(p), rows = p->panel_rows;
+    const int32_t words = p->hash.words, hashed = ost_panel_is_hashed(p), rows = p->rows_together;
     const int32_t units = ost_window_columns(&p->window) / p->length;
     const int32_t places = hashed ? 1 << ost_reuse_slot_bits(p->slots) : 0;
     const int32_t row = (p->window.input.width + 2 * p->window.padding.width) * p->window.input.channels;
@@ -40,13 +40,18 @@ ost_reuse_panel ost_reuse_lay_out_panel(const ost_reuse_horizontal_s8_params *p,
     s.bytes = 0;
     bytes = &s.bytes;
     s.missing = (int32_t *)take(base, bytes, 4);
-    s.height = rows_reached(p);
+    s.rows = rows;
+    s.height = p->compact ? 0 : rows_reached(p);
     s.top = -1;
     s.padded = (int8_t *)take(base, bytes, ost_reuse_is_padded(&p->window) ? s.height * row : 0);
     s.x = s.padded;
-    s.corners = (int32_t *)take(base, bytes, rows * 4);
-    s.gather = (int8_t *)take(base, bytes, OST_REUSE_UNITS * words * 4);
-    s.wide_ids = (uint16_t *)take(base, bytes, hashed ? OST_REUSE_UNITS * 2 : 0);
+    s.at = -1;
+    s.corners = (int32_t *)take(base, bytes, (p->compact ? rows : p->panel_rows) * 4);
+    s.placed = s.corners;
+    s.tops = (int32_t *)take(base, bytes, p->compact ? rows * 4 : 0);
+    s.line = (int8_t *)take(base, bytes, p->compact ? rows : 0);
+    s.gather = (int8_t *)take(base, bytes, p->units_together * words * 4);
+    s.wide_ids = (uint16_t *)take(base, bytes, hashed ? p->units_together * 2 : 0);
     s.slots = (uint8_t *)take(base, bytes, units);
     s.order = (uint16_t *)take(base, bytes, units * 2);
     s.ends = (uint16_t *)take(base, bytes, (p->slots + 1) * 2);
@@ -67,11 +72,18 @@ OST_INLINE int slots_are_valid(const ost_reuse_horizontal_s8_params *p)
            p->slots <= (ost_panel_is_hashed(p) ? OST_REUSE_MOST_SLOTS : 1 << p->hash.hashes);
 }
 
+OST_INLINE int rows_are_valid(const ost_reuse_horizontal_s8_params *p)
+{
+    return p->panel_rows >= 1 && p->rows_together >= 1 && p->rows_together <= p->panel_rows &&
+           p->units_together >= 1 &&
+           p->units_together <= OST_REUSE_UNITS;
+}
+
 OST_INLINE int arguments_are_valid(const ost_reuse_horizontal_s8_params *p, const int8_t *in, const int8_t *out)
 {
     return p && in && out && p->weights && p->bias && p->columns && p->output.multiplier && p->output.shift &&
            p->hash.offsets && p->hash.vectors && ost_window_is_valid(&p->window) && slots_are_valid(p) &&
-           p->panel_rows >= 1 && p->length >= 1 && ost_window_columns(&p->window) >= p->length &&
+           rows_are_valid(p) && p->length >= 1 && ost_window_columns(&p->window) >= p->length &&
            ost_window_columns(&p->window) <= UINT16_MAX &&
            p->hash.words == (p->panel_rows * p->length + 3) / 4 && p->centroid_bits >= 0 && p->centroid_bits <= 7 &&
            p->window.output.height * p->window.output.width <= UINT16_MAX;
@@ -79,7 +91,7 @@ OST_INLINE int arguments_are_valid(const ost_reuse_horizontal_s8_params *p, cons
 
 int32_t ost_reuse_horizontal_s8_scratch_bytes(const ost_reuse_horizontal_s8_params *params)
 {
-    return params->length < 1 || params->panel_rows < 1 ? 0 : ost_reuse_lay_out_panel(params, NULL).bytes;
+    return params->length < 1 || params->panel_rows < 1 || params->rows_together < 1 ? 0 : ost_reuse_lay_out_panel(params, NULL).bytes;
 }
 
 ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params, const ost_scratch *scratch,
@@ -95,13 +107,18 @@ ost_status ost_reuse_horizontal_s8(const ost_reuse_horizontal_s8_params *params,
     }
     const int32_t positions = p->window.output.height * p->window.output.width;
     *panel.missing = 0;
-    if (!ost_reuse_is_padded(&p->window)) {
+    if (p->compact || !ost_reuse_is_padded(&p->window)) {
         panel.x = in;
         panel.top = 0;
     }
     for (int32_t first = 0; first < positions; first += p->panel_rows) {
         ost_reuse_cluster_panel(&panel, first, in);
-        ost_reuse_multiply_panel(&panel, first, out);
+        for (int32_t r = 0; r < p->panel_rows && first + r < positions; r += panel.rows) {
+            const int32_t left = p->panel_rows - r;
+            ost_reuse_take_rows(&panel, first, r, left < p->rows_together ? left : p->rows_together);
+            ost_reuse_panel_centroids(&panel);
+            ost_reuse_multiply_panel(&panel, first + r, out);
+        }
     }
     return OST_OK;
 }

@@ -7,6 +7,7 @@
 #include "ost_reuse_gemm.h"
 #include "ost_reuse_hash.h"
 #include "ost_reuse_image_scratch.h"
+#include "ost_reuse_pixel_ids.h"
 #include "ost_reuse_single.h"
 
 /* What a call works with. */
@@ -17,71 +18,6 @@ typedef struct {
     ost_slot_map map;
     ost_reuse_single single;
 } image_layer;
-
-/* The id of block b of a pixel that is padding, at all pixels of the map. */
-OST_INLINE void map_padding(const ost_reuse_image_s8_params *p, int32_t b, int8_t *vector, uint8_t *map)
-{
-    const int32_t blocks = blocks_of(p), count = padded_pixels(&p->window), bytes = id_bytes(p);
-    const ost_hash_run run = {vector, 0, 1, map + b * bytes, 0, bytes, 0};
-    ost_fill_bytes(vector, (int8_t)p->input_zero_point, p->hash.words * 4);
-    ost_reuse_hash_run(&p->hash, b, &run);
-    const int32_t step = blocks * bytes;
-    uint8_t *id = map + b * bytes;
-    for (int32_t n = 1; n < count; n++, id += step) {
-        id[step] = id[0];
-        id[step + bytes - 1] = id[bytes - 1];
-    }
-}
-
-/* The ids of every pixel; x is the padded input, or the input if padding is filled in. */
-OST_PHASE_FUNCTION static void ost_reuse_map_pixels(const ost_reuse_image_s8_params *p, const int8_t *x,
-                                                    int8_t *vector, uint8_t *map)
-{
-    const ost_window *w = &p->window;
-    const int32_t blocks = blocks_of(p), count = padded_pixels(w), bytes = id_bytes(p);
-    for (int32_t b = 0; b < blocks && fills_padding(p); b++) {
-        map_padding(p, b, vector, map);
-        for (int32_t y = 0; y < w->input.height; y++) {
-            const int32_t pixel = (y + w->padding.height) * padded_width(w) + w->padding.width;
-            const ost_hash_run run = {x + y * w->input.width * w->input.channels + b * p->hash.words * 4,
-                                      w->input.channels,
-                                      w->input.width,
-                                      map + (pixel * blocks + b) * bytes,
-                                      blocks * bytes,
-                                      bytes,
-                                      0};
-            ost_reuse_hash_run(&p->hash, b, &run);
-        }
-    }
-    for (int32_t b = 0; b < blocks && !fills_padding(p); b++) {
-        const ost_hash_run run = {
-            x + b * p->hash.words * 4, p->window.input.channels, count, map + b * bytes, blocks * bytes, bytes, 0};
-        ost_reuse_hash_run(&p->hash, b, &run);
-    }
-}
-
-/* Ids of slice s at `count` output positions from (oy, ox), out of the map. */
-OST_PHASE_FUNCTION static void ost_reuse_copy_ids(const ost_reuse_image_s8_params *p, const uint8_t *map, int32_t s,
-                                                  int32_t oy, int32_t ox, int32_t count, uint8_t *ids, int32_t id_step)
-{
-    const ost_window *w = &p->window;
-    const int32_t blocks = blocks_of(p), step = w->stride.width * blocks;
-    /* A slice starts at a multiple of L in the padded input, which is its id's place in the map. */
-    const int32_t first = p->slices.starts[s] / (p->hash.words * 4) +
-                          (oy * w->stride.height * padded_width(w) + ox * w->stride.width) * blocks;
-    if (is_hashed(p)) {
-        const uint16_t *from = (const uint16_t *)(const void *)map + first;
-        uint16_t *to = (uint16_t *)(void *)ids;
-        for (int32_t n = 0; n < count; n++, from += step) {
-            to[n] = *from;
-        }
-        return;
-    }
-    const uint8_t *from = map + first;
-    for (int32_t n = 0; n < count; n++, from += step, ids += id_step) {
-        *ids = *from;
-    }
-}
 
 /* Rows of vectors, the first at (oy, ox): ids to `ids` (or, for slots, to the wide ids first), then to the sums. */
 OST_INLINE void cluster_rows(image_layer *layer, int32_t s, const ost_vector_rows *rows, int32_t oy, int32_t ox,
@@ -120,17 +56,6 @@ OST_INLINE void cluster_blocks(image_layer *layer, int32_t s, uint8_t *ids)
     }
 }
 
-/* Slice s at `count` output positions of a row. */
-OST_INLINE ost_slice_run slice_run(const image_layer *layer, int32_t s, int32_t oy, int32_t ox, int32_t count)
-{
-    const ost_reuse_image_s8_params *p = layer->p;
-    const int8_t *x = layer->single.source.x;
-    return fills_padding(p) ? ost_reuse_border_run(&p->window, p->input_zero_point, &p->slices, p->hash.words, s, x, oy,
-                                                   ox, count, layer->m.gather)
-                            : ost_reuse_slice_run(&p->window, &p->slices, p->hash.words, s, x, oy, ox, count,
-                                                  layer->m.gather);
-}
-
 /* Single rows of X: several rows of outputs together where the slice is read in place. */
 OST_INLINE void cluster_positions(image_layer *layer, int32_t s, uint8_t *ids)
 {
@@ -144,7 +69,8 @@ OST_INLINE void cluster_positions(image_layer *layer, int32_t s, uint8_t *ids)
         for (int32_t ox = 0; ox < w->output.width; ox += longest) {
             const int32_t left = w->output.width - ox;
             rows.count = left < longest ? left : longest;
-            const ost_slice_run run = slice_run(layer, s, oy, ox, rows.count);
+            const ost_slice_run run = ost_reuse_source_run(&layer->single.source, s, oy, ox, rows.count,
+                                                           layer->m.gather);
             rows.vectors = run.vectors;
             rows.step = run.step;
             cluster_rows(layer, s, &rows, oy, ox, ids);
@@ -270,18 +196,6 @@ OST_INLINE void recover_pass(image_layer *layer, ost_reuse_recovery *pass, int32
     }
 }
 
-/* Every slice is a channel block of a pixel. */
-OST_INLINE int slices_are_blocks(const ost_reuse_image_s8_params *p)
-{
-    const int32_t length = p->hash.words * 4;
-    for (int32_t s = 0; s < p->slices.count; s++) {
-        if (p->slices.starts[s] < 0 || p->slices.starts[s] % length != 0) {
-            return 0;
-        }
-    }
-    return p->block_rows == 1 && p->window.input.channels % length == 0;
-}
-
 OST_INLINE int slots_are_valid(const ost_reuse_image_s8_params *p)
 {
     return p->hash.hashes >= 1 && p->hash.hashes <= 16 && p->slots >= 1 &&
@@ -297,7 +211,8 @@ OST_INLINE int arguments_are_valid(const ost_reuse_image_s8_params *p, const int
            p->tiles_per_group <= ost_reuse_tiles(p->window.output.channels) && p->fraction_bits >= 1 &&
            p->fraction_bits <= 7 && p->window.output.height * p->window.output.width <= UINT16_MAX &&
            p->window.output.height * p->window.output.width >= p->block_rows &&
-           (!p->pixel_ids || slices_are_blocks(p));
+           (!p->pixel_ids || ost_reuse_slices_are_blocks(p)) &&
+           (p->slices_per_pass == p->slices.count || p->rest >= 1);
 }
 
 int32_t ost_reuse_image_s8_scratch_bytes(const ost_reuse_image_s8_params *params)
@@ -320,6 +235,34 @@ OST_INLINE image_layer set_up(const ost_reuse_image_s8_params *p, const image_sc
     return layer;
 }
 
+/* The part that begins at position `begin`: its accumulators are in the output, from there on, and in the scratch. */
+OST_INLINE void begin_part(const image_layer *layer, ost_reuse_recovery *pass, int32_t begin, int8_t *out)
+{
+    const int32_t left = pass->positions - begin;
+    pass->begin = begin;
+    pass->out = out + begin * pass->channels;
+    pass->in_out = pass->several ? begin + ost_reuse_positions_in_out(left, pass->channels) : pass->positions;
+    pass->end = pass->several && pass->in_out + layer->p->rest < pass->positions ? pass->in_out + layer->p->rest
+                                                                                 : pass->positions;
+}
+
+/* Outputs of a part. */
+OST_INLINE void all_passes(image_layer *layer, ost_reuse_recovery *pass)
+{
+    const ost_reuse_image_s8_params *p = layer->p;
+    for (int32_t first = 0; first < p->slices.count; first += p->slices_per_pass) {
+        const int32_t left = p->slices.count - first, missing = *layer->m.missing;
+        pass->slices = left < p->slices_per_pass ? left : p->slices_per_pass;
+        pass->first = first == 0;
+        cluster_pass(layer, first, pass->slices);
+        pass->missing = *layer->m.missing - missing;
+        recover_pass(layer, pass, first);
+    }
+    if (pass->several) {
+        ost_reuse_finish(pass);
+    }
+}
+
 ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost_scratch *scratch, const int8_t *in,
                               int8_t *out)
 {
@@ -335,9 +278,8 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     const int32_t channels = p->window.output.channels, tile_values = p->slots * OST_REUSE_TILE;
     ost_reuse_recovery pass = {positions, channels, p->block_rows, p->rows, 0, p->slices_per_pass < p->slices.count,
                                1, m.ids, p->slices_per_pass, p->slots, 0, 0, 0, p->tiles_per_group, m.table, tile_values,
-                               p->fraction_bits, out, m.rest};
+                               p->fraction_bits, out, m.rest, 0, 0, 0};
     const int8_t *x = in;
-    *m.missing = 0;
     if (ost_reuse_is_padded(&p->window) && p->padded) {
         ost_reuse_pad_input(&p->window, p->input_zero_point, in, m.padded);
         x = m.padded;
@@ -346,16 +288,10 @@ ost_status ost_reuse_image_s8(const ost_reuse_image_s8_params *params, const ost
     if (p->pixel_ids) {
         ost_reuse_map_pixels(p, x, m.gather, m.map);
     }
-    for (int32_t first = 0; first < p->slices.count; first += p->slices_per_pass) {
-        const int32_t left = p->slices.count - first, missing = *m.missing;
-        pass.slices = left < p->slices_per_pass ? left : p->slices_per_pass;
-        pass.first = first == 0;
-        cluster_pass(&layer, first, pass.slices);
-        pass.missing = *m.missing - missing;
-        recover_pass(&layer, &pass, first);
-    }
-    if (pass.several) {
-        ost_reuse_finish(&pass);
+    while (pass.end < positions) {
+        begin_part(&layer, &pass, pass.end, out);
+        *m.missing = 0; /* it is the same in every part */
+        all_passes(&layer, &pass);
     }
     return OST_OK;
 }

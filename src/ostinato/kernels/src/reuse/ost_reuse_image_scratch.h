@@ -104,7 +104,7 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
 {
     const int32_t positions = p->window.output.height * p->window.output.width, channels = p->window.output.channels;
     const int32_t values = p->hash.words * 4, tiles = ost_reuse_tiles(channels), b = p->block_rows;
-    const int32_t rest = positions - ost_reuse_positions_in_out(positions, channels), blocks = positions / b;
+    const int32_t blocks = positions / b;
     const int one_pass = p->slices_per_pass >= p->slices.count, hashed = is_hashed(p);
     const int singles = hashed || positions % b != 0;
     const int32_t clusters = clusters_of(p), areas = keeps_centroids(p) ? p->slices_per_pass : 1;
@@ -135,7 +135,7 @@ OST_INLINE image_scratch lay_out(const ost_reuse_image_s8_params *p, void *base)
     s.vector = (int8_t *)take(base, &s.bytes, singles ? values / b : 0);
     s.added = (int16_t *)take(base, &s.bytes, singles ? OST_REUSE_SINGLES * group : 0);
     s.alone = (int16_t *)take(base, &s.bytes, singles && one_pass ? OST_REUSE_TOGETHER * group : 0);
-    s.rest = (int16_t *)take(base, &s.bytes, one_pass ? 0 : rest * row);
+    s.rest = (int16_t *)take(base, &s.bytes, one_pass ? 0 : p->rest * row);
     return s;
 }
 

@@ -6,16 +6,11 @@
 #include "ost_reuse_panels.h"
 #include "ost_reuse_slices.h"
 
-OST_INLINE int32_t position_of(const ost_reuse_horizontal_s8_params *p, int32_t row)
-{
-    return p->rows ? p->rows[row] : row;
-}
-
 OST_PHASE_FUNCTION ost_panel_span ost_reuse_panel_span(const ost_reuse_horizontal_s8_params *p, int32_t first)
 {
     const int32_t width = p->window.output.width, positions = p->window.output.height * width;
     const int32_t end = first + p->panel_rows < positions ? first + p->panel_rows : positions;
-    int32_t lowest = position_of(p, first), highest = position_of(p, end - 1);
+    int32_t lowest = ost_panel_position(p, first), highest = ost_panel_position(p, end - 1);
     for (int32_t row = first; p->rows && row < end; row++) {
         lowest = p->rows[row] < lowest ? p->rows[row] : lowest;
         highest = p->rows[row] > highest ? p->rows[row] : highest;
@@ -51,7 +46,7 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_corners(ost_reuse_panel *panel, i
             panel->corners[r] = -1;
             continue;
         }
-        const int32_t position = position_of(panel->p, row);
+        const int32_t position = ost_panel_position(panel->p, row);
         const int32_t oy = position / w->output.width, ox = position - oy * w->output.width;
         panel->corners[r] = ((oy * w->stride.height - panel->top) * width + ox * w->stride.width) * w->input.channels;
     }
@@ -124,18 +119,23 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_units(const ost_reuse_panel *pane
 }
 
 /* Slots of all units, a few at a time. */
-OST_PHASE_FUNCTION static void ost_reuse_panel_slots(ost_reuse_panel *panel)
+OST_PHASE_FUNCTION static void ost_reuse_panel_slots(ost_reuse_panel *panel, int32_t first)
 {
     const int hashed = ost_panel_is_hashed(panel->p);
     if (hashed) {
         ost_reuse_clear_slots(&panel->map);
     }
-    for (int32_t n = 0; n < panel->units; n += OST_REUSE_UNITS) {
-        const int32_t left = panel->units - n, count = left < OST_REUSE_UNITS ? left : OST_REUSE_UNITS;
+    const int32_t most = panel->p->units_together, compact = panel->p->compact;
+    for (int32_t n = 0; n < panel->units; n += most) {
+        const int32_t left = panel->units - n, count = left < most ? left : most;
         uint8_t *slots = panel->slots + n;
         const ost_hash_run run = {panel->gather, panel->p->hash.words * 4, count,
                                   hashed ? (uint8_t *)panel->wide_ids : slots, hashed ? 2 : 1, hashed ? 2 : 1, 0};
-        ost_reuse_panel_units(panel, n, count);
+        if (compact) {
+            ost_reuse_fill_units(panel, first, n, count);
+        } else {
+            ost_reuse_panel_units(panel, n, count);
+        }
         ost_reuse_hash_run(&panel->p->hash, 0, &run);
         if (hashed) {
             *panel->missing += ost_reuse_find_slots(&panel->map, panel->wide_ids, count, slots, 1);
@@ -180,12 +180,12 @@ OST_INLINE void write_centroid(const ost_reuse_panel *panel, const uint16_t *ord
     const ost_reuse_horizontal_s8_params *p = panel->p;
     const int32_t origin = members * p->input_zero_point, scale = 1 << p->centroid_bits;
     const int32_t reciprocal = ost_reciprocal_of(members);
-    for (int32_t r = 0; r < p->panel_rows; r += 4) {
-        const int32_t left = p->panel_rows - r, count = left < 4 ? left : 4;
+    for (int32_t r = 0; r < panel->rows; r += 4) {
+        const int32_t left = panel->rows - r, count = left < 4 ? left : 4;
         const int8_t *from[4];
         int32_t sums[4] = {0, 0, 0, 0};
         for (int32_t k = 0; k < 4; k++) {
-            const int32_t corner = panel->corners[r + (k < count ? k : 0)];
+            const int32_t corner = panel->placed[r + (k < count ? k : 0)];
             from[k] = panel->x + (corner < 0 ? 0 : corner);
         }
         for (int32_t n = 0; n < members; n++) {
@@ -196,21 +196,47 @@ OST_INLINE void write_centroid(const ost_reuse_panel *panel, const uint16_t *ord
             sums[3] += from[3][column];
         }
         for (int32_t k = 0; k < count; k++, to += 2) {
-            const int there = panel->corners[r + k] >= 0;
+            const int there = panel->placed[r + k] >= 0;
             *to = (int16_t)(there ? ost_divide((sums[k] - origin) * scale, members, reciprocal) : 0);
         }
     }
 }
 
-OST_PHASE_FUNCTION static void ost_reuse_panel_centroids(const ost_reuse_panel *panel)
+/* The same of a compact panel: members are read one after the other. */
+OST_PHASE_FUNCTION static void ost_reuse_fill_centroid(const ost_reuse_panel *panel, const uint16_t *order,
+                                                       int32_t members, int32_t i, int16_t *to)
 {
-    const int32_t length = panel->p->length, pair = 2 * panel->p->panel_rows;
+    const ost_reuse_horizontal_s8_params *p = panel->p;
+    const int32_t origin = members * p->input_zero_point, scale = 1 << p->centroid_bits;
+    const int32_t reciprocal = ost_reciprocal_of(members);
+    int32_t *sums = panel->acc;
+    for (int32_t r = 0; r < panel->rows; r++) {
+        sums[r] = -origin;
+    }
+    for (int32_t n = 0; n < members; n++) {
+        ost_reuse_read_column(panel, order[n] + i);
+        for (int32_t r = 0; r < panel->rows; r++) {
+            sums[r] += panel->line[r];
+        }
+    }
+    for (int32_t r = 0; r < panel->rows; r++, to += 2) {
+        *to = (int16_t)ost_divide(sums[r] * scale, members, reciprocal);
+    }
+}
+
+OST_PHASE_FUNCTION void ost_reuse_panel_centroids(const ost_reuse_panel *panel)
+{
+    const int32_t length = panel->p->length, pair = 2 * panel->rows;
     int32_t first = 0, column = 0;
     for (int32_t cluster = 0; cluster < panel->found; cluster++) {
         const int32_t end = panel->ends[cluster];
         for (int32_t i = 0; i < length; i++, column++) {
-            write_centroid(panel, panel->order + first, end - first, i,
-                           panel->centroids + column / 2 * pair + column % 2);
+            int16_t *to = panel->centroids + column / 2 * pair + column % 2;
+            if (panel->p->compact) {
+                ost_reuse_fill_centroid(panel, panel->order + first, end - first, i, to);
+            } else {
+                write_centroid(panel, panel->order + first, end - first, i, to);
+            }
         }
         first = end;
     }
@@ -219,11 +245,22 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_centroids(const ost_reuse_panel *
     }
 }
 
+OST_PHASE_FUNCTION void ost_reuse_take_rows(ost_reuse_panel *panel, int32_t first, int32_t r, int32_t count)
+{
+    if (panel->p->compact) {
+        ost_reuse_place_rows(panel, first + r, count);
+        return;
+    }
+    panel->rows = count;
+    panel->placed = panel->corners + r;
+}
+
 OST_PHASE_FUNCTION void ost_reuse_cluster_panel(ost_reuse_panel *panel, int32_t first, const int8_t *in)
 {
-    pad_panel(panel, first, in);
-    ost_reuse_panel_corners(panel, first);
-    ost_reuse_panel_slots(panel);
+    if (!panel->p->compact) {
+        pad_panel(panel, first, in);
+        ost_reuse_panel_corners(panel, first);
+    }
+    ost_reuse_panel_slots(panel, first);
     ost_reuse_panel_order(panel);
-    ost_reuse_panel_centroids(panel);
 }

@@ -81,7 +81,7 @@ OST_INLINE void add_pair(const ost_reuse_panel *panel, const int8_t *weights, co
 {
     do {
         const four_sums one = ost_reuse_sum_weights(weights, first), two = ost_reuse_sum_weights(weights, second);
-        ost_reuse_add_products(values, one, two, panel->p->panel_rows, panel->acc);
+        ost_reuse_add_products(values, one, two, panel->rows, panel->acc);
     } while (first->members + second->members > 0);
 }
 
@@ -115,7 +115,7 @@ OST_PHASE_FUNCTION static void ost_reuse_add_clusters(const ost_reuse_panel *pan
 {
     const int16_t *values = panel->centroids;
     column_cursor at = {panel, 0, 0};
-    for (; at.cluster < panel->found; values += 2 * panel->p->panel_rows) {
+    for (; at.cluster < panel->found; values += 2 * panel->rows) {
         product_column first = next_column(&at), second = next_column(&at);
         add_pair(panel, weights, values, &first, &second);
     }
@@ -126,8 +126,15 @@ OST_PHASE_FUNCTION static void ost_reuse_panel_values(const ost_reuse_panel *pan
 {
     const int32_t zero = panel->p->input_zero_point, scale = 1 << panel->p->centroid_bits;
     const int8_t *from = panel->x + panel->p->columns[column];
-    for (int32_t r = 0; r < panel->p->panel_rows; r++, values += 2) {
-        const int32_t corner = panel->corners[r];
+    if (panel->p->compact) {
+        ost_reuse_read_column(panel, column);
+        for (int32_t r = 0; r < panel->rows; r++, values += 2) {
+            *values = (int16_t)((panel->line[r] - zero) * scale);
+        }
+        return;
+    }
+    for (int32_t r = 0; r < panel->rows; r++, values += 2) {
+        const int32_t corner = panel->placed[r];
         *values = (int16_t)(corner < 0 ? 0 : (from[corner] - zero) * scale);
     }
 }
@@ -158,8 +165,8 @@ OST_PHASE_FUNCTION static void ost_reuse_finish_panel(const ost_reuse_panel *pan
     const ost_window *w = &panel->p->window;
     const int32_t positions = w->output.height * w->output.width, channels = w->output.channels;
     const int32_t *acc = panel->acc;
-    for (int32_t r = 0; r < panel->p->panel_rows && first + r < positions; r++, acc += 4) {
-        const int32_t position = panel->p->rows ? panel->p->rows[first + r] : first + r;
+    for (int32_t r = 0; r < panel->rows && first + r < positions; r++, acc += 4) {
+        const int32_t position = ost_panel_position(panel->p, first + r);
         for (int32_t m = channel; m < channel + 4 && m < channels; m++) {
             out[position * channels + m] = ost_finish(&panel->p->output, m, acc[m - channel]);
         }
@@ -171,7 +178,7 @@ OST_PHASE_FUNCTION void ost_reuse_multiply_panel(ost_reuse_panel *panel, int32_t
     const ost_reuse_horizontal_s8_params *p = panel->p;
     const int8_t *weights = p->weights;
     for (int32_t m = 0; m < p->window.output.channels; m += 4, weights += 4 * ost_window_columns(&p->window)) {
-        for (int32_t r = 0; r < p->panel_rows; r++) {
+        for (int32_t r = 0; r < panel->rows; r++) {
             int32_t *acc = panel->acc + 4 * r;
             acc[0] = p->bias[m];
             acc[1] = p->bias[m + 1];

@@ -2,7 +2,7 @@
 #include "ost_reuse_recover.h"
 
 #include "../support/ost_window.h"
-#include "ost_reuse_fixed.h"
+#include "ost_reuse_finish.h"
 #include "ost_reuse_recover_rows.h"
 
 /* Bytes of a position's accumulators. */
@@ -11,24 +11,14 @@ OST_INLINE int32_t sums_bytes(const ost_reuse_recovery *pass)
     return ost_reuse_tiles(pass->channels) * OST_REUSE_TILE * (int32_t)sizeof(int16_t);
 }
 
-/* Positions that lie at equal distances from the first: those in the output, and those behind. */
-OST_INLINE int32_t positions_in_out(const ost_reuse_recovery *pass)
-{
-    return pass->several ? ost_reuse_positions_in_out(pass->positions, pass->channels) : pass->positions;
-}
-
-OST_INLINE int32_t position_of(const ost_reuse_recovery *pass, int32_t row)
-{
-    return pass->rows ? pass->rows[row] : row;
-}
-
 char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row)
 {
-    const int32_t position = position_of(pass, row), in_out = positions_in_out(pass), channel = pass->tile * OST_REUSE_TILE;
+    const int32_t position = ost_reuse_position(pass, row), in_out = pass->in_out;
+    const int32_t channel = pass->tile * OST_REUSE_TILE;
     if (!pass->several) {
         return (char *)pass->out + position * pass->channels + channel;
     }
-    return 2 * channel + (position < in_out ? (char *)pass->out + position * sums_bytes(pass)
+    return 2 * channel + (position < in_out ? (char *)pass->out + (position - pass->begin) * sums_bytes(pass)
                                             : (char *)pass->rest + (position - in_out) * sums_bytes(pass));
 }
 
@@ -43,21 +33,22 @@ typedef struct {
 /* As many blocks from `block` as can be recovered together. */
 OST_INLINE block_run find_run(const ost_reuse_recovery *pass, int32_t r, int32_t block)
 {
-    const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass), in_out = positions_in_out(pass);
+    const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass), in_out = pass->in_out;
     block_run run = {r, block, 1, b};
-    int32_t last = position_of(pass, block * b + r);
-    const int inside = last < in_out;
+    int32_t last = ost_reuse_position(pass, block * b + r);
+    const int32_t lowest = last < in_out ? pass->begin : in_out;
+    const int32_t end = last < in_out && in_out < pass->end ? in_out : pass->end;
     if (!pass->rows && pass->missing == 0) {
-        const int32_t end = inside ? (in_out - r + b - 1) / b : blocks;
-        run.count = (end < blocks ? end : blocks) - block;
+        const int32_t next = (end - r + b - 1) / b;
+        run.count = (next < blocks ? next : blocks) - block;
         return run;
     }
     for (int32_t next = block + 1; next < blocks && !ost_reuse_is_alone(pass, next); next++, run.count++) {
-        const int32_t position = position_of(pass, next * b + r);
+        const int32_t position = ost_reuse_position(pass, next * b + r);
         if (run.count == 1) {
             run.step = position - last;
         }
-        if (position - last != run.step || (position < in_out) != inside) {
+        if (position - last != run.step || position < lowest || position >= end) {
             break;
         }
         last = position;
@@ -108,9 +99,11 @@ OST_PHASE_FUNCTION static void ost_reuse_recover_run(const ost_reuse_recovery *p
 
 OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
 {
+    const int some = pass->begin > 0 || pass->end < pass->positions;
     for (int32_t r = 0; r < pass->block_rows; r++) {
         for (int32_t block = 0; block < ost_reuse_blocks(pass);) {
-            if (ost_reuse_is_alone(pass, block)) {
+            if (ost_reuse_is_alone(pass, block) ||
+                (some && !ost_reuse_is_in_part(pass, ost_reuse_position(pass, block * pass->block_rows + r)))) {
                 block++;
                 continue;
             }
@@ -121,63 +114,20 @@ OST_PHASE_FUNCTION void ost_reuse_recover(const ost_reuse_recovery *pass)
     }
 }
 
-/* Up to four channels, from the order 0 2 1 3. */
-OST_INLINE void finish_some(int8_t *to, const int8_t *from, int32_t bits, int32_t count)
-{
-    const uint32_t even = ost_load_u32(from), odd = ost_load_u32(from + 4);
-    /* No loop: it would be unrolled for counts that do not occur. */
-    to[0] = ost_saturate_s8((int16_t)even >> bits);
-    if (count > 1) {
-        to[1] = ost_saturate_s8((int16_t)odd >> bits);
-    }
-    if (count > 2) {
-        to[2] = ost_saturate_s8((int16_t)(even >> 16) >> bits);
-    }
-    if (count > 3) {
-        to[3] = ost_saturate_s8((int16_t)(odd >> 16) >> bits);
-    }
-}
-
-#if OST_HAS_DSP
-/* Two sums to what int8 holds behind a shift by `bits`. */
-OST_INLINE uint32_t clamp_both(uint32_t sums, int32_t bits)
-{
-    const uint32_t high = (0x00800080u << bits) - 0x00010001u, low = 0xff80ff80u << bits & 0xffff0000u;
-    return ost_max_s16x2(ost_min_s16x2(sums, high), low | low >> 16);
-}
-#endif
-
-OST_INLINE void finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
-{
-    int32_t m = 0;
-    for (; m + 4 <= channels; m += 4) {
-#if OST_HAS_DSP
-        const uint32_t even = clamp_both(ost_load_u32(sums + 2 * m), bits);
-        const uint32_t odd = clamp_both(ost_load_u32(sums + 2 * m + 4), bits);
-        ost_store_u32(out + m, (even >> bits & 0x00ff00ffu) | (odd << (8 - bits) & 0xff00ff00u));
-#else
-        finish_some(out + m, sums + 2 * m, bits, 4);
-#endif
-    }
-    if (m < channels) {
-        finish_some(out + m, sums + 2 * m, bits, channels - m);
-    }
-}
-
 OST_PHASE_FUNCTION void ost_reuse_finish_row(const int8_t *sums, int32_t channels, int32_t bits, int8_t *out)
 {
-    finish_row(sums, channels, bits, out);
+    ost_reuse_finish_sums(sums, channels, bits, out);
 }
 
 OST_PHASE_FUNCTION void ost_reuse_finish(const ost_reuse_recovery *pass)
 {
-    const int32_t in_out = positions_in_out(pass), row = sums_bytes(pass);
+    const int32_t row = sums_bytes(pass);
     const int8_t *from = pass->out;
     int8_t *out = pass->out;
-    for (int32_t n = 0; n < pass->positions; n++, from += row, out += pass->channels) {
-        if (n == in_out) {
+    for (int32_t n = pass->begin; n < pass->end; n++, from += row, out += pass->channels) {
+        if (n == pass->in_out) {
             from = (const int8_t *)pass->rest;
         }
-        finish_row(from, pass->channels, pass->fraction_bits, out);
+        ost_reuse_finish_sums(from, pass->channels, pass->fraction_bits, out);
     }
 }

@@ -2,7 +2,9 @@
  *
  * A pass adds the tables of some slices. If one pass has them all, outputs are finished in registers; otherwise int16
  * accumulators are kept between passes, the first of them in the memory of the output itself: it is rewritten in place
- * by the finishing sweep, whose int8 never overtake the int16 that are still to be read.
+ * by the finishing sweep, whose int8 never overtake the int16 that are still to be read. Where the scratch has no room for
+ * the others, all passes are made for a part of the positions, whose outputs then are finished, and again for the next
+ * ones, whose accumulators lie behind them.
  *
  * Row r of a block has a table of its own for each slice. Rows that are in no block, and blocks that have no slot in a
  * slice of the pass, are left out; they are computed by themselves (ost_reuse_single.h). */
@@ -29,8 +31,11 @@ typedef struct {
     const int16_t *table; /* slices x b x held x slots x 16 */
     int32_t tile_values;  /* slots * 16 */
     int32_t fraction_bits;
-    int8_t *out;
-    int16_t *rest; /* accumulators that do not fit into the output, if there are several passes */
+    int8_t *out;    /* of the part */
+    int16_t *rest;  /* accumulators that do not fit into the output, if there are several passes */
+    int32_t begin;  /* output positions of this part: from here on; 0, if there is one pass */
+    int32_t end;    /* ... to here; all */
+    int32_t in_out; /* ... whose accumulators are in the output: to here; all, if there is one pass */
 } ost_reuse_recovery;
 
 OST_INLINE int32_t ost_reuse_tiles(int32_t channels)
@@ -38,10 +43,20 @@ OST_INLINE int32_t ost_reuse_tiles(int32_t channels)
     return (channels + OST_REUSE_TILE - 1) / OST_REUSE_TILE;
 }
 
-/* Positions whose accumulators fit into the output tensor. */
+/* Positions whose accumulators fit into the outputs of so many. */
 OST_INLINE int32_t ost_reuse_positions_in_out(int32_t positions, int32_t channels)
 {
     return positions * channels / (2 * OST_REUSE_TILE * ost_reuse_tiles(channels));
+}
+
+OST_INLINE int32_t ost_reuse_position(const ost_reuse_recovery *pass, int32_t row)
+{
+    return pass->rows ? pass->rows[row] : row;
+}
+
+OST_INLINE int ost_reuse_is_in_part(const ost_reuse_recovery *pass, int32_t position)
+{
+    return position >= pass->begin && position < pass->end;
 }
 
 OST_INLINE int32_t ost_reuse_blocks(const ost_reuse_recovery *pass)
@@ -64,7 +79,7 @@ OST_INLINE int ost_reuse_is_alone(const ost_reuse_recovery *pass, int32_t block)
 /* Where the accumulators of a row are, if there are several passes, or its outputs: those of the group's first tile. */
 char *ost_reuse_place(const ost_reuse_recovery *pass, int32_t row);
 
-/* All blocks that have slots: accumulators += table rows, or outputs. */
+/* All blocks of the part that have slots: accumulators += table rows, or outputs. */
 void ost_reuse_recover(const ost_reuse_recovery *pass);
 
 /* After the last of several passes: accumulators to int8. */

@@ -2,7 +2,6 @@
 #include "ost_reuse_rows.h"
 
 #include "../support/ost_window.h"
-#include "ost_reuse_border.h"
 #include "ost_reuse_gather.h"
 
 /* The output position of a row. */

@@ -18,53 +18,8 @@ typedef struct {
 OST_INLINE void add_row(int8_t *sums, const int16_t *row, int32_t tile_values, int32_t tiles)
 {
     for (int32_t tile = 0; tile < tiles; tile++, row += tile_values, sums += 2 * OST_REUSE_TILE) {
-        for (int32_t k = 0; k < OST_REUSE_TILE; k += 2) {
-            const uint32_t a = ost_load_u32(sums + 2 * k), b = ost_load_u32(row + k);
-#if OST_HAS_DSP
-            ost_store_u32(sums + 2 * k, ost_qadd16(a, b));
-#else
-            const int32_t low = ost_saturate_s16((int16_t)a + (int16_t)b);
-            const int32_t high = ost_saturate_s16((int16_t)(a >> 16) + (int16_t)(b >> 16));
-            ost_store_u32(sums + 2 * k, ((uint32_t)low & 0xffffu) | (uint32_t)high << 16);
-#endif
-        }
+        ost_add_saturated(sums, row, OST_REUSE_TILE);
     }
-}
-
-/* The n-th of `count` centroids: the row's own values, in the order of ost_reuse_clusters.h. */
-OST_INLINE void write_centroid(const ost_reuse_single *single, const int8_t *x, int32_t n, int32_t count)
-{
-    const int32_t zero = single->params->input_zero_point;
-    int16_t *to = single->centroids + 2 * n;
-    for (int32_t w = 0; w < single->source.words; w++, x += 4, to += 4 * count) {
-#if OST_HAS_DSP
-        const uint32_t origin = ost_pkhbt16((uint32_t)-zero, (uint32_t)-zero), four = ost_load_u32(x);
-        /* Times 128; what the lower halfword loses, the upper one must not gain. */
-        ost_store_u32(to, ost_sxtab16(origin, four) << 7 & 0xff80ff80u);
-        ost_store_u32(to + 2 * count, ost_sxtab16_ror8(origin, four) << 7 & 0xff80ff80u);
-#else
-        to[0] = (int16_t)((x[0] - zero) * 128);
-        to[1] = (int16_t)((x[2] - zero) * 128);
-        to[2 * count] = (int16_t)((x[1] - zero) * 128);
-        to[2 * count + 1] = (int16_t)((x[3] - zero) * 128);
-#endif
-    }
-}
-
-/* Slice s of a row whose window's corner is `corner`: in place if it lies there in one piece. */
-OST_INLINE const int8_t *vector_of(const ost_reuse_single *single, int32_t row, const int8_t *corner, int32_t s)
-{
-    const ost_reuse_slices *slices = single->source.slices;
-    const int32_t start = slices->starts[s], words = single->source.words;
-    if (single->source.fills) {
-        ost_reuse_gather_rows(&single->source, s, row, 1, single->vector);
-        return single->vector;
-    }
-    if (start >= 0) {
-        return corner + start;
-    }
-    ost_reuse_gather_row(corner, slices->gather + (-1 - start) * words * 4, words, single->vector);
-    return single->vector;
 }
 
 /* Slice s of the batch's rows `which`, whose centroids are their vectors: product rows to `added`, and to their sums. */
@@ -87,7 +42,9 @@ OST_PHASE_FUNCTION static void ost_reuse_single_products(const ost_reuse_single 
                                        single->added,
                                        tile_values};
     for (int32_t n = 0; n < count; n++) {
-        write_centroid(single, vector_of(single, batch->row[which[n]], batch->corner[which[n]], s), n, count);
+        const int8_t *x = ost_reuse_row_slice(&single->source, batch->row[which[n]], batch->corner[which[n]], s,
+                                              single->vector);
+        ost_reuse_row_centroid(x, words, p->input_zero_point, single->centroids + 2 * n, count);
     }
     ost_reuse_gemm(&product);
     if (s == 0) {
@@ -154,10 +111,14 @@ OST_PHASE_FUNCTION void ost_reuse_recover_singles(const ost_reuse_single *single
                                                   int32_t first)
 {
     const int32_t b = pass->block_rows, blocks = ost_reuse_blocks(pass);
+    const int some = pass->begin > 0 || pass->end < pass->positions;
     row_batch batch;
     batch.count = 0;
     for (int32_t row = pass->missing > 0 ? 0 : blocks * b; row < pass->positions; row++) {
         const int32_t block = row / b;
+        if (some && !ost_reuse_is_in_part(pass, ost_reuse_position(pass, row))) {
+            continue;
+        }
         if (block >= blocks) {
             add_to_batch(&batch, row, 0, NULL);
         } else if (ost_reuse_is_alone(pass, block)) {
