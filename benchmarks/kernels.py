@@ -27,7 +27,8 @@ from ostinato.files import write_atomically
 from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.firmware.select import bind
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_conv, bind_linear
+from ostinato.kernels.pools import bind_max_pool
 from ostinato.kernels.reuse_compiled import bind_reuse_compiled
 from ostinato.kernels.stem import bind_stem
 from ostinato.quant.arithmetic import Int8Array

@@ -18,7 +18,7 @@ from kernels import LAYERS
 from ostinato.files import write_atomically
 from ostinato.firmware.kernel_runner import KernelRunner
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_max_pool
+from ostinato.kernels.pools import bind_max_pool
 from ostinato.kernels.reuse_compiled import CompiledForm, bind_reuse_compiled
 from ostinato.kernels.stem import bind_stem
 from ostinato.quant.ops import ConvDims, QMaxPool2d, QReuseCompiled

@@ -10,8 +10,9 @@ import numpy as np
 
 from kernels import random_conv, random_linear
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_conv, bind_linear
 from ostinato.kernels.joins import bind_add
+from ostinato.kernels.pools import bind_avg_pool, bind_max_pool
 from ostinato.quant.ops import ConvDims, QAdd, QAvgPool2d, QMaxPool2d, QOp, QTensor
 
 Shape = tuple[int, int, int]

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool, bind_softmax
+from ostinato.kernels.conventional import bind_conv, bind_linear, bind_softmax
 from ostinato.kernels.joins import bind_add, bind_concat
+from ostinato.kernels.pools import bind_avg_pool, bind_max_pool
 from ostinato.quant.arithmetic import Int8Array, IntArray
 from ostinato.quant.ops import ConvDims, QAdd, QAvgPool2d, QConcat, QConv2d, QGraph, QLinear, QMaxPool2d, QOp, QTensor
 from ostinato.quant.softmax_op import QSoftmax, with_softmax

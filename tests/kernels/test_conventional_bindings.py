@@ -11,7 +11,8 @@ from conventional_samples import make_conv, make_linear, make_pool, random_conv,
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.abi import image
 from ostinato.kernels.binding import ArrayRef, Binding
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_conv, bind_linear
+from ostinato.kernels.pools import bind_avg_pool, bind_max_pool
 from ostinato.kernels.sources import include_dir, source_dir, source_path
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QMaxPool2d
 

@@ -23,7 +23,8 @@ from conventional_samples import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool, bind_softmax
+from ostinato.kernels.conventional import bind_conv, bind_linear, bind_softmax
+from ostinato.kernels.pools import bind_avg_pool, bind_max_pool
 from ostinato.quant.ops import ConvDims, QAvgPool2d, QMaxPool2d
 from ostinato.quant.reference import execute_op
 

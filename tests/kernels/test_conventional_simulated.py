@@ -16,7 +16,8 @@ from conventional_samples import (
     random_input,
 )
 
-from ostinato.kernels.conventional import bind_conv, bind_linear, bind_max_pool
+from ostinato.kernels.conventional import bind_conv, bind_linear
+from ostinato.kernels.pools import bind_max_pool
 from ostinato.quant.ops import ConvDims
 from ostinato.quant.reference import execute_op
 

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import Binding
-from ostinato.kernels.conventional import bind_avg_pool, bind_conv, bind_linear, bind_max_pool, bind_softmax
+from ostinato.kernels.conventional import bind_conv, bind_linear, bind_softmax
 from ostinato.kernels.joins import bind_add, bind_concat
+from ostinato.kernels.pools import bind_avg_pool, bind_max_pool
 from ostinato.kernels.reuse_compiled import CompiledForm, bind_reuse_compiled, choose_form
 from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
 from ostinato.kernels.reuse_image import bind_reuse_image

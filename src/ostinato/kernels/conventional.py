@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ostinato.errors import UnsupportedError
-from ostinato.kernels.binding import ArrayRef, Binding, Phase
+from ostinato.kernels.binding import ArrayRef, Binding
 from ostinato.kernels.conventional_packing import (
     BLOCK,
     CHANNELS,
@@ -26,16 +26,10 @@ from ostinato.kernels.conventional_packing import (
     sxtb16_order,
 )
 from ostinato.quant.arithmetic import IntArray
-from ostinato.quant.ops import ConvDims, QAvgPool2d, QConv2d, QLinear, QMaxPool2d
+from ostinato.quant.ops import ConvDims, QConv2d, QLinear
 from ostinato.quant.softmax_op import QSoftmax
 
 _DIR = "conventional"
-MAX_POOL_SOURCES = (f"{_DIR}/ost_max_pool_s8.c", f"{_DIR}/ost_max_pool_s8_columns.S")
-POOL_PHASES: dict[str, Phase] = {
-    f"ost_{kernel}_{part}": "other"
-    for kernel in ("max_pool_s8", "avg_pool_s8")
-    for part in ("windows", "shared", "together", "columns", "squares")
-}
 
 
 def bind_conv(op: QConv2d, kernel: Literal["cmsis", "dense"]) -> Binding:
@@ -47,7 +41,7 @@ def bind_conv(op: QConv2d, kernel: Literal["cmsis", "dense"]) -> Binding:
         UnsupportedError: there is no such kernel, or the window leaves the padded input.
         QuantizationError: an accumulator could overflow int32.
     """
-    _check_window(op.name, op.dims)
+    check_window(op.name, op.dims)
     if op.groups != 1 and kernel in ("cmsis", "dense"):
         return bind_conv_grouped(op)
     if kernel == "cmsis":
@@ -199,33 +193,6 @@ def bind_linear(op: QLinear) -> Binding:
     )
 
 
-def bind_max_pool(op: QMaxPool2d) -> Binding:
-    """Maximum pooling.
-
-    Raises:
-        UnsupportedError: the window leaves the padded input, or the channels change.
-    """
-    return _bind_pool("max_pool_s8", op)
-
-
-def bind_avg_pool(op: QAvgPool2d) -> Binding:
-    """Average pooling.
-
-    Raises:
-        UnsupportedError: the window leaves the padded input, the channels change, or a window is padding only.
-    """
-    dims = op.dims
-    for axis, size in enumerate(dims.input[:2]):
-        starts = np.arange(dims.output[axis]) * dims.stride[axis] - dims.padding[axis]
-        taps = starts[:, None] + np.arange(dims.kernel[axis]) * dims.dilation[axis]
-        if not np.all(np.any((taps >= 0) & (taps < size), axis=1)):
-            raise UnsupportedError(
-                f"Layer {op.name}: an average pooling window of {dims.kernel} with padding {dims.padding} holds "
-                "padding only; use less padding."
-            )
-    return _bind_pool("avg_pool_s8", op)
-
-
 def bind_softmax(op: QSoftmax) -> Binding:
     """Softmax of a vector."""
     return Binding(
@@ -236,23 +203,6 @@ def bind_softmax(op: QSoftmax) -> Binding:
         scratch_bytes=0,
         sources=(f"{_DIR}/ost_softmax_s8.c",),
         phases={"ost_softmax_s8_elements": "other"},
-    )
-
-
-def _bind_pool(kernel: str, op: QMaxPool2d | QAvgPool2d) -> Binding:
-    _check_window(op.name, op.dims)
-    if op.dims.input[2] != op.dims.output[2]:
-        raise UnsupportedError(
-            f"Layer {op.name}: pooling cannot turn {op.dims.input[2]} channels into {op.dims.output[2]}."
-        )
-    return Binding(
-        kernel=kernel,
-        params_type="ost_pool_s8_params",
-        params={"window": window_params(op.dims)},
-        arrays={},
-        scratch_bytes=0,
-        sources=MAX_POOL_SOURCES if kernel == "max_pool_s8" else (f"{_DIR}/ost_{kernel}.c",),
-        phases=POOL_PHASES,
     )
 
 
@@ -294,7 +244,12 @@ def _channel_arrays(op: QConv2d | QLinear, bias: IntArray) -> dict[str, IntArray
     }
 
 
-def _check_window(name: str, dims: ConvDims) -> None:
+def check_window(name: str, dims: ConvDims) -> None:
+    """Refuses a window that leaves the padded input.
+
+    Raises:
+        UnsupportedError: it does.
+    """
     for axis in (0, 1):
         last = (dims.output[axis] - 1) * dims.stride[axis] + (dims.kernel[axis] - 1) * dims.dilation[axis]
         padded = dims.input[axis] + 2 * dims.padding[axis]

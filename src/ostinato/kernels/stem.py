@@ -9,8 +9,9 @@ import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
-from ostinato.kernels.conventional import MAX_POOL_SOURCES, POOL_PHASES, window_params
+from ostinato.kernels.conventional import window_params
 from ostinato.kernels.conventional_packing import round_up
+from ostinato.kernels.pools import MAX_POOL_SOURCES, POOL_PHASES
 from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, sram_note, to_channel_order
 from ostinato.kernels.stem_sum import has_generated_form, name_of, sources_of, tile_orders
 from ostinato.kernels.table_sums import is_wide, wide_note, wide_offset
