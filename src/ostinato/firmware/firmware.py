@@ -32,6 +32,7 @@ from ostinato.quant.arithmetic import Int8Array
 from ostinato.quant.layer_errors import LayerErrors
 from ostinato.quant.ops import QGraph
 from ostinato.targets.boards import Board
+from ostinato.targets.elf import Elf
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,11 @@ class Firmware:
             "hot_code": list(self.project.hot),
             "warnings": list(self.warnings),
         }
+
+    @property
+    def kernel_code_bytes(self) -> int:
+        """Bytes of the kernels' code: without start-up code, the model's own, and what memory functions take."""
+        return sum(f.size for f in Elf(self._builder.firmware()).functions if f.name.startswith("ost_"))
 
     @property
     def _builder(self) -> Builder:

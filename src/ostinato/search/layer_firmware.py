@@ -73,7 +73,7 @@ def layer_size(graph: QGraph, board: Board) -> LayerSize:
 
 
 def simulated(graph: QGraph, inputs: Tensor, board: Board, *, external: bool = False) -> dict[str, int]:
-    """Modelled cycles of a quantised layer on the simulated core, mean over `inputs` (B, C, H, W), and bytes of code.
+    """A quantised layer on the simulated core: modelled cycles, mean over `inputs` (B, C, H, W), and its kernel's code.
 
     With `external`, its large constants are in external flash.
 
@@ -87,8 +87,7 @@ def simulated(graph: QGraph, inputs: Tensor, board: Board, *, external: bool = F
     firmware = deploy_graph(
         graph, given, board, kernel="dense", hot_code=False, external_flash=outside, verify_images=0
     )
-    sizes = firmware.sizes
-    return {"cycles": firmware.simulate(inputs).cycles, "code_bytes": sizes.flash_bytes - sizes.const_bytes}
+    return {"cycles": firmware.simulate(inputs).cycles, "code_bytes": firmware.kernel_code_bytes}
 
 
 class KernelProbe:

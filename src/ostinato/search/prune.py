@@ -32,7 +32,7 @@ class Pruned:
 
 
 def code_bytes(rows: Sequence[Row]) -> dict[str, float]:
-    """Code of each kernel's family, as linked with one layer, start-up code included: the most that was seen."""
+    """Code of each kernel's family, in bytes: the most that was seen."""
     found: dict[str, float] = {}
     for row in rows:
         if row.get("code_bytes") is not None:

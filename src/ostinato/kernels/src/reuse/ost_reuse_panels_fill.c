@@ -63,6 +63,7 @@ OST_PHASE_FUNCTION void ost_reuse_fill_units(ost_reuse_panel *panel, int32_t fir
                 ost_reuse_read_column(panel, column);
                 for (int32_t k = 0; k < rows; k++, to += length) {
                     *to = line[k];
+                    OST_KEEP_LOOP();
                 }
             }
         }
