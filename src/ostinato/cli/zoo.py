@@ -26,7 +26,7 @@ def zoo(json: options.Json = False) -> None:
     if json:
         print_result({"networks": [dataclasses.asdict(entry) for entry in found]}, True)
         return
-    table, longest = Table(), max(len(entry.name) for entry in found)
+    table, longest = Table(), max((len(entry.name) for entry in found), default=0)
     for column in ("name", "data", "top-1 %", "int8 %", "parameters", "M MACs", "KiB", "reuse"):
         left, whole = column in ("name", "data", "reuse"), column == "name"  # a name is copied from here
         table.add_column(column, justify="left" if left else "right", no_wrap=whole, min_width=longest if whole else 0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ostinato.errors import QuantizationError, UnsupportedError
-from ostinato.quant.ops import ConvDims, QHash, QReuseCompiled, QReuseImage
+from ostinato.kernels.conventional import check_window
+from ostinato.quant.ops import QHash, QReuseCompiled, QReuseImage
 
 
 def check_layer(op: QReuseImage | QReuseCompiled, kernel: str, most_hashes: int, remedy: str) -> None:
@@ -31,18 +32,3 @@ def check_hashes(name: str, hashing: QHash, kernel: str, most_hashes: int, remed
             f"Layer {name}: {hashes} hashes ({1 << hashes} ids) do not fit the {kernel} kernel, which takes 1 to "
             f"{most_hashes} ({1 << most_hashes} ids); {remedy}."
         )
-
-
-def check_window(name: str, dims: ConvDims) -> None:
-    """Refuse a window that leaves the padded input.
-
-    Raises:
-        UnsupportedError: with the numbers.
-    """
-    for axis in (0, 1):
-        reach = (dims.output[axis] - 1) * dims.stride[axis] + (dims.kernel[axis] - 1) * dims.dilation[axis]
-        if reach >= dims.input[axis] + 2 * dims.padding[axis]:
-            raise UnsupportedError(
-                f"Layer {name}: its last window reaches element {reach} of a padded input of "
-                f"{dims.input[axis] + 2 * dims.padding[axis]}; it needs more padding."
-            )

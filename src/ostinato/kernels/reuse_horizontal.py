@@ -8,8 +8,8 @@ import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
-from ostinato.kernels.conventional import window_params
-from ostinato.kernels.reuse_checks import check_hashes, check_window
+from ostinato.kernels.conventional import check_window, window_params
+from ostinato.kernels.reuse_checks import check_hashes
 from ostinato.kernels.reuse_image import MOST_HASHES
 from ostinato.kernels.reuse_image_memory import place_ids
 from ostinato.kernels.reuse_layout import (

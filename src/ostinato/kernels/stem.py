@@ -9,7 +9,7 @@ import numpy as np
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
-from ostinato.kernels.conventional import window_params
+from ostinato.kernels.conventional import check_window, window_params
 from ostinato.kernels.conventional_packing import round_up
 from ostinato.kernels.pools import MAX_POOL_SOURCES, POOL_PHASES
 from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, sram_note, to_channel_order
@@ -158,13 +158,7 @@ def _check_sizes(op: QStem) -> None:
         )
     if not 0 <= op.fraction_bits <= 7:
         raise QuantizationError(f"Layer {op.name}: {op.fraction_bits} fraction bits; the stem kernel takes 0 to 7.")
-    for axis in (0, 1):
-        reach, size = (d.output[axis] - 1) * d.stride[axis] + d.kernel[axis], d.input[axis] + 2 * d.padding[axis]
-        if reach > size:
-            raise UnsupportedError(
-                f"Layer {op.name}: its last window reaches element {reach - 1} of a padded input of {size}; it needs "
-                "more padding."
-            )
+    check_window(op.name, d)
 
 
 def _check_sums(op: QStem) -> None:
