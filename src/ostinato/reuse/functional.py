@@ -19,7 +19,7 @@ from ostinato.reuse.layout import PixelLayout, pixel_aligned
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
-from ostinato.reuse.soft_ids import soft_units
+from ostinato.reuse.soft_ids import soft_quantise
 from ostinato.reuse.straight_through import StraightThrough
 from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
 from ostinato.reuse.views import im2col, pad_pixels, weight_matrix, whole_slices
@@ -180,27 +180,25 @@ def _quantised_convolution(
     batch, height, width, channels = image.shape
     pixels = image.reshape(batch, -1, channels)
     if reuse.training and reuse.pattern.gradient == "soft":
-        units, means = soft_units(pixels, hash_vectors, thresholds, reuse)
-        xh = torch.matmul(units, means).transpose(1, 2)
-        units = units.transpose(1, 2)
+        wanted = None if table_offsets is None else precision
+        xh, units = soft_quantise(pixels, hash_vectors, thresholds, reuse, wanted)
     else:
         by_units = takes_units(pixels, hash_vectors, reuse)
         if by_units or table_offsets is not None:
             ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
             ids = ids.view(batch * height * width, -1)
         xh = quantise_by_units(pixels, ids, reuse) if by_units else quantise(pixels, hash_vectors, thresholds, reuse)
-        if table_offsets is not None:
-            units = unit_vectors(ids, reuse.pattern.ids, precision)
+        units = None if table_offsets is None else unit_vectors(ids, reuse.pattern.ids, precision)
     if reuse.training and reuse.pattern.input_gradient == "straight-through":
         xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
-    xh = xh.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+    xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
     if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
         xh = xh.contiguous()
     low = None if bias is None else bias.to(precision)
     y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
-    if table_offsets is None:
+    if table_offsets is None or units is None:
         return y
-    units = units.to(precision).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+    units = units.view(batch, height, width, -1).permute(0, 3, 1, 2)
     return y + F.conv2d(units, table_offsets.to(precision), None, geometry.stride, 0, geometry.dilation)
 
 
