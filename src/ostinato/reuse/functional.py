@@ -14,8 +14,9 @@ from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
 from ostinato.reuse.autograd import ReuseMatmul, multiply, no_autocast, quantise
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
+from ostinato.reuse.column_layout import ColumnLayout
 from ostinato.reuse.geometry import ConvGeometry, Pair
-from ostinato.reuse.layout import PixelLayout, pixel_aligned
+from ostinato.reuse.layout import Layout, PixelLayout, pixel_aligned
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.running import RunningCentroids
@@ -112,27 +113,40 @@ def _reuse_product(
 ) -> Tensor:  # fmt: skip
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
-    if product is multiply and pixel_aligned(geometry, pattern):
-        layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
-        table = pad_pixels(x, geometry).reshape(-1, pattern.length)
-        taps = weight.permute(0, 2, 3, 1) if pattern.order == "kh.kw.c" else weight.permute(0, 3, 2, 1)
-        y = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
-            table, taps.flatten(1, 2), bias, hash_vectors, thresholds, reuse, layout
-        )
-        return y.unflatten(2, geometry.output_size(x.shape[2], x.shape[3]))  # type: ignore[no-any-return]
+    if product is multiply and not pattern.blocked:
+        return _vertical_product(x, weight, bias, hash_vectors, thresholds, reuse, geometry)
     matrix = weight_matrix(weight, pattern.order)
     weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
-        added = {"bias": bias} if product is multiply else {}  # saves a copy of Y
-        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse, **added)
-        bias = None if added else bias
+        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
     else:
         order = _rows(x, geometry, pattern)
         rows = order.arrange(columns)
         y = product(to_blocks(rows, pattern), weights, hash_vectors, thresholds, reuse)
         y = order.restore(torch.cat([y, rows[:, y.shape[1] :] @ matrix], 1))
     return _image(y, bias, x, geometry)
+
+
+def _vertical_product(
+    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+    reuse: Reuse, geometry: ConvGeometry,
+) -> Tensor:  # fmt: skip
+    """`_reuse_product` of vectors that are one row high, from the input: nothing of im2col's size is kept."""
+    pattern, size = reuse.pattern, (x.shape[2], x.shape[3])
+    layout: Layout
+    if pixel_aligned(geometry, pattern):
+        layout = PixelLayout.of(geometry, pattern, x.shape[0], size)
+        taps = weight.permute(0, 2, 3, 1) if pattern.order == "kh.kw.c" else weight.permute(0, 3, 2, 1)
+        weights = taps.flatten(1, 2)
+    else:
+        layout = ColumnLayout.of(geometry, pattern, x.shape[0], size)
+        matrix = whole_slices(weight_matrix(weight, pattern.order).t(), pattern.length, 1)
+        weights = matrix.reshape(len(matrix), layout.slices, -1)
+    y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
+        x, weights, bias, hash_vectors, thresholds, reuse, layout
+    )
+    return y.unflatten(2, geometry.output_size(*size))
 
 
 def _horizontal_product(

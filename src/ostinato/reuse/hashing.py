@@ -53,15 +53,23 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     groups, length, planes = hash_vectors.shape
     hashes = (planes + 1).bit_length() - 1
     projected = min(hashes, _PROJECTED_LEVELS)
-    grouped = rows.view(-1, groups, length).transpose(0, 1)
+    step = max(1, _PROJECTIONS // (groups << projected))
+    parts = rows.view(-1, groups, length).split(step)
+    return torch.cat([_tree_ids(part, hash_vectors, thresholds, hashes, projected) for part in parts])
+
+
+def _tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, hashes: int, projected: int) -> Tensor:
+    """`tree_ids` of `rows` (R/G, G, L), of whose `hashes` levels the first ones are `projected` on all their planes."""
+    groups, length, planes = hash_vectors.shape
     upper = slice(0, (1 << projected) - 1)
-    bits = torch.bmm(grouped, hash_vectors[:, :, upper]) > thresholds[:, None, upper]
+    bits = torch.bmm(rows.transpose(0, 1), hash_vectors[:, :, upper]) > thresholds[:, None, upper]
     prefix = torch.zeros(groups, bits.shape[1], 1, dtype=torch.long, device=rows.device)
     for level in range(projected):
         prefix = 2 * prefix + bits.gather(2, prefix + ((1 << level) - 1))
     ids = prefix.squeeze(2).t().reshape(-1)
     if projected == hashes:
         return ids
+    rows = rows.reshape(-1, length)
     vectors, offsets = hash_vectors.transpose(1, 2).reshape(-1, length), thresholds.reshape(-1)
     tree = torch.arange(len(rows), device=rows.device) % groups * planes
     for level in range(projected, hashes):

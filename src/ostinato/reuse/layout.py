@@ -2,11 +2,13 @@
 
 A table (T, D) holds the values. Its rows are (places, blocks): unit n of X has its vector of slice s in table row
 base[n] + offset[s]. Where a slice is a channel block of one pixel, the table is the padded input with channels last,
-and X, which repeats it KH·KW times, need not exist (TREC §3.1 without im2col).
+and X, which repeats it KH·KW times, need not exist (TREC §3.1 without im2col). A layout also makes the table of an
+input, and brings gradients of vectors back to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +18,12 @@ from torch.nn import functional as F
 
 from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.views import pad_pixels
+
+_HELD = 1 << 16  # numbers of the table's gradient held at a time, or a quarter of all if that is more
+
+Added = tuple[Tensor, Tensor]
+"""Rows (A,) of a table, and what is added to their gradients (A, D)."""
 
 
 def small_ints(limit: int) -> torch.dtype:
@@ -84,14 +92,28 @@ class Layout:
         """(blocks, E, places) of the table to (S, N) of the vectors."""
         return values.reshape(self.slices, -1)
 
-    def gather_back(self, values: Tensor, index: Tensor) -> Tensor:
-        """(T, D) where each table row sums `values[index]` of its vectors.
+    def table(self, x: Tensor) -> Tensor:
+        """(T, D) of the input, here (panels, units, S·D)."""
+        return x.reshape(self.rows, -1)
+
+    def gather(self, values: Tensor, index: Tensor) -> Tensor:
+        """(T, D) where each table row is its vector's row of `values` (C, D), as `index` (S, N) says."""
+        return values.index_select(0, index.t().reshape(-1))
+
+    def input_gradient(self, room: Tensor, values: Tensor, index: Tensor, added: Added | None) -> Tensor:
+        """The input's gradient, where each table row has the sum of `values[index]` of its vectors.
 
         Args:
+            room: to write to, as the input is.
             values: (C + 1, D), the last row zero.
             index: (S, N) rows of `values`.
+            added: to rows of the table.
         """
-        return values.index_select(0, index.t().reshape(-1))
+        table = room.view(self.rows, -1)
+        torch.index_select(values, 0, index.t().reshape(-1), out=table)
+        if added is not None:
+            table.index_add_(0, *added)
+        return room
 
 
 @dataclass(frozen=True)
@@ -150,7 +172,7 @@ class PixelLayout(Layout):
         if image.shape[1] > 1:
             outer, inner = outer + self._kernel[1] * position, inner + position
         sh, sw = self.geometry.stride
-        shape = *self._kernel, len(image), *self._outputs
+        shape = *self._kernel, len(image), image.shape[2], *self._outputs[1:]
         return image.as_strided(shape, (outer, inner, block, batch, sh * row, sw * col))
 
     @property
@@ -188,15 +210,40 @@ class PixelLayout(Layout):
         image = values.view(*values.shape[:2], self.panels, *self.size)
         return self._windows(image).reshape(self.slices, -1)
 
-    def gather_back(self, values: Tensor, index: Tensor) -> Tensor:
+    def table(self, x: Tensor) -> Tensor:
+        """(T, D) of images (B, C, H, W): their pixels, padded."""
+        return pad_pixels(x, self.geometry).reshape(self.rows, -1)
+
+    def input_gradient(self, room: Tensor, values: Tensor, index: Tensor, added: Added | None) -> Tensor:
         """As in `Layout`: a bag of KH·KW rows per table row, where a window that is not there gives the zero row."""
-        outer, inner = self._kernel
-        # Kernel positions innermost, as bags want them; the view above has them in second place.
-        shape = self.panels, *self.size, self.blocks, outer * inner
-        bags = torch.full(shape, len(values) - 1, dtype=index.dtype, device=index.device)
-        windows = self._windows(bags.permute(3, 4, 0, 1, 2))
-        windows.copy_(index.view(windows.shape))
-        return F.embedding_bag(bags.view(-1, outer * inner), values, mode="sum")
+        (ph, pw), (height, width), taps = self.geometry.padding, self.size, self._kernel[0] * self._kernel[1]
+        vectors = index.view(*self._kernel, self.blocks, *self._outputs)
+        rows = height * width * self.blocks  # of an image
+        for part in image_parts(self.panels, rows * (taps + values.shape[1])):
+            # Kernel positions innermost, as bags want them; the view of windows has them in second place.
+            shape = part.stop - part.start, height, width, self.blocks, taps
+            bags = torch.full(shape, len(values) - 1, dtype=index.dtype, device=index.device)
+            self._windows(bags.permute(3, 4, 0, 1, 2)).copy_(vectors[:, :, :, part])
+            table = F.embedding_bag(bags.view(-1, taps), values, mode="sum")
+            del bags
+            add_rows(table, part.start * rows, added)
+            pixels = table.view(*shape[:3], -1)[:, ph : height - ph, pw : width - pw]
+            room[part] = pixels.permute(0, 3, 1, 2)
+            del table, pixels
+        return room
+
+
+def image_parts(images: int, each: int) -> Iterator[slice]:
+    """As many images at a time as may be held, if one has `each` numbers."""
+    step = max(1, max(_HELD, images * each // 4) // each)
+    return (slice(start, min(start + step, images)) for start in range(0, images, step))
+
+
+def add_rows(table: Tensor, first: int, added: Added | None) -> None:
+    """To part of a table (n, D), whose rows begin at `first`, what of `added` is its own."""
+    if added is not None:
+        here = ((added[0] >= first) & (added[0] < first + len(table))).nonzero().squeeze(1)
+        table.index_add_(0, added[0].index_select(0, here) - first, added[1].index_select(0, here))
 
 
 @lru_cache(maxsize=64)  # the same in every step of a training
