@@ -15,7 +15,7 @@ from ostinato.reuse.by_slice import BySlice
 from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_gradient import Clustered, hash_gradients
 from ostinato.reuse.hash_sample import HashSample
-from ostinato.reuse.layout import Layout
+from ostinato.reuse.layout import Layout, small_ints
 from ostinato.reuse.products import Filters, multiply_centroids, product_gradients, room_for_pulls
 from ostinato.reuse.synchronise import sum_over_processes
 
@@ -141,16 +141,20 @@ def _learns(ctx: Any, position: int, reuse: Reuse) -> bool:
 
 
 def _save(ctx: Any, reuse: Reuse, layout: Layout, x: Tensor, assignment: Assignment, *tensors: Tensor) -> None:
-    ctx.reuse, ctx.layout = reuse, layout
+    """Keep what the backward pass needs, in as few bytes as that takes."""
+    clusters, sample = assignment.clusters, assignment.sample
+    ctx.reuse, ctx.layout, ctx.possible = reuse, layout, clusters.possible
+    ctx.weight = None if sample is None else sample.weight
     pixels_last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     ctx.shape, ctx.format = x.shape, torch.channels_last if pixels_last else torch.contiguous_format
-    clusters, sample = assignment.clusters, assignment.sample
     drawn = (None,) * 3 if sample is None else (sample.slices, sample.units, sample.rows)
-    ctx.weight, ctx.possible = None if sample is None else sample.weight, clusters.possible
+    sizes = clusters.sizes.to(small_ints(layout.vectors))
+    keys = clusters.keys
+    if keys is not None and clusters.possible:
+        keys = keys.to(small_ints(clusters.possible))
     ctx.save_for_backward(
-        clusters.index, clusters.sizes, clusters.keys, clusters.members, clusters.starts, assignment.centroids,
-        *drawn, *tensors,
-    )  # fmt: skip
+        clusters.index, sizes, keys, clusters.members, clusters.starts, assignment.centroids, *drawn, *tensors
+    )
 
 
 def _load(ctx: Any) -> tuple[Assignment, tuple[Tensor, ...]]:

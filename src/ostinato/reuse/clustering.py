@@ -83,9 +83,9 @@ class Slots:
 
     Attributes:
         index: (S, N), each vector's slot.
-        sizes: (S·slots of a slice,) vectors in each slot.
-        keys: (S·slots of a slice,) int64 the key of each slot, ascending within a slice, −1 in slots at its end that
-            have none; None: its number.
+        sizes: (S·slots of a slice,) integers, vectors in each slot.
+        keys: (S·slots of a slice,) integers, the key of each slot, ascending within a slice, −1 in slots at its end
+            that have none; None: its number.
         members: (S, N) the n of all vectors of a slice, slot by slot; None if nothing is summed.
         starts: (S·slots,) where the members of each slot begin, counted through all slices; with `members`.
         possible: how many keys all slices can have, if they have `keys` and not far more than vectors; else 0.
@@ -130,7 +130,7 @@ class Slots:
             found = slot.clamp_min(0)
             return found, self.sizes.index_select(0, found).masked_fill_(slot < 0, 0)
         there = (self.keys >= 0).nonzero().squeeze(1)
-        occurring = self.keys[there]
+        occurring = self.keys[there].long()
         position = torch.searchsorted(occurring, keys).clamp(max=len(occurring) - 1)
         slot = there[position]
         return slot, torch.where(occurring[position] == keys, self.sizes[slot], torch.zeros_like(slot))

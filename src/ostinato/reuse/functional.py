@@ -146,7 +146,7 @@ def _vertical_product(
     y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
         x, weights, bias, hash_vectors, thresholds, reuse, layout
     )
-    return y.unflatten(2, geometry.output_size(*size))
+    return y.view(x.shape[0], -1, *geometry.output_size(*size))
 
 
 def _horizontal_product(

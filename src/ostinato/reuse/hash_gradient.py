@@ -51,7 +51,7 @@ class Clustered:
 
     def keys(self, home: Tensor) -> Tensor:
         """(A,) the key of each vector, whose low bits are its id."""
-        return home if self.clusters.keys is None else self.clusters.keys.index_select(0, home)
+        return home if self.clusters.keys is None else self.clusters.keys.index_select(0, home).long()
 
 
 def hash_gradients(
@@ -72,6 +72,7 @@ def hash_gradients(
     # Transposed, the product of so few columns is four times as fast.
     projected = torch.baddbmm(offsets, planes.transpose(1, 2), placed.transpose(1, 2), beta=-1)
     projections = places.take(projected.transpose(1, 2)).contiguous()
+    del projected
     scale = pattern.gradient != "trec"
     deviation = deviations(projections, len(hash_vectors), len(groups)) if scale else projections.new_empty(0)
     gradient = places.put(projection_gradient(state, projections, deviation, pattern))
@@ -110,8 +111,9 @@ def projection_gradient(state: Clustered, projections: Tensor, deviation: Tensor
     if pattern.gradient == "trec":
         return _trec(state, projections, pattern)
     moves_centroids = pattern.gradient == "flip"
-    deviation = deviation.index_select(0, state.sample.slices % len(deviation))
-    kernel = (_flip_kernel if moves_centroids else _window_kernel)(projections, deviation, pattern)
+    of_each = state.sample.slices % len(deviation)
+    smooth = _flip_kernel if moves_centroids else _window_kernel
+    kernel = smooth(projections, deviation.index_select(0, of_each), pattern)
     return _flip_changes(state, kernel, moves_centroids) * kernel * state.sample.weight
 
 
@@ -154,7 +156,7 @@ def _quotient_gradient(
     own = keys & (pattern.ids - 1)
     before = keys - own - 1  # plus a column's number, its key
     slots = _occupied(state.clusters)
-    occurring = slots if state.clusters.keys is None else state.clusters.keys.index_select(0, slots)
+    occurring = slots if state.clusters.keys is None else state.clusters.keys.index_select(0, slots).long()
     first, last = _reached_columns(own + 1 + excess, sigma, pattern.ids)
     start = torch.searchsorted(occurring, before + first)
     stop = torch.searchsorted(occurring, before + last, right=True)
@@ -227,8 +229,8 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
 
 def _recovered(
     state: Clustered, slots: Tensor, moves_centroids: bool, who: Tensor | None = None
-) -> tuple[Tensor, Tensor | None]:
-    """(Q,) products of x − c with dLoss/d(x's recovered value), and with dLoss/dc if centroids move.
+) -> tuple[Tensor, Tensor]:
+    """(Q,) products of x − c with dLoss/d(x's recovered value), and with dLoss/dc if centroids move (else the same).
 
     Args:
         state: of the vectors and centroids.
@@ -237,15 +239,14 @@ def _recovered(
         who: (Q,) x among the vectors; None: all of them.
     """
     error = state.centroids.index_select(0, slots)
-    torch.sub(_taken(state.sample.rows, who), error, out=error)
-    recovered = _sums(_taken(state.row_gradients, who) * error)
+    rows = state.sample.rows
+    torch.sub(rows if who is None else rows.index_select(0, who), error, out=error)
+    felt = state.row_gradients * error if who is None else state.row_gradients.index_select(0, who).mul_(error)
+    recovered = _sums(felt)
+    del felt
     if not moves_centroids:
-        return recovered, None
+        return recovered, recovered
     return recovered, _sums(error.mul_(state.centroid_gradients.index_select(0, slots)))
-
-
-def _taken(rows: Tensor, who: Tensor | None) -> Tensor:
-    return rows if who is None else rows.index_select(0, who)
 
 
 def _nonzero(values: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from ostinato.reuse.pattern import Pattern
 
 NEGLIGIBLE = 1e-8  # a soft id that is off by less than so many σ (TREC Eq. 3.4) gives no gradient
 
+_TAKEN = 1 << 14  # vectors looked at in one step, so that their absolute values are never all there
+
 _FEWEST = 16  # drawn of a slice, if it has them: of fewer, no deviation is known
 
 
@@ -55,7 +57,9 @@ def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:
     They are `near` (blocks, E, places) a hyperplane, and not zero: with a vector's weight in a centroid the loss
     changes by x·dLoss/dcentroid, which is 0 for the zeros of the padding and behind a ReLU.
     """
-    near &= (table.abs() @ table.new_ones(table.shape[1])).view(-1, layout.blocks).t().unsqueeze(1) > 0
+    ones = table.new_ones(table.shape[1])
+    sizes = torch.cat([part.abs() @ ones for part in torch.split(table, _TAKEN)])
+    near &= sizes.view(-1, layout.blocks).t().unsqueeze(1) > 0
     slices, units = layout.spread(near).nonzero().unbind(1)
     return _taken(slices, units, 1.0, table, layout)
 

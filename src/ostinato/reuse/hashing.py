@@ -54,7 +54,7 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     hashes = (planes + 1).bit_length() - 1
     projected = min(hashes, _PROJECTED_LEVELS)
     step = max(1, _PROJECTIONS // (groups << projected))
-    parts = rows.view(-1, groups, length).split(step)
+    parts = torch.split(rows.view(-1, groups, length), step)
     return torch.cat([_tree_ids(part, hash_vectors, thresholds, hashes, projected) for part in parts])
 
 

@@ -20,7 +20,7 @@ from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.views import pad_pixels
 
-_HELD = 1 << 16  # numbers of the table's gradient held at a time, or a quarter of all if that is more
+_HELD = 1 << 15  # numbers of the table's gradient held at a time, or a quarter of all if that is more
 
 Added = tuple[Tensor, Tensor]
 """Rows (A,) of a table, and what is added to their gradients (A, D)."""
