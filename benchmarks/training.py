@@ -1,14 +1,16 @@
 """Time and memory of training with reuse, over the conventional layer's in the same run.
 
     python benchmarks/training.py [--threads 1] [--rounds 9] [--batch 32] [--only "conv2: compiled.*flip"]
+    python benchmarks/training.py --device cuda --batch 256
 
 Forward and backward of every reuse configuration and of `nn.Conv2d`, one after the other in each round, on the inputs
 that CifarNet's convolutions and SqueezeNet's 3×3 expands get; the best of the rounds counts. On a CPU with one thread a
 time is the processor's (other programs do not count), else the wall clock's. Memory is the peak of what PyTorch has
 allocated in one step beyond what was there before, over the bytes of im2col: on a CPU from the profiler's record of
 allocations, which leaves out the libraries' own scratch; on a GPU from the allocator. Evaluation is the whole
-network in compiled scope over the conventional one. Writes docs/results/training-speed.md and .json, except with
-`--only`, which measures what a regular expression finds in "network layer: configuration".
+network in compiled scope over the conventional one. Writes docs/results/training-speed.md and .json; on a GPU
+training-speed-cuda. With `--only`, which measures what a regular expression finds in "network layer: configuration",
+nothing is written.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from provenance import COMMIT, RESULTS, machine, provenance
 CIFARNET = ("conv1", "conv2")
 SQUEEZENET = tuple(f"fire{n}.expand3x3" for n in range(2, 10))
 GRADIENTS = ("frozen", "flip", "straight-through", "trec")
-GOALS = {"time": 2.5, "memory": 2.0, "evaluation": 1.5}
+GOALS = {"time": 2.5, "time on a GPU": 2.0, "memory": 2.0, "evaluation": 1.5}
 
 
 @dataclass(frozen=True)
@@ -188,35 +190,35 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--only", type=re.compile, help="what to measure; no page is written")
     options = parser.parse_args()
     wanted = options.only or re.compile("")
     torch.set_num_threads(options.threads)
     images = to_input(data.load("digits").train.images[: options.batch])
-    devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
     steps, evaluations = [], []
-    for device in devices:
-        x = images.to(device)
-        for name, (conv, inputs) in (layers("cifarnet", x, CIFARNET) | layers("squeezenet", x, SQUEEZENET)).items():
-            results = measure_layer(name, conv, inputs, options.rounds, wanted)
-            steps += results
-            for result in results:
-                print(f"{name}: {result.configuration}: {result.time:.2f}, {result.memory:.2f}", flush=True)
-        for name, reused in (("cifarnet", CIFARNET[1:]), ("squeezenet", SQUEEZENET)):
-            if wanted.search(f"{name}: evaluation"):
-                evaluations.append(measure_evaluation(name, reused, x, options.rounds))
-                print(f"{name}: evaluation: {evaluations[-1].time:.2f}", flush=True)
+    x = images.to(options.device)
+    for name, (conv, inputs) in (layers("cifarnet", x, CIFARNET) | layers("squeezenet", x, SQUEEZENET)).items():
+        results = measure_layer(name, conv, inputs, options.rounds, wanted)
+        steps += results
+        for result in results:
+            print(f"{name}: {result.configuration}: {result.time:.2f}, {result.memory:.2f}", flush=True)
+    for name, reused in (("cifarnet", CIFARNET[1:]), ("squeezenet", SQUEEZENET)):
+        if wanted.search(f"{name}: evaluation"):
+            evaluations.append(measure_evaluation(name, reused, x, options.rounds))
+            print(f"{name}: evaluation: {evaluations[-1].time:.2f}", flush=True)
     if options.only:
         return
     command = " ".join(f"--{name} {value}" for name, value in vars(options).items() if value)
     command = f"python benchmarks/training.py {command}"
-    write_atomically(RESULTS / "training-speed.md", page(steps, evaluations, options, command).encode())
+    name = "training-speed" if x.device.type == "cpu" else f"training-speed-{x.device.type}"
+    write_atomically(RESULTS / f"{name}.md", page(steps, evaluations, options, command).encode())
     record = {
         "command": command, "commit": COMMIT, "machine": machine(), "goals": GOALS,
         "steps": [asdict(r) for r in steps],
         "evaluation": [{k: v for k, v in asdict(r).items() if k != "memory"} for r in evaluations],
     }  # fmt: skip
-    write_atomically(RESULTS / "training-speed.json", json.dumps(record, indent=1).encode())
+    write_atomically(RESULTS / f"{name}.json", json.dumps(record, indent=1).encode())
 
 
 def page(steps: list[Result], evaluations: list[Result], options: argparse.Namespace, command: str) -> str:
@@ -239,12 +241,14 @@ def page(steps: list[Result], evaluations: list[Result], options: argparse.Names
     lines = ["| network | layers in compiled scope | device | over the conventional network |", "|---|---|---|---:|"]
     lines += [f"| {r.layer} | {r.configuration} | {r.device} | {r.time:.2f} |" for r in evaluations]
     sections.append("## Evaluation\n\n" + "\n".join(lines))
-    gpu = "" if torch.cuda.is_available() else " This machine has no GPU, so nothing is said about one."
+    on_gpu = options.device != "cpu"
+    where = f"one {torch.cuda.get_device_name()}" if on_gpu else f"{options.threads} thread(s)"
+    goal = GOALS["time on a GPU" if on_gpu else "time"]
     return f"""# Training speed
 
-Batches of {options.batch} images, {options.threads} thread(s), best of {options.rounds} interleaved rounds; float32.
+Batches of {options.batch} images, {where}, best of {options.rounds} interleaved rounds; float32.
 Image scope with L=16, H=4 (first layer: L=15), compiled scope with L=8, H=6, order `kh.kw.c`. Goals:
-{GOALS["time"]}× the time, {GOALS["memory"]:g}× im2col's memory, evaluation in {GOALS["evaluation"]}× the time.{gpu}
+{goal:g}× the time, {GOALS["memory"]:g}× im2col's memory, evaluation in {GOALS["evaluation"]}× the time.
 Memory is what PyTorch allocates in a step, gradients and outputs included; that of `nn.Conv2d` stands beside it.
 A layer gets its gradient in the memory format of its output (channels last from reuse by slices), as batch
 normalisation and ReLU after it pass it on; inputs have channels first.
