@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
-from ostinato.reuse.autograd import ReuseMatmul, multiply, no_autocast, quantise
+from ostinato.reuse.autograd import ReuseMatmul, multiply, quantise
+from ostinato.reuse.backward import no_autocast
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
 from ostinato.reuse.column_layout import ColumnLayout
@@ -19,6 +20,7 @@ from ostinato.reuse.geometry import ConvGeometry, Pair
 from ostinato.reuse.layout import Layout, PixelLayout, pixel_aligned
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
+from ostinato.reuse.quantised_convolution import QuantisedConvolution
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.straight_through import StraightThrough
 from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
@@ -191,7 +193,15 @@ def _quantised_convolution(
     image = pad_pixels(x, geometry)
     batch, height, width, channels = image.shape
     pixels = image.reshape(batch, -1, channels)
+    low = None if bias is None else bias.to(precision)
     by_units = takes_units(pixels, hash_vectors, reuse)
+    lean = weight.numel() > image.numel() and reuse.pattern.input_gradient == "clusters"
+    if lean and not by_units and table_offsets is None:
+        layout = Layout(batch, height * width, channels // reuse.pattern.length)
+        y: Tensor = QuantisedConvolution.apply(  # type: ignore[no-untyped-call]
+            image, weight.to(precision), low, hash_vectors, thresholds, reuse, layout, geometry
+        )
+        return y
     if by_units or table_offsets is not None:
         ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
         ids = ids.view(batch * height * width, -1)
@@ -201,7 +211,6 @@ def _quantised_convolution(
     xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
     if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
         xh = xh.contiguous()
-    low = None if bias is None else bias.to(precision)
     y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
     if table_offsets is None:
         return y
