@@ -17,9 +17,10 @@ from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
 from ostinato.reuse.column_layout import ColumnLayout
 from ostinato.reuse.geometry import ConvGeometry, Pair
-from ostinato.reuse.layout import Layout, PixelLayout, pixel_aligned
+from ostinato.reuse.layout import Layout
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
+from ostinato.reuse.pixel_layout import PixelLayout, pixel_aligned
 from ostinato.reuse.quantised_convolution import QuantisedConvolution
 from ostinato.reuse.running import RunningCentroids
 from ostinato.reuse.straight_through import StraightThrough

@@ -9,12 +9,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ostinato.reuse.layout import Layout, small_ints
+from ostinato.reuse.layout import Layout, Part, small_ints
 from ostinato.reuse.pattern import Pattern
 
 NEGLIGIBLE = 1e-8  # a soft id that is off by less than so many σ (TREC Eq. 3.4) gives no gradient
-
-_TAKEN = 1 << 14  # vectors looked at in one step, so that their absolute values are never all there
 
 _FEWEST = 16  # drawn of a slice, if it has them: of fewer, no deviation is known
 
@@ -42,25 +40,21 @@ def draw(table: Tensor, pattern: Pattern, layout: Layout) -> HashSample:
     return _taken(slices, units, layout.vectors / len(units), table, layout)
 
 
-def near_planes(projections: Tensor, pattern: Pattern) -> Tensor:
-    """(…, places) bool of projections (…, H, places): whether TREC's sigmoid leaves a bit soft.
+def near_planes(part: Part, projections: Tensor, pattern: Pattern) -> Tensor:
+    """(blocks, E, places) bool of projections (blocks, E, H, places): where TREC's relaxation may give a gradient.
 
-    1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the soft bit is on the other side of the hard one.
+    Its sigmoid must leave a bit soft: 1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the soft bit is
+    on the other side of the hard one. And the vector must not be zero: with its weight in a centroid the loss changes
+    by x·dLoss/dcentroid, which is 0 for the zeros of the padding and behind a ReLU.
     """
     reach = abs(pattern.centre) + math.log(pattern.ids / (NEGLIGIBLE * pattern.gaussian_sigma)) / pattern.slope
-    return projections.abs().amin(-2) <= reach
+    near = projections.abs().amin(-2) <= reach
+    return near.logical_and_(part.values.abs().amax(1, keepdim=True) > 0)
 
 
 def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:
-    """All vectors of `table` (T, D) to which TREC's relaxation may give a gradient.
-
-    They are `near` (blocks, E, places) a hyperplane, and not zero: with a vector's weight in a centroid the loss
-    changes by x·dLoss/dcentroid, which is 0 for the zeros of the padding and behind a ReLU.
-    """
-    ones = table.new_ones(table.shape[1])
-    sizes = torch.cat([part.abs() @ ones for part in torch.split(table, _TAKEN)])
-    near &= sizes.view(-1, layout.blocks).t().unsqueeze(1) > 0
-    slices, units = layout.spread(near).nonzero().to(small_ints(layout.vectors)).unbind(1)
+    """All vectors of `table` (T, D) that are `near` (S, N) a hyperplane."""
+    slices, units = near.nonzero().to(small_ints(layout.vectors)).unbind(1)
     return _taken(slices, units, 1.0, table, layout)
 
 
