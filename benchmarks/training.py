@@ -1,6 +1,6 @@
 """Time and memory of training with reuse, over the conventional layer's in the same run.
 
-    python benchmarks/training.py [--threads 1] [--rounds 9] [--batch 32]
+    python benchmarks/training.py [--threads 1] [--rounds 9] [--batch 32] [--only "conv2: compiled.*flip"]
     python benchmarks/training.py --device cuda --batch 256
 
 Forward and backward of every reuse configuration and of `nn.Conv2d`, one after the other in each round, on the inputs
@@ -9,7 +9,8 @@ time is the processor's (other programs do not count), else the wall clock's. Me
 allocated in one step beyond what was there before, over the bytes of im2col: on a CPU from the profiler's record of
 allocations, which leaves out the libraries' own scratch; on a GPU from the allocator. Evaluation is the whole
 network in compiled scope over the conventional one. Writes docs/results/training-speed.md and .json; on a GPU
-training-speed-cuda.
+training-speed-cuda. With `--only`, which measures what a regular expression finds in "network layer: configuration",
+nothing is written.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -136,11 +138,16 @@ def peak_bytes(run: Callable[[], None], device: torch.device) -> int:
     return peak
 
 
-def measure_layer(name: str, conv: nn.Conv2d, x: Tensor, rounds: int) -> list[Result]:
+def measure_layer(name: str, conv: nn.Conv2d, x: Tensor, rounds: int, wanted: re.Pattern[str]) -> list[Result]:
+    """`nn.Conv2d` and the configurations that are `wanted`, if any is."""
+    chosen = {title: p for title, p in configurations(conv).items() if wanted.search(f"{name}: {title}")}
+    if not chosen:
+        return []
     conv.train()
     gradient = torch.randn_like(conv(x))
     modules: dict[str, nn.Module] = {"nn.Conv2d": conv}
-    for title, pattern in configurations(conv).items():
+    for title, pattern in chosen.items():
+        torch.manual_seed(0)  # the same hash whatever else is measured
         layer = ReuseConv2d.from_conv(conv, pattern)
         if pattern.clustering == "tree":  # its planes are fitted; any that cut will do for the time
             nn.init.normal_(layer.hash_vectors)
@@ -184,20 +191,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--only", type=re.compile, help="what to measure; no page is written")
     options = parser.parse_args()
+    wanted = options.only or re.compile("")
     torch.set_num_threads(options.threads)
     images = to_input(data.load("digits").train.images[: options.batch])
     steps, evaluations = [], []
     x = images.to(options.device)
     for name, (conv, inputs) in (layers("cifarnet", x, CIFARNET) | layers("squeezenet", x, SQUEEZENET)).items():
-        results = measure_layer(name, conv, inputs, options.rounds)
+        results = measure_layer(name, conv, inputs, options.rounds, wanted)
         steps += results
         for result in results:
-            print(f"{name} {result.configuration}: {result.time:.2f}, {result.memory:.2f}", flush=True)
-    for name, wanted in (("cifarnet", CIFARNET[1:]), ("squeezenet", SQUEEZENET)):
-        evaluations.append(measure_evaluation(name, wanted, x, options.rounds))
-        print(f"evaluation {name}: {evaluations[-1].time:.2f}", flush=True)
-    command = " ".join(f"--{name} {value}" for name, value in vars(options).items())
+            print(f"{name}: {result.configuration}: {result.time:.2f}, {result.memory:.2f}", flush=True)
+    for name, reused in (("cifarnet", CIFARNET[1:]), ("squeezenet", SQUEEZENET)):
+        if wanted.search(f"{name}: evaluation"):
+            evaluations.append(measure_evaluation(name, reused, x, options.rounds))
+            print(f"{name}: evaluation: {evaluations[-1].time:.2f}", flush=True)
+    if options.only:
+        return
+    command = " ".join(f"--{name} {value}" for name, value in vars(options).items() if value)
     command = f"python benchmarks/training.py {command}"
     name = "training-speed" if x.device.type == "cpu" else f"training-speed-{x.device.type}"
     write_atomically(RESULTS / f"{name}.md", page(steps, evaluations, options, command).encode())

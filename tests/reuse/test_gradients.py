@@ -267,7 +267,8 @@ def test_sampling_is_deterministic_even_and_unbiased_in_scale(gradient, few):
 def test_every_vector_is_drawn_equally_often_also_where_stretches_are_no_whole_numbers_of_units():
     counts = torch.zeros(20)
     for seed in range(2000):
-        slices, units = sample(2, 20, Pattern(3, 2, gradient_rows=32, gradient_share=1.0, seed=seed), counts.device)
+        pattern = Pattern(3, 2, gradient_rows=32, gradient_share=1.0, seed=seed)
+        slices, units = sample(Layout(1, 20, 2), pattern, counts.device)
         assert torch.equal(slices, torch.arange(2).repeat_interleave(16))
         counts += torch.bincount(units, minlength=20)
     assert (counts / 4000 - 0.8).abs().max() < 0.03  # 5 standard deviations

@@ -46,9 +46,7 @@ def save_state(path: str | Path, state: Mapping[str, Tensor], *, meta: Mapping[s
         header = json.loads(json.dumps(meta))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the checkpoint's meta is not JSON ({error}).") from error
-    save_tensors(
-        Path(path), {"format": FORMAT, "version": FORMAT_VERSION, "meta": header, "state": dict(state)}
-    )
+    save_tensors(Path(path), {"format": FORMAT, "version": FORMAT_VERSION, "meta": header, "state": dict(state)})
 
 
 def complete_meta(model: nn.Module, meta: Mapping[str, Any]) -> dict[str, Any]:

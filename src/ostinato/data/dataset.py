@@ -43,9 +43,7 @@ class Split:
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise DataError(
-                f"Images must be uint8 of shape (N, 3, H, W); found {images.dtype} {tuple(images.shape)}."
-            )
+            raise DataError(f"Images must be uint8 of shape (N, 3, H, W); found {images.dtype} {tuple(images.shape)}.")
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
             raise DataError(
                 f"Labels must be int64 of shape ({images.shape[0]},); found {labels.dtype} {tuple(labels.shape)}."

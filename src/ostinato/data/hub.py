@@ -45,9 +45,7 @@ def download(
             f"{repository} could not be downloaded ({error or type(error).__name__}); check the connection, or "
             "give data_dir, a folder with the data set."
         ) from error
-    train, test = (
-        _split(part, f"{repository} ({name})", side, progress, image, label) for name, part in parts.items()
-    )
+    train, test = (_split(part, f"{repository} ({name})", side, progress, image, label) for name, part in parts.items())
     return train, test
 
 

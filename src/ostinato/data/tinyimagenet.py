@@ -39,9 +39,7 @@ def load_tinyimagenet(
     raise DataError(not_found("tinyimagenet", data_dir, _LAYOUTS, download=False))
 
 
-def _dataset(
-    classes: tuple[str, ...], train_all: Split, test: Split, valid_fraction: float, seed: int
-) -> ImageDataset:
+def _dataset(classes: tuple[str, ...], train_all: Split, test: Split, valid_fraction: float, seed: int) -> ImageDataset:
     train, valid = stratified_split(train_all, valid_fraction, seed)
     return ImageDataset("tinyimagenet", classes, train, valid, test, Augmentation(flip=True, shift=8))
 
@@ -92,9 +90,7 @@ def _names(folder: Path, wnids: list[str]) -> tuple[str, ...]:
             words[wnid] = text.partition(",")[0].strip()
     named = [words.get(wnid) or wnid for wnid in wnids]
     count = Counter(named)
-    return tuple(
-        name if count[name] == 1 else f"{name} ({wnid})" for name, wnid in zip(named, wnids, strict=True)
-    )
+    return tuple(name if count[name] == 1 else f"{name} ({wnid})" for name, wnid in zip(named, wnids, strict=True))
 
 
 def _read(files: list[tuple[Path, int]], progress: bool) -> Split:

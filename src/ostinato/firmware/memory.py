@@ -72,9 +72,7 @@ def plan_memory(
     return Plan(apart.offsets, apart.scratch, apart.arena_bytes, best.live_bytes, joined=joined)
 
 
-def _plan(
-    graph: QGraph, scratch_bytes: Sequence[int], kernels: Sequence[str], joined: Mapping[str, Joined]
-) -> Plan:
+def _plan(graph: QGraph, scratch_bytes: Sequence[int], kernels: Sequence[str], joined: Mapping[str, Joined]) -> Plan:
     sharing = share(graph, kernels, joined)
     scratch = [Buffer(f"scratch of {i}", size, i, i) for i, size in enumerate(scratch_bytes)]
     buffers = [*sharing.buffers, *scratch]

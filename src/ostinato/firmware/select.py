@@ -145,9 +145,7 @@ def bind(op: QOp, kernel: KernelChoice = "auto", name: str | None = None) -> Bin
     raise UnsupportedError(f"Layer {op.name}: there is no kernel {name!r} for it; choose one of {names}.")
 
 
-def bind_all(
-    graph: QGraph, kernel: KernelChoice = "auto", names: Sequence[str] | None = None
-) -> tuple[Binding, ...]:
+def bind_all(graph: QGraph, kernel: KernelChoice = "auto", names: Sequence[str] | None = None) -> tuple[Binding, ...]:
     """One binding per operator, in execution order; `names` as in `bind`, one per operator."""
     wanted = list(names) if names else [None] * len(graph.ops)
     return tuple(bind(op, kernel, name) for op, name in zip(graph.ops, wanted, strict=True))

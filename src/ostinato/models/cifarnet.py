@@ -25,9 +25,7 @@ class CifarNet(nn.Module):
     `architecture` says how to make the same network again; checkpoints carry it.
     """
 
-    def __init__(
-        self, num_classes: int = 10, in_channels: int = 3, image_size: int = 32, dropout: float = 0.5
-    ) -> None:
+    def __init__(self, num_classes: int = 10, in_channels: int = 3, image_size: int = 32, dropout: float = 0.5) -> None:
         super().__init__()
         why = "leaves no pixel after two 5x5 convolutions and two poolings"
         check_sizes("cifarnet", num_classes, in_channels, image_size, SMALLEST_IMAGE, why)
@@ -62,9 +60,7 @@ class CifarNet(nn.Module):
         return out
 
 
-def cifarnet(
-    num_classes: int = 10, in_channels: int = 3, image_size: int = 32, dropout: float = 0.5
-) -> CifarNet:
+def cifarnet(num_classes: int = 10, in_channels: int = 3, image_size: int = 32, dropout: float = 0.5) -> CifarNet:
     """A freshly initialised `CifarNet`. Raises ModelError when a size is too small to build it."""
     return CifarNet(num_classes, in_channels, image_size, dropout)
 

@@ -48,9 +48,7 @@ def choose_panel_slots(pattern: Pattern, dims: ConvDims, peak: int) -> int:
     return _within(lambda slots: compact_panel_sram_bytes(pattern, dims, slots), dims, pattern.ids, units, 0, 1)
 
 
-def _within(
-    need: Callable[[int], int], dims: ConvDims, ids: int, units: int, peak: int, fewest: int
-) -> int:
+def _within(need: Callable[[int], int], dims: ConvDims, ids: int, units: int, peak: int, fewest: int) -> int:
     """The most slots that are wanted and whose need is within `SRAM_LIMIT`; `fewest` at least, of those wanted."""
     most = min(ids, max(units, FEW))  # an id is its own slot where there are few
     slots = min(most, max(FEW, math.ceil(HEADROOM * peak)))

@@ -54,7 +54,6 @@ class ReuseStatistics:
                 total = total + columns[..., start:stop] @ weights[start:stop]
                 self.peak = max(self.peak, float(total.abs().max()))
 
-
     def _see_clusters(self, x: Tensor) -> None:
         op = self.op
         ids = cluster_ids(x, op.hash_vectors.to(x), op.thresholds.to(x), op.geometry, op.pattern)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ostinato.reuse.clustering import Clusters, Slots, number_slots
 from ostinato.reuse.hash_sample import HashSample, draw, draw_near, near_planes
-from ostinato.reuse.hashing import hash_rows, pack_bits, projection_parts, table_ids, tree_ids, unit_length
-from ostinato.reuse.layout import Layout, small_ints
+from ostinato.reuse.hashing import hash_rows, pack_bits, projection_parts, tree_ids, unit_length
+from ostinato.reuse.layout import Layout, Part, small_ints
 from ostinato.reuse.panel_clustering import panel_ids
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.running import RunningCentroids
@@ -112,7 +112,7 @@ def assign(
     per_slice = panels << pattern.id_bits
     numbers = small_ints(layout.slices * per_slice)
     first = torch.arange(layout.slices * panels, dtype=numbers, device=table.device) << pattern.id_bits
-    keys = torch.add(ids.view(layout.slices, panels, -1).to(numbers), first.view(layout.slices, panels, 1))
+    keys = ids.view(layout.slices, panels, -1).to(numbers).add_(first.view(layout.slices, panels, 1))
     # Processes can add up their clusters only where slots are keys.
     clusters = number_slots(keys.view(layout.slices, -1), per_slice, not reuse.fixed, reuse.synchronised)
     if reuse.fixed:
@@ -127,22 +127,26 @@ def assign(
 def _identify(
     table: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, layout: Layout, learns: bool
 ) -> tuple[Tensor, HashSample | None]:
-    """Ids (S, N), integers of any kind, and the vectors that have a part in the hash's gradient."""
+    """Ids (S, N), integers that may be overwritten, and the vectors that have a part in the hash's gradient."""
     pattern = reuse.pattern
     rows = unit_length(table) if pattern.similarity == "angular" else table
     if not pattern.planes:
         ids = panel_ids(rows, layout.panels, layout.units, pattern)
         return ids.view(-1, layout.slices).t().contiguous(), None
+    ids = torch.empty(layout.slices, layout.vectors_per_slice, dtype=torch.int32, device=table.device)
     if pattern.clustering == "tree":
-        ids = tree_ids(rows, hash_vectors, thresholds)
-        return layout.spread(ids.view(-1, layout.blocks).t().unsqueeze(1)), None
-    if learns and pattern.gradient == "trec":
-        parts, dim = projection_parts(rows, hash_vectors, thresholds, layout)
-        found = [(near_planes(part, pattern), pack_bits(part)) for part in parts]
-        near, packed = (torch.cat(each, dim) for each in zip(*found, strict=True))
-        return layout.spread(packed), draw_near(near, table, layout)
-    drawn = draw(table, pattern, layout) if learns else None
-    return layout.spread(table_ids(rows, hash_vectors, thresholds, layout)), drawn
+        found = tree_ids(rows, hash_vectors, thresholds).view(-1, layout.blocks).t().unsqueeze(1)
+        layout.place(ids, Part(rows, slice(0, layout.blocks), slice(0, 1)), found)
+        return ids, None
+    relaxed = learns and pattern.gradient == "trec"
+    near = torch.empty_like(ids, dtype=torch.bool) if relaxed else None
+    for part, projections in projection_parts(rows, hash_vectors, thresholds, layout):
+        if near is not None:
+            layout.place(near, part, near_planes(part, projections, pattern))
+        layout.place(ids, part, pack_bits(projections))
+    if near is not None:
+        return ids, draw_near(near, table, layout)
+    return ids, draw(table, pattern, layout) if learns else None
 
 
 def _looked_up(clusters: Slots, reuse: Reuse, table: Tensor) -> Tensor:

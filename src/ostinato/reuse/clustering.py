@@ -83,13 +83,12 @@ class Slots:
 
     Attributes:
         index: (S, N), each vector's slot.
-        sizes: (S·slots of a slice,) vectors in each slot.
-        keys: (S·slots of a slice,) int64 the key of each slot, ascending within a slice, −1 in slots at its end that
-            have none; None: its number.
+        sizes: (S·slots of a slice,) integers, vectors in each slot.
+        keys: (S·slots of a slice,) integers, the key of each slot, ascending within a slice, −1 in slots at its end
+            that have none; None: its number.
         members: (S, N) the n of all vectors of a slice, slot by slot; None if nothing is summed.
         starts: (S·slots,) where the members of each slot begin, counted through all slices; with `members`.
-        table: (keys of all slices,) the slot of each key, −1 of those that do not occur; if there are `keys`, and not
-            far more than vectors.
+        possible: how many keys all slices can have, if they have `keys` and not far more than vectors; else 0.
     """
 
     index: Tensor
@@ -97,7 +96,7 @@ class Slots:
     keys: Tensor | None = None
     members: Tensor | None = None
     starts: Tensor | None = None
-    table: Tensor | None = None
+    possible: int = 0
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -124,12 +123,14 @@ class Slots:
         """Slot of each of `keys` (A,), and how many vectors it has: 0, with some slot, if it is not there."""
         if self.keys is None:
             return keys, self.sizes.index_select(0, keys)
-        if self.table is not None:
-            slot = self.table.index_select(0, keys)
+        if self.possible:
+            table = torch.full((self.possible + 1,), -1, dtype=small_ints(len(self)), device=keys.device)
+            table[self.keys] = torch.arange(len(self), dtype=table.dtype, device=keys.device)  # −1: in its last place
+            slot = table.index_select(0, keys)
             found = slot.clamp_min(0)
             return found, self.sizes.index_select(0, found).masked_fill_(slot < 0, 0)
         there = (self.keys >= 0).nonzero().squeeze(1)
-        occurring = self.keys[there]
+        occurring = self.keys[there].long()
         position = torch.searchsorted(occurring, keys).clamp(max=len(occurring) - 1)
         slot = there[position]
         return slot, torch.where(occurring[position] == keys, self.sizes[slot], torch.zeros_like(slot))
@@ -204,7 +205,7 @@ def _counted(keys: Tensor, per_slice: int, by_key: bool) -> Slots:
     known = torch.full((slices * width,), -1, device=keys.device).index_copy_(0, slot, occurring)
     number = torch.zeros_like(known).index_copy_(0, slot, sizes.index_select(0, occurring))
     index = table.index_select(0, keys.reshape(-1)).view_as(keys)
-    return Slots(index, number, known, table=table)
+    return Slots(index, number, known, possible=slices * per_slice)
 
 
 def _sorted(keys: Tensor, per_slice: int) -> Slots:

@@ -7,21 +7,21 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
-from ostinato.reuse.autograd import ReuseMatmul, multiply, no_autocast, quantise
+from ostinato.reuse.autograd import ReuseMatmul, multiply, quantise
+from ostinato.reuse.backward import no_autocast
 from ostinato.reuse.blocks import Rows, from_blocks, to_blocks
 from ostinato.reuse.cache import ResultCache, cached_matmul
+from ostinato.reuse.column_layout import ColumnLayout
 from ostinato.reuse.geometry import ConvGeometry, Pair
-from ostinato.reuse.layout import PixelLayout, pixel_aligned
+from ostinato.reuse.layout import Layout
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
+from ostinato.reuse.pixel_layout import PixelLayout, pixel_aligned
+from ostinato.reuse.pixelwise import pixelwise_convolution
 from ostinato.reuse.running import RunningCentroids
-from ostinato.reuse.soft_ids import soft_quantise
-from ostinato.reuse.straight_through import StraightThrough
-from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
 from ostinato.reuse.views import im2col, pad_pixels, weight_matrix, whole_slices
 
 
@@ -96,7 +96,7 @@ def reuse_conv2d(
         product = partial(cached_matmul, cache=ResultCache(pattern.cache_entries) if cache is None else cache)
     form = partial(_reuse_product, product=product)
     if pattern.pixelwise:
-        form = partial(_quantised_convolution, precision=x.dtype, table_offsets=table_offsets)
+        form = partial(pixelwise_convolution, precision=x.dtype, table_offsets=table_offsets)
     elif pattern.direction == "horizontal":
         form = partial(_horizontal_product)
     with no_autocast(x.device.type):
@@ -113,27 +113,40 @@ def _reuse_product(
 ) -> Tensor:  # fmt: skip
     """A product per cluster and slice, then recovery: the general vertical form."""
     pattern = reuse.pattern
-    if product is multiply and pixel_aligned(geometry, pattern):
-        layout = PixelLayout.of(geometry, pattern, x.shape[0], (x.shape[2], x.shape[3]))
-        table = pad_pixels(x, geometry).reshape(-1, pattern.length)
-        taps = weight.permute(0, 2, 3, 1) if pattern.order == "kh.kw.c" else weight.permute(0, 3, 2, 1)
-        y = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
-            table, taps.flatten(1, 2), bias, hash_vectors, thresholds, reuse, layout
-        )
-        return y.unflatten(2, geometry.output_size(x.shape[2], x.shape[3]))  # type: ignore[no-any-return]
+    if product is multiply and not pattern.blocked:
+        return _vertical_product(x, weight, bias, hash_vectors, thresholds, reuse, geometry)
     matrix = weight_matrix(weight, pattern.order)
     weights = whole_slices(matrix.t(), pattern.length, 1).contiguous()
     columns = im2col(x, geometry, pattern.order)
     if not pattern.blocked:
-        added = {"bias": bias} if product is multiply else {}  # saves a copy of Y
-        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse, **added)
-        bias = None if added else bias
+        y = product(whole_slices(columns, pattern.length, 2), weights, hash_vectors, thresholds, reuse)
     else:
         order = _rows(x, geometry, pattern)
         rows = order.arrange(columns)
         y = product(to_blocks(rows, pattern), weights, hash_vectors, thresholds, reuse)
         y = order.restore(torch.cat([y, rows[:, y.shape[1] :] @ matrix], 1))
     return _image(y, bias, x, geometry)
+
+
+def _vertical_product(
+    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
+    reuse: Reuse, geometry: ConvGeometry,
+) -> Tensor:  # fmt: skip
+    """`_reuse_product` of vectors that are one row high, from the input: nothing of im2col's size is kept."""
+    pattern, size = reuse.pattern, (x.shape[2], x.shape[3])
+    layout: Layout
+    if pixel_aligned(geometry, pattern):
+        layout = PixelLayout.of(geometry, pattern, x.shape[0], size)
+        taps = weight.permute(0, 2, 3, 1) if pattern.order == "kh.kw.c" else weight.permute(0, 3, 2, 1)
+        weights = taps.flatten(1, 2)
+    else:
+        layout = ColumnLayout.of(geometry, pattern, x.shape[0], size)
+        matrix = whole_slices(weight_matrix(weight, pattern.order).t(), pattern.length, 1)
+        weights = matrix.reshape(len(matrix), layout.slices, -1)
+    y: Tensor = ReuseMatmul.apply(  # type: ignore[no-untyped-call]
+        x, weights, bias, hash_vectors, thresholds, reuse, layout
+    )
+    return y.view(x.shape[0], -1, *geometry.output_size(*size))
 
 
 def _horizontal_product(
@@ -163,43 +176,6 @@ def _image(y: Tensor, bias: Tensor | None, x: Tensor, geometry: ConvGeometry) ->
         y = y + bias
     rows, cols = geometry.output_size(x.shape[2], x.shape[3])
     return y.transpose(1, 2).reshape(x.shape[0], -1, rows, cols)
-
-
-def _quantised_convolution(
-    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    reuse: Reuse, geometry: ConvGeometry, precision: torch.dtype, table_offsets: Tensor | None,
-) -> Tensor:  # fmt: skip
-    """Conventional convolution of the input with every pixel's channel blocks replaced by centroids (DESIGN §5.5).
-
-    The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product
-    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more. Offsets of table
-    rows are one more convolution, of the ids as unit vectors, through which hash and input have a gradient only if it
-    is `soft`.
-    """
-    image = pad_pixels(x, geometry)
-    batch, height, width, channels = image.shape
-    pixels = image.reshape(batch, -1, channels)
-    if reuse.training and reuse.pattern.gradient == "soft":
-        wanted = None if table_offsets is None else precision
-        xh, units = soft_quantise(pixels, hash_vectors, thresholds, reuse, wanted)
-    else:
-        by_units = takes_units(pixels, hash_vectors, reuse)
-        if by_units or table_offsets is not None:
-            ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
-            ids = ids.view(batch * height * width, -1)
-        xh = quantise_by_units(pixels, ids, reuse) if by_units else quantise(pixels, hash_vectors, thresholds, reuse)
-        units = None if table_offsets is None else unit_vectors(ids, reuse.pattern.ids, precision)
-    if reuse.training and reuse.pattern.input_gradient == "straight-through":
-        xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
-    xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
-    if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
-        xh = xh.contiguous()
-    low = None if bias is None else bias.to(precision)
-    y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
-    if table_offsets is None or units is None:
-        return y
-    units = units.view(batch, height, width, -1).permute(0, 3, 1, 2)
-    return y + F.conv2d(units, table_offsets.to(precision), None, geometry.stride, 0, geometry.dilation)
 
 
 def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -50,7 +51,7 @@ class Clustered:
 
     def keys(self, home: Tensor) -> Tensor:
         """(A,) the key of each vector, whose low bits are its id."""
-        return home if self.clusters.keys is None else self.clusters.keys.index_select(0, home)
+        return home if self.clusters.keys is None else self.clusters.keys.index_select(0, home).long()
 
 
 def hash_gradients(
@@ -71,6 +72,7 @@ def hash_gradients(
     # Transposed, the product of so few columns is four times as fast.
     projected = torch.baddbmm(offsets, planes.transpose(1, 2), placed.transpose(1, 2), beta=-1)
     projections = places.take(projected.transpose(1, 2)).contiguous()
+    del projected
     scale = pattern.gradient != "trec"
     deviation = deviations(projections, len(hash_vectors), len(groups)) if scale else projections.new_empty(0)
     gradient = places.put(projection_gradient(state, projections, deviation, pattern))
@@ -109,8 +111,9 @@ def projection_gradient(state: Clustered, projections: Tensor, deviation: Tensor
     if pattern.gradient == "trec":
         return _trec(state, projections, pattern)
     moves_centroids = pattern.gradient == "flip"
-    deviation = deviation.index_select(0, state.sample.slices % len(deviation))
-    kernel = (_flip_kernel if moves_centroids else _window_kernel)(projections, deviation, pattern)
+    of_each = state.sample.slices % len(deviation)
+    smooth = _flip_kernel if moves_centroids else _window_kernel
+    kernel = smooth(projections, deviation.index_select(0, of_each), pattern)
     return _flip_changes(state, kernel, moves_centroids) * kernel * state.sample.weight
 
 
@@ -153,7 +156,7 @@ def _quotient_gradient(
     own = keys & (pattern.ids - 1)
     before = keys - own - 1  # plus a column's number, its key
     slots = _occupied(state.clusters)
-    occurring = slots if state.clusters.keys is None else state.clusters.keys.index_select(0, slots)
+    occurring = slots if state.clusters.keys is None else state.clusters.keys.index_select(0, slots).long()
     first, last = _reached_columns(own + 1 + excess, sigma, pattern.ids)
     start = torch.searchsorted(occurring, before + first)
     stop = torch.searchsorted(occurring, before + last, right=True)
@@ -164,7 +167,7 @@ def _quotient_gradient(
         width = column.to(excess.dtype) * sigma
         deviations = (excess - (column - own - 1)) / width  # (Q − 1)/σ
         slope = -deviations * torch.exp(-0.5 * deviations * deviations) / width
-        pull = _dots(state.centroid_gradients.index_select(0, cluster), rows) / state.clusters.sizes[cluster]
+        pull = _sums(state.centroid_gradients.index_select(0, cluster).mul_(rows)) / state.clusters.sizes[cluster]
         total += torch.where(start + step < stop, pull * slope, torch.zeros_like(excess))
     return total
 
@@ -202,30 +205,58 @@ def _flip_changes(state: Clustered, kernel: Tensor, moves_centroids: bool) -> Te
     it, q's becomes (n_q·c_q + x)/(n_q + 1) for its members and p's moves by (c_p − x)/(n_p − 1) for those left.
     An empty q would consist of x alone.
     """
-    clusters, centroids, pulls = state.clusters, state.centroids, state.centroid_gradients
-    rows, own = state.sample.rows, state.row_gradients
+    clusters, own = state.clusters, state.row_gradients
     home, hashes = state.home(), kernel.shape[1]
-    keys, felt = state.keys(home), own
+    # What it is worth to be recovered exactly, and then to leave: those left have each (c_p − x)/(n_p − 1) more.
+    stay, moved = _recovered(state, home, moves_centroids)
     if moves_centroids:
-        others = (clusters.sizes.index_select(0, home) - 1).clamp_min(1).to(own.dtype).unsqueeze(1)
-        felt = (own - pulls.index_select(0, home)).div_(others).add_(own)
-    stay = _dots(rows - centroids.index_select(0, home), felt)  # what it is worth to be recovered exactly, and to leave
-    near = kernel.bool().view(-1).nonzero().squeeze(1)
+        others = (clusters.sizes.index_select(0, home) - 1).clamp_min_(1).to(own.dtype)
+        stay += stay.sub(moved).div_(others)
+    near = _nonzero(kernel)
     who = near // hashes
     bit = hashes * (who + 1) - 1 - near
-    mine = keys.index_select(0, who)
+    mine = state.keys(home).index_select(0, who)
     other, size = clusters.find(mine ^ (1 << bit))
+    count = size.to(own.dtype)
     # With e = x − c_q, x is recovered with the error e·n/(n + 1), and c_q moves by e/(n + 1); with n = 0 both are 0.
-    error = rows.index_select(0, who).sub_(centroids.index_select(0, other))
-    felt = own.index_select(0, who)
+    lost, moved = _recovered(state, other, moves_centroids, who)
     if moves_centroids:
-        felt -= pulls.index_select(0, other).add_(felt).div_((size + 1).to(own.dtype).unsqueeze(1))
-    lost = _dots(error, felt)
-    difference = stay.index_select(0, who) - (size > 0).to(lost.dtype) * lost
+        lost.mul_(count).sub_(moved).div_(count + 1)
+    difference = stay.index_select(0, who).sub_(lost.mul_(count.clamp_max_(1)))
     difference *= (1 - 2 * ((mine >> bit) & 1)).to(difference.dtype)
     return torch.zeros_like(kernel).view(-1).index_copy_(0, near, difference).view_as(kernel)
 
 
-def _dots(a: Tensor, b: Tensor) -> Tensor:
-    """(A,) products of rows (A, D), overwriting `a`; as a matrix's with ones, since sums over short rows are slow."""
-    return a.mul_(b) @ a.new_ones(a.shape[1])
+def _recovered(
+    state: Clustered, slots: Tensor, moves_centroids: bool, who: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """(Q,) products of x − c with dLoss/d(x's recovered value), and with dLoss/dc if centroids move (else the same).
+
+    Args:
+        state: of the vectors and centroids.
+        slots: (Q,) c.
+        moves_centroids: whether the second is wanted.
+        who: (Q,) x among the vectors; None: all of them.
+    """
+    error = state.centroids.index_select(0, slots)
+    rows = state.sample.rows
+    torch.sub(rows if who is None else rows.index_select(0, who), error, out=error)
+    felt = state.row_gradients * error if who is None else state.row_gradients.index_select(0, who).mul_(error)
+    recovered = _sums(felt)
+    del felt
+    if not moves_centroids:
+        return recovered, recovered
+    return recovered, _sums(error.mul_(state.centroid_gradients.index_select(0, slots)))
+
+
+def _nonzero(values: Tensor) -> Tensor:
+    """Positions (Q,) of the numbers of `values` that are not zero; NumPy finds them in a fifth of PyTorch's time."""
+    mask = values.bool().view(-1)
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.nonzero().squeeze(1)
+
+
+def _sums(rows: Tensor) -> Tensor:
+    """(A,) sums of rows (A, D); as a product with ones, since sums over short rows are slow."""
+    return rows @ rows.new_ones(rows.shape[1])

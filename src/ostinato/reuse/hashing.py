@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ostinato.reuse.layout import Layout
+from ostinato.reuse.layout import Layout, Part
 
 _PROJECTIONS = 1 << 18  # held at a time where nothing but ids is wanted of them: they stay in the cache
 _PROJECTED_LEVELS = 5  # to here one product with all planes is faster than picking each vector's own
@@ -53,15 +53,23 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     groups, length, planes = hash_vectors.shape
     hashes = (planes + 1).bit_length() - 1
     projected = min(hashes, _PROJECTED_LEVELS)
-    grouped = rows.view(-1, groups, length).transpose(0, 1)
+    step = max(1, _PROJECTIONS // (groups << projected))
+    parts = torch.split(rows.view(-1, groups, length), step)
+    return torch.cat([_tree_ids(part, hash_vectors, thresholds, hashes, projected) for part in parts])
+
+
+def _tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, hashes: int, projected: int) -> Tensor:
+    """`tree_ids` of `rows` (R/G, G, L), of whose `hashes` levels the first ones are `projected` on all their planes."""
+    groups, length, planes = hash_vectors.shape
     upper = slice(0, (1 << projected) - 1)
-    bits = torch.bmm(grouped, hash_vectors[:, :, upper]) > thresholds[:, None, upper]
+    bits = torch.bmm(rows.transpose(0, 1), hash_vectors[:, :, upper]) > thresholds[:, None, upper]
     prefix = torch.zeros(groups, bits.shape[1], 1, dtype=torch.long, device=rows.device)
     for level in range(projected):
         prefix = 2 * prefix + bits.gather(2, prefix + ((1 << level) - 1))
     ids = prefix.squeeze(2).t().reshape(-1)
     if projected == hashes:
         return ids
+    rows = rows.reshape(-1, length)
     vectors, offsets = hash_vectors.transpose(1, 2).reshape(-1, length), thresholds.reshape(-1)
     tree = torch.arange(len(rows), device=rows.device) % groups * planes
     for level in range(projected, hashes):
@@ -72,7 +80,7 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
 
 def projection_parts(
     table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout
-) -> tuple[Iterator[Tensor], int]:
+) -> Iterator[tuple[Part, Tensor]]:
     """v_h·x − θ_h of every row of a table under every hash that its vectors meet, a part at a time.
 
     Args:
@@ -82,44 +90,27 @@ def projection_parts(
         layout: of the table.
 
     Returns:
-        Parts of (blocks, E, H, places), places innermost, so that what follows runs over them; and the dimension
-        along which they are parts.
+        Parts, and their projections (blocks, E, H, places), places innermost, so that what follows runs over them.
     """
-    values = table.view(-1, layout.blocks, table.shape[1]).permute(1, 2, 0)
-    matrices, offsets = layout.hash_matrices(hash_vectors), layout.hash_matrices(thresholds)
-    blocks, different, _, hashes = matrices.shape
-    step = max(1, _PROJECTIONS // (hashes * values.shape[2]))  # of blocks times different hashes
-    if different > 1:
-        ends = range(0, different, max(1, step // blocks))
-        some = (slice(first, first + ends.step) for first in ends)
-        return (_project(values, matrices[:, e], offsets[:, e]) for e in some), 1
-    some = (slice(first, first + step) for first in range(0, blocks, step))
-    return (_project(values[b], matrices[b], offsets[b]) for b in some), 0
-
-
-def table_ids(table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout) -> Tensor:
-    """Ids (blocks, E, places) by `pack_bits` of `projection_parts`."""
-    parts, dim = projection_parts(table, hash_vectors, thresholds, layout)
-    return torch.cat([pack_bits(part) for part in parts], dim)
-
-
-def _project(values: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:
-    """(blocks, E, H, places) of values (blocks, D, places), matrices (blocks, E, D, H), offsets (blocks, E, H)."""
-    blocks, different, size, hashes = matrices.shape
-    planes = matrices.transpose(2, 3).reshape(blocks, different * hashes, size)
-    projections = torch.baddbmm(offsets.reshape(blocks, -1, 1), planes, values, beta=-1)
-    return projections.view(blocks, different, hashes, -1)
+    planes, offsets = layout.hash_matrices(hash_vectors.transpose(1, 2)), layout.hash_matrices(thresholds)
+    size, hashes = table.shape[1], thresholds.shape[1]
+    for part in layout.parts(table, hashes, _PROJECTIONS if table.device.type == "cpu" else _PROJECTIONS << 6):
+        few = planes[part.blocks, part.different]
+        shifts = offsets[part.blocks, part.different].reshape(len(few), -1, 1)
+        # All hashes of a block in one product: of few planes it takes longer.
+        projections = torch.baddbmm(shifts, few.reshape(len(few), -1, size), part.values, beta=-1)
+        yield part, projections.view(len(few), -1, hashes, part.values.shape[2])
 
 
 def pack_bits(projections: Tensor) -> Tensor:
-    """Ids of projections (…, H, n), which become bits 0 and 1: (…, n), uint8 if that holds H bits, else int32.
+    """Ids of projections (…, H, n), which become bits 0 and 1: (…, n), of their type.
 
     In floating point, exact as in `bindec`: a comparison that makes bool takes PyTorch seven times as long on a CPU.
     """
     ids, *others = projections.gt_(0).unbind(-2)
     for bit in others:
         ids = torch.add(bit, ids, alpha=2)
-    return ids.to(torch.uint8 if len(others) < 8 else torch.int32)
+    return ids
 
 
 def hash_rows(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, clustering: str) -> tuple[Tensor, Tensor]:

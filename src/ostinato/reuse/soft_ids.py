@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse.assignment import Reuse, block_ids
-from ostinato.reuse.autograd import no_autocast
+from ostinato.reuse.backward import no_autocast
 from ostinato.reuse.hashing import unit_length
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.synchronise import sum_over_processes

@@ -41,11 +41,11 @@ def pad_pixels(x: Tensor, geometry: ConvGeometry) -> Tensor:
     return F.pad(pixels, (0, 0, horizontal, horizontal, vertical, vertical)) if vertical or horizontal else pixels
 
 
-def _windows(x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
-    """im2col of `x` (B, C, H, W): (B, OH·OW, K), a copy."""
+def unfold(x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
+    """im2col of `x` (B, C, H, W), (B, OH·OW, K), without its gradient."""
     axes = parse_order(order, COLUMN_AXES)
     if tiled(axes):
-        return _windows(x, geometry, "kh.kw.c").index_select(2, _from_plain(axes, geometry, x.device))
+        return unfold(x, geometry, "kh.kw.c").index_select(2, _from_plain(axes, geometry, x.device))
     if axes[-1][0] == "c":  # from channels-last memory, so that a pixel's channels are copied in one run
         x = x.contiguous(memory_format=torch.channels_last)
     u = pad_input(x, geometry)
@@ -87,7 +87,7 @@ class _Im2col(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, geometry: ConvGeometry, order: str) -> Tensor:
         ctx.geometry, ctx.order, ctx.size = geometry, order, (x.shape[2], x.shape[3])
-        return _windows(x, geometry, order)
+        return unfold(x, geometry, order)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:

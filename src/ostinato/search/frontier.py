@@ -65,7 +65,8 @@ class Problem:
         """What the options together may have."""
         b, board = self.budgets, self.board
         limits = {
-            "flash_bytes": min(b.flash_bytes or board.flash_bytes, board.flash_bytes) - self.rest["flash_bytes"]
+            "flash_bytes": min(b.flash_bytes or board.flash_bytes, board.flash_bytes)
+            - self.rest["flash_bytes"]
             - sum(self.code.values()),
             "sram_bytes": float(min(b.sram_bytes or board.sram_bytes, board.sram_bytes)),
         }

@@ -129,5 +129,3 @@ def summary(errors: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Any]]:
         family: {"samples": len(found), "mean": float(np.mean(found)), "largest": float(np.max(found))}
         for family, found in errors.items()
     }
-
-

@@ -72,9 +72,7 @@ def _outside(context: Context, firmware: Firmware, simulation: SimulationReport)
     """`external_bytes` and `cycles_external` by layer, with all large constants outside that may be there."""
     names = context.outside
     if names == "auto":
-        names = tuple(
-            op.name for op, b in zip(firmware.graph.ops, firmware.bindings, strict=True) if large_arrays(b)
-        )
+        names = tuple(op.name for op, b in zip(firmware.graph.ops, firmware.bindings, strict=True) if large_arrays(b))
         simulation = firmware_of(context, context.model, external=names).simulate(context.probe[:1])
     return {
         layer.name: {"external_bytes": layer.external_bytes, "cycles_external": layer.cycles}

@@ -129,9 +129,7 @@ def fill_latencies(
             row["cycles_external"] = next(cycles for cycles in known if cycles is not None)
 
 
-def prune(
-    rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer], outside: Outside = "never"
-) -> Pruned:
+def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer], outside: Outside = "never") -> Pruned:
     """The Pareto front of every layer in divergence, cycles and both flashes; conventional kernels are always on it.
 
     A candidate is one point for each place that its large constants may have. Layers that are not searched have

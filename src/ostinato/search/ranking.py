@@ -27,7 +27,7 @@ def excess(entry: Entry, budgets: Budgets) -> float:
         (entry["ms"], budgets.ms), (entry["flash_bytes"], budgets.flash_bytes),
         (entry["sram_bytes"], budgets.sram_bytes), (entry["loss_points"], loss),
     )  # fmt: skip
-    return sum(max(0.0, float( value) / limit - 1.0) for value, limit in pairs if limit is not None)
+    return sum(max(0.0, float(value) / limit - 1.0) for value, limit in pairs if limit is not None)
 
 
 def best(entries: Sequence[Entry], budgets: Budgets) -> list[int]:

@@ -47,9 +47,7 @@ class Counts:
     stalls: MemoryStalls = MemoryStalls()
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.instructions + other.instructions, self.cycles + other.cycles, self.stalls + other.stalls
-        )
+        return Counts(self.instructions + other.instructions, self.cycles + other.cycles, self.stalls + other.stalls)
 
     def __radd__(self, other: int) -> Counts:
         """Make `sum(counts)` work."""

@@ -39,9 +39,7 @@ class EpochPlan:
     def batch(self, split: Split, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Model inputs (B, 3, H, W) float32, channels last in memory, and labels of places start ... stop - 1."""
         index = self.order[start:stop]
-        images = transform(
-            split.images, index, self.flip[start:stop], self.dy[start:stop], self.dx[start:stop]
-        )
+        images = transform(split.images, index, self.flip[start:stop], self.dy[start:stop], self.dx[start:stop])
         return to_input(images), split.labels[index]
 
 

@@ -134,9 +134,7 @@ def _override(recipe: Recipe, **given: Any) -> Recipe:
     return replace(recipe, **{key: value for key, value in given.items() if value is not None})
 
 
-def _check(
-    model: nn.Module, dataset: ImageDataset, epochs: int, teacher: nn.Module | None, precision: str
-) -> None:
+def _check(model: nn.Module, dataset: ImageDataset, epochs: int, teacher: nn.Module | None, precision: str) -> None:
     if epochs < 1:
         raise OstinatoError(f"epochs={epochs}; training needs at least 1.")
     if precision not in ("float32", "bfloat16"):

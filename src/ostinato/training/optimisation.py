@@ -112,8 +112,7 @@ def refuse_non_finite(model: nn.Module) -> NoReturn:
 def _non_finite(model: nn.Module) -> str:
     for name, parameter in _with_gradient(model):
         if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
-            return (
-                f"The gradient of {name!r} has NaN or infinite values; train with a smaller learning rate"
-                + (" for the hashes (hash_lr)." if is_hash(name) else " (lr).")
+            return f"The gradient of {name!r} has NaN or infinite values; train with a smaller learning rate" + (
+                " for the hashes (hash_lr)." if is_hash(name) else " (lr)."
             )
     return "The gradients' norm overflows; train with a smaller learning rate (lr)."

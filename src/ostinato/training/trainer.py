@@ -73,9 +73,7 @@ class Trainer:
         """Train to the end (True) or to Ctrl-C (False); the model then has the best weights so far."""
         self.optimizer = make_optimizer(self.model, self.recipe)
         if resume and self.run_dir is not None and (self.run_dir / "checkpoint.pt").exists():
-            self.state = resume_training(
-                self.run_dir / "checkpoint.pt", self.model, self.optimizer, self.config
-            )
+            self.state = resume_training(self.run_dir / "checkpoint.pt", self.model, self.optimizer, self.config)
             self._write_results()
         with ExitStack() as stack:
             stack.enter_context(channels_last(self.model))
@@ -103,9 +101,7 @@ class Trainer:
                 continue
             self._tally()
             done = (position.epoch - 1) * self.steps + position.step
-            display.step(
-                done, position.epoch, position.loss_sum / position.seen, position.correct / position.seen
-            )
+            display.step(done, position.epoch, position.loss_sum / position.seen, position.correct / position.seen)
             if stop.requested and position.step < self.steps:
                 self._write_checkpoint()
                 return
