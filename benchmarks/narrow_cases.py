@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ostinato.reuse import StemPattern
-from recipe_rows import FIRES, STEM, Patterns, free_tree
+from recipe_rows import FIRES, STEM, Patterns, changed, free_tree
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ CASES = {
         (
             Tables("two 3×3 expands in tables", {name: free_tree(2, 4) for name in TWO}, epochs=0),
             Tables("all eight 3×3 expands and the stem in tables", {"conv1": STEM, **EXPANDS}, epochs=7),
+            Tables("the same with ids that learn", changed({"conv1": STEM, **EXPANDS}, gradient="soft"), epochs=7),
         ),
     ),
     "squeezenet-narrower-cifar10": Narrow(
