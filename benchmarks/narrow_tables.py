@@ -36,6 +36,7 @@ from ostinato.training import MODERN, compile_tables, evaluate, fit, save_model
 from provenance import RESULTS, provenance
 from rivals import measured
 
+_LEARN = {"frozen": "as calibrated", "soft": "that learn"}
 AVERAGED = 0.35
 """Share of the last epochs whose mean weights are tried."""
 
@@ -103,7 +104,8 @@ def rows(options: argparse.Namespace, case: Narrow, whole: nn.Module, dataset: I
 def told(tables: Tables) -> str:
     """What is compiled how, and how it was trained."""
     codes = [
-        f"* `{name}`: " + (f"L={p.length} H={p.hashes}" if isinstance(p, Pattern) else f"a stem, {p}")
+        f"* `{name}`: "
+        + (f"L={p.length} H={p.hashes}, ids {_LEARN[p.gradient]}" if isinstance(p, Pattern) else f"a stem, {p}")
         for name, p in tables.patterns.items()
     ]
     training = (
