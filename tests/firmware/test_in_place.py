@@ -237,4 +237,5 @@ def test_the_papers_networks_reach_the_lower_bound(name: str, kwargs: dict[str, 
         assert project.plan.in_place
         joined = plan_project(with_pools(graph, kernel), kernel, get_board("stm32f469i"))  # type: ignore[arg-type]
         assert joined.plan.arena_bytes == joined.plan.lower_bound
-        assert (joined.plan.arena_bytes < project.plan.arena_bytes) == (kernel == "dense")
+        smaller = name == "cifarnet" and kernel == "dense"  # SqueezeNet's peak is a bypass
+        assert (joined.plan.arena_bytes < project.plan.arena_bytes) == smaller
