@@ -33,7 +33,7 @@ from reuse_samples import bind, corner_cases, every_form, random_compiled, rando
 from reuse_samples import compact_forms, pooled_layer, random_with_addresses, table_forms
 from ostinato.kernels.reuse_pointers import bind_reuse_pointers
 from ostinato.quant.reference import execute_op
-from stem_samples import bind_stem, random_pool, random_stem
+from stem_samples import bind_stem, random_pool_behind, random_stem
 
 host = HostKernels(Path(sys.argv[2]))
 rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ for seed in range(60):
     op = random_stem(np.random.default_rng(seed))
     x = rng.integers(-128, 128, op.input.shape).astype(np.int8)
     assert host.run(bind_stem(op, "library"), x, op.output.size).status == 0
-    pair = random_pool(np.random.default_rng(seed), op)
+    pair = random_pool_behind(np.random.default_rng(seed), op)
     if pair is not None:
         assert host.run(bind_stem(op, "library", pair.pool.dims), x, pair.output.size).status == 0
 print("clean")
