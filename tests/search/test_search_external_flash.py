@@ -84,6 +84,7 @@ def test_candidates_and_conventional_layers_have_both_places(finished: Path) -> 
     assert int(row["external_bytes"]) == 9 * 2**4 * 32
     assert float(row["cycles_external_simulated"]) == float(row["cycles_external"])
     assert float(row["cycles_external"]) > float(row["cycles"]) + 3.9 * 4608  # copied first, four cycles a byte
+    assert int(row["staged_bytes"]) == 9 * 2**4 * 32
     layers = json.loads((finished / "search.json").read_text())["conventional"]["layers"]
     assert {name: layer["external_bytes"] for name, layer in layers.items() if layer["external_bytes"]} == {
         "conv2": 4608, "fc1": 9216,
@@ -124,7 +125,10 @@ def test_what_cannot_be_is_refused(tmp_path: Path, board: str, wanted: str, told
     assert not (tmp_path / "s").exists()
 
 
-NUMBERS: Mapping[str, Any] = {"cycles": 100, "flash_bytes": 5000, "external_bytes": 4500, "cycles_external": 170}
+NUMBERS: Mapping[str, Any] = {
+    "cycles": 100, "flash_bytes": 5000, "external_bytes": 4500, "cycles_external": 170, "staged_bytes": 0,
+    "wait_estimate": 900.0,
+}  # fmt: skip
 INSIDE, OUTSIDE = Place(100, 5000), Place(170, 500, 4500)
 
 
@@ -138,9 +142,16 @@ def test_places() -> None:
     assert places(small, ("a",), "a") == []
 
 
+def test_what_is_copied_first_needs_sram_or_longer() -> None:
+    copied = {**NUMBERS, "staged_bytes": 4500}
+    read_there = Place(1000, 500, 4500)
+    assert places(copied, "auto", "a") == [INSIDE, Place(170, 500, 4500, 4500), read_there]
+    assert places({**copied, "wait_estimate": 1.0}, ("a",), "a")[1] == Place(170, 500, 4500)  # never faster
+
+
 def conventional(cycles: int, flash: int, waits: int) -> dict[str, int]:
     return {"cycles": cycles, "flash_bytes": flash, "external_bytes": flash, "cycles_external": cycles + waits,
-            "alive_bytes": 100, "scratch_bytes": 0}  # fmt: skip
+            "alive_bytes": 100, "scratch_bytes": 0, "staged_bytes": 0, "wait_estimate": waits}  # fmt: skip
 
 
 BASE = {"code_bytes": 1000, "layers": {"conv": conventional(1000, 5000, 6000), "fc": conventional(100, 9000, 300)}}
@@ -152,7 +163,7 @@ def row(hashes: int, cycles: float, external_cycles: float, flash: int, large: i
     return {
         "layer": "conv", "key": f"H{hashes}", "pattern": fields_of(Pattern.compiled(8, hashes)), "kl": 0.001 / hashes,
         "cycles": cycles, "flash_bytes": flash, "external_bytes": large, "cycles_external": external_cycles,
-        "scratch_bytes": 0, "kernel": "reuse",
+        "scratch_bytes": 0, "kernel": "reuse", "staged_bytes": 0, "wait_estimate": 0.0,
     }  # fmt: skip
 
 
@@ -186,6 +197,19 @@ def test_what_waits_least_goes_out() -> None:
     assert conv[0] == {"conv": False, "fc": True}
 
 
+def test_sram_of_what_is_copied_counts() -> None:
+    """Tables that are copied from external flash are taken where SRAM has room for them; else they are read there."""
+    table = {**row(4, 200, 300, 8000, 8000), "staged_bytes": 8000, "wait_estimate": 700.0}
+    options = prune([table], BASE, [LAYER], ("conv",)).options
+    board = replace(get_board("stm32f469i"), flash_bytes=20_000)
+    found = {}
+    for sram in (9000, 8000):
+        problem = Problem.of(options, BASE, Budgets(sram_bytes=sram), board, {})
+        network = front(problem, Interactions({}), 3)[0]
+        found[sram] = network["conv"].cycles, predicted(problem, Interactions({}), network)["sram_bytes"]
+    assert found == {9000: (300, 8100), 8000: (900, 100)}
+
+
 def test_slower_than_the_conventional_kernel_in_the_same_place_is_dropped() -> None:
     found = prune([row(4, 2000, 2300, 8000, 8000), row(5, 2000, 8000, 8000, 8000)], BASE, [LAYER], "auto")
     assert [(o.key, o.external_bytes) for o in found.options["conv"][2:]] == [("H4", 8000)]
@@ -205,6 +229,7 @@ def test_cycles_of_what_was_not_simulated_there() -> None:
     layers = {"conv": LAYER}
     fill_latencies(rows, layers, LatencyModel.fit(samples(rows, layers)), BASE)
     assert rows[0]["cycles_external"] == 270
+    assert rows[0]["staged_bytes"] == 0  # read where they are
     assert rows[1]["cycles_external"] == rows[1]["cycles"] + 70
     rows[0]["cycles_external_simulated"] = 500
     known = samples(rows, layers)

@@ -75,7 +75,7 @@ def layer_size(graph: QGraph, board: Board) -> LayerSize:
 def simulated(graph: QGraph, inputs: Tensor, board: Board, *, external: bool = False) -> dict[str, int]:
     """A quantised layer on the simulated core: modelled cycles, mean over `inputs` (B, C, H, W), and its kernel's code.
 
-    With `external`, its large constants are in external flash.
+    With `external`, its large constants are in external flash; `staged_bytes` of them are copied into SRAM first.
 
     Raises:
         DoesNotFitError: it is larger than the board.
@@ -87,7 +87,10 @@ def simulated(graph: QGraph, inputs: Tensor, board: Board, *, external: bool = F
     firmware = deploy_graph(
         graph, given, board, kernel="dense", hot_code=False, external_flash=outside, verify_images=0
     )
-    return {"cycles": firmware.simulate(inputs).cycles, "code_bytes": firmware.kernel_code_bytes}
+    return {
+        "cycles": firmware.simulate(inputs).cycles, "code_bytes": firmware.kernel_code_bytes,
+        "staged_bytes": sum(layer.external_bytes for layer in firmware.project.layers if layer.staged),
+    }  # fmt: skip
 
 
 class KernelProbe:

@@ -11,7 +11,7 @@ from torch import nn
 from ostinato.data import INPUT_SCALE, INPUT_ZERO_POINT
 from ostinato.errors import DoesNotFitError
 from ostinato.firmware import Firmware, SimulationReport, deploy
-from ostinato.firmware.external import Outside, large_arrays
+from ostinato.firmware.external import Outside, estimated_cycles, large_arrays
 from ostinato.reuse import read_pattern
 from ostinato.search.candidate import Candidate, fields_of
 from ostinato.search.context import Context, divergence, log_probabilities
@@ -71,16 +71,24 @@ def baseline(context: Context) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _outside(context: Context, firmware: Firmware, simulation: SimulationReport) -> dict[str, dict[str, int]]:
-    """`external_bytes` and `cycles_external` by layer, with all large constants outside that may be there."""
-    names = context.outside
+def _outside(context: Context, firmware: Firmware, simulation: SimulationReport) -> dict[str, dict[str, float]]:
+    """What `placing.places` needs by layer of its large constants outside, all that may be there.
+
+    `external_bytes` and `cycles_external`; `staged_bytes` of them that are copied into SRAM first; `wait_estimate`.
+    """
+    names, flash = context.outside, context.board.external_flash
     if names == "auto":
         names = tuple(op.name for op, b in zip(firmware.graph.ops, firmware.bindings, strict=True) if large_arrays(b))
-        simulation = firmware_of(context, context.model, external=names).simulate(context.probe[:1])
+        firmware = firmware_of(context, context.model, external=names)
+        simulation = firmware.simulate(context.probe[:1])
     return {
-        layer.name: {"external_bytes": layer.external_bytes, "cycles_external": layer.cycles}
-        for layer in simulation.layers
-    }
+        layer.name: {
+            "external_bytes": layer.external_bytes, "cycles_external": layer.cycles,
+            "staged_bytes": placed.external_bytes if placed.staged else 0,
+            "wait_estimate": estimated_cycles(placed.op, placed.binding, placed.external, flash) if flash else 0.0,
+        }
+        for layer, placed in zip(simulation.layers, firmware.project.layers, strict=True)
+    }  # fmt: skip
 
 
 def _cost(simulation: SimulationReport) -> dict[str, Any]:
@@ -105,10 +113,11 @@ def simulate_candidate(context: Context, candidate: Candidate) -> dict[str, Any]
     outside = may_be_outside(context.outside, candidate.layer) and layer_size(graph, context.board).large_bytes > 0
     if outside:
         external = simulated(graph, shown, context.board, external=True)
-        found = {"cycles_external": external["cycles"], "code_bytes": external["code_bytes"]}
+        found = {**external, "cycles_external": external["cycles"]}
+        del found["cycles"]
     if may_be_inside(context.outside, candidate.layer):
         try:
-            found |= simulated(graph, shown, context.board)
+            found = {**simulated(graph, shown, context.board), **found}
         except DoesNotFitError:
             if not outside:
                 raise

@@ -21,11 +21,13 @@ def may_be_outside(outside: Outside, layer: str) -> bool:
 
 @dataclass(frozen=True)
 class Place:
-    """A candidate whose large constants are inside, or outside: cycles, and bytes of both flashes."""
+    """A candidate whose large constants are inside, or outside: cycles, bytes of both flashes, and of the external
+    one's those that are copied into SRAM before it runs."""
 
     cycles: float
     flash_bytes: float
     external_bytes: float = 0.0
+    staged_bytes: float = 0.0
 
 
 def places(numbers: Mapping[str, Any], outside: Outside, layer: str) -> list[Place]:
@@ -33,7 +35,8 @@ def places(numbers: Mapping[str, Any], outside: Outside, layer: str) -> list[Pla
 
     Args:
         numbers: `cycles` and `flash_bytes` with everything inside; `external_bytes` that may be outside, and
-            `cycles_external` with them there.
+            `cycles_external` with them there, of which `staged_bytes` were copied into SRAM first. Where SRAM is short
+            they are read where they are, which takes `wait_estimate` cycles, and no fewer than with the copy.
         outside: see `ostinato.firmware.external`.
         layer: by name.
     """
@@ -42,5 +45,8 @@ def places(numbers: Mapping[str, Any], outside: Outside, layer: str) -> list[Pla
         found.append(Place(numbers["cycles"], numbers["flash_bytes"]))
     large = numbers["external_bytes"]
     if large and may_be_outside(outside, layer):
-        found.append(Place(numbers["cycles_external"], numbers["flash_bytes"] - large, large))
+        cycles, inside, staged = numbers["cycles_external"], numbers["flash_bytes"] - large, numbers["staged_bytes"]
+        found.append(Place(cycles, inside, large, staged))
+        if staged:
+            found.append(Place(max(cycles, numbers["cycles"] + numbers["wait_estimate"]), inside, large))
     return found

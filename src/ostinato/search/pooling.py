@@ -47,6 +47,7 @@ def split_pools(
         found[op.pool.name] = {
             "cycles": cycles, "cmsis_cycles": cycles, "flash_bytes": 0, "scratch_bytes": 0, "alive_bytes": 0,
             "kernel": style.bindings[at[op.pool.name]].kernel, "external_bytes": 0, "cycles_external": cycles,
+            "staged_bytes": 0, "wait_estimate": 0.0,
         }  # fmt: skip
     return found
 

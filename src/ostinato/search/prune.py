@@ -13,7 +13,7 @@ from ostinato.search.knapsack import Option
 from ostinato.search.latency import LatencyModel, Sample, features, kernel_family, published_share
 from ostinato.search.layers import Layer
 from ostinato.search.pareto import pareto_front
-from ostinato.search.placing import places
+from ostinato.search.placing import Place, places
 from ostinato.search.pooling import candidate_sram
 from ostinato.search.profile import Row
 
@@ -114,7 +114,8 @@ def fill_latencies(
 
     A kernel of which nothing could be simulated has the published count, on the best dense kernel's cycles. Where
     constants may be in external flash, `cycles_external_model` and `cycles_external` say the same of it there; where
-    nothing was simulated there, by the bytes that are read.
+    nothing was simulated there, by the bytes that are read. Of a model's cycles there, it is taken that everything was
+    copied into SRAM first.
     """
     for row in rows:
         layer = layers[row["layer"]]
@@ -126,8 +127,11 @@ def fill_latencies(
         if row["external_bytes"]:
             outside = model.predict(outside_family(kernel_family(row["kernel"])), counts(row, layer))
             row["cycles_external_model"] = outside
-            known = (row.get("cycles_external_simulated"), outside, row["cycles"] + row["wait_estimate"])
+            simulated = row.get("cycles_external_simulated")
+            known = (simulated, outside, row["cycles"] + row["wait_estimate"])
             row["cycles_external"] = next(cycles for cycles in known if cycles is not None)
+            if simulated is None:
+                row["staged_bytes"] = 0 if outside is None else row["external_bytes"]
 
 
 def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer], outside: Outside = "never") -> Pruned:
@@ -144,7 +148,7 @@ def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer],
         own = [row for row in rows if row["layer"] == name and places(row, outside, name)]
         drops += [_drop(row, NO_PLACE, "its largest array is too small") for row in rows
                   if row["layer"] == name and row not in own]  # fmt: skip
-        faster, slower = _faster(own, options[name], base["layers"][name], outside)
+        faster, slower = _faster(own, base["layers"][name], outside)
         front = pareto_front([_point(option) for option in faster])
         kept = [faster[index] for index in front]
         keys = {option.key for option in kept}
@@ -157,23 +161,23 @@ def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer],
     return Pruned(options, drops)
 
 
-def _faster(
-    rows: Sequence[Row], usual: Sequence[Option], layer: Mapping[str, Any], outside: Outside
-) -> tuple[list[Option], set[str]]:
+def _faster(rows: Sequence[Row], layer: Mapping[str, Any], outside: Outside) -> tuple[list[Option], set[str]]:
     """Options faster than the conventional kernel in the same place, and keys of rows that are nowhere so."""
     faster = [
-        Option(row["key"], row["kl"], place.cycles, place.flash_bytes, candidate_sram(row, layer),
-               kernel_family(row["kernel"]), place.external_bytes)
+        Option(row["key"], row["kl"], place.cycles, place.flash_bytes,
+               candidate_sram(row, layer) + place.staged_bytes, kernel_family(row["kernel"]), place.external_bytes)
         for row in rows
         for place in places(row, outside, row["layer"])
-        if place.cycles < _same_place(usual, place.external_bytes > 0).cycles
+        if place.cycles < _same_place(places(layer, outside, row["layer"]), place).cycles
     ]  # fmt: skip
     return faster, {row["key"] for row in rows} - {option.key for option in faster}
 
 
-def _same_place(usual: Sequence[Option], external: bool) -> Option:
-    """The conventional kernel in external flash, or not; in the one place that it has, if it has one only."""
-    return next((option for option in usual if (option.external_bytes > 0) == external), usual[0])
+def _same_place(usual: Sequence[Place], place: Place) -> Place:
+    """The conventional kernel in external flash, or not, and copied from there, or not; as far as it can be there."""
+    alike = [p for p in usual if (p.external_bytes > 0) == (place.external_bytes > 0)]
+    same = [p for p in alike if (p.staged_bytes > 0) == (place.staged_bytes > 0)]
+    return (same or alike or usual)[0]
 
 
 def _point(option: Option) -> tuple[float, ...]:
@@ -185,9 +189,12 @@ def conventional(name: str, base: Mapping[str, Any], outside: Outside) -> list[O
     own = base["layers"][name]
     sram = own["alive_bytes"] + own["scratch_bytes"]
     return [
-        Option(f"{name}:{CONVENTIONAL}", 0.0, p.cycles, p.flash_bytes, sram, external_bytes=p.external_bytes)
+        Option(
+            f"{name}:{CONVENTIONAL}", 0.0, p.cycles, p.flash_bytes, sram + p.staged_bytes,
+            external_bytes=p.external_bytes,
+        )
         for p in places(own, outside, name)
-    ]
+    ]  # fmt: skip
 
 
 def _drop(row: Row, reason: str, detail: str) -> Drop:

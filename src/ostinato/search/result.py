@@ -24,7 +24,7 @@ _COLUMNS = (
     "key", "layer", "pattern", "kernel", "dropped", "r_t", "clusters", "unseen", "error", "published", "corrected",
     "kl", "key_condition", "flops", "cycles", "cycles_simulated", "cycles_model", "cycles_published",
     "cycles_external", "cycles_external_simulated", "cycles_external_model", "flash_bytes", "external_bytes",
-    "scratch_bytes", "code_bytes", "input_mean", "input_std", "input_zeros", "seconds", "failed",
+    "staged_bytes", "scratch_bytes", "code_bytes", "input_mean", "input_std", "input_zeros", "seconds", "failed",
 )  # fmt: skip
 
 

@@ -133,6 +133,7 @@ class Workflow:
             measured = {} if "failed" in record else record["result"]
             row["cycles_simulated"], row["code_bytes"] = measured.get("cycles"), measured.get("code_bytes")
             row["cycles_external_simulated"] = measured.get("cycles_external")
+            row["staged_bytes"] = measured.get("staged_bytes", 0)
 
     def _networks(self, problem: Problem, base: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Interactions]:
         """Networks of the front, measured as a whole, round by round; the conventional one is the first entry."""
