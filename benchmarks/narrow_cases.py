@@ -66,6 +66,11 @@ CASES = {
             Tables("two 3×3 expands, three bypasses and the stem in tables", BYPASSED, epochs=6, images=2000),
         ),
     ),
+    "squeezenet-complex-narrower-cifar10": Narrow(
+        0.25, 30, 0.03,
+        (Tables("two 3×3 expands in tables", {name: free_tree(2, 4) for name in TWO}, epochs=0),),
+        network="squeezenet-complex-cifar10",
+    ),
     "zfnet-cifar10": Narrow(
         0.6, 9, 0.01,
         (

@@ -86,6 +86,7 @@ def rows_for(model: str) -> list[Row]:
         ]
     expands: Patterns = {n: tree(*size) for n, size in zip(FIRES, FIRE_SIZES, strict=True)}
     free = changed({"conv1": STEM, **expands}, table="free")
+    more: Patterns = {**free, "fire4.expand1x1": free_tree(4, 5)}
     return [
         *calibrated({n: tree(8, 4) for n in FIRES}),
         Row("+ L and H by layer", expands),
@@ -93,5 +94,6 @@ def rows_for(model: str) -> list[Row]:
         Row("conventional", {}, trained=True),
         Row("eight 3×3 expands and the stem, products", {"conv1": STEM, **expands}, trained=True),
         Row("eight 3×3 expands and the stem", free, trained=True),
-        Row("the same and fire4's 1×1 expand", {**free, "fire4.expand1x1": free_tree(4, 5)}, trained=True),
+        Row("the same and fire4's 1×1 expand", more, trained=True),
+        Row("the same, ids learn (soft)", changed(more, gradient="soft"), trained=True),
     ]

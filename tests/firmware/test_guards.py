@@ -10,11 +10,13 @@ from random_networks import NetworkBuilder
 
 from ostinato.errors import SimulationError
 from ostinato.firmware import Firmware, deploy_graph
+from ostinato.quant.pooled_op import QPooled
 
 
 def network(kind: str) -> NetworkBuilder:
+    """With a pooling that is a layer of its own (`conventional`), or that the convolution before it does."""
     net = NetworkBuilder((9, 9, 3), seed=5)
-    net.conv("stem", 8).pool("pool")
+    net.conv("stem", 8).pool("pool", stride=(1, 1) if kind == "conventional" else (2, 2))
     if kind == "image":
         net.reuse_image("body.0", 6, length=8, hashes=3)
     elif kind == "compiled":
@@ -29,6 +31,7 @@ def network(kind: str) -> NetworkBuilder:
 def test_every_layer_stays_within_its_memory(kind: str, plain_c: bool) -> None:
     net = network(kind)
     firmware = deploy_graph(net.graph("net"), net.images(2), verify_images=0)
+    assert isinstance(firmware.graph.ops[0], QPooled) == (kind != "conventional")
     free = firmware.simulate(firmware.samples, plain_c)
     guarded = firmware.simulate(firmware.samples, plain_c, guards=True)
     assert (guarded.logits == free.logits).all()

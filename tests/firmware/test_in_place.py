@@ -17,6 +17,7 @@ from ostinato.firmware.in_place import share, written_over
 from ostinato.firmware.joining import join, runs
 from ostinato.firmware.memory import Plan, plan_memory
 from ostinato.firmware.placement import aligned
+from ostinato.firmware.pooling import with_pools
 from ostinato.firmware.select import bind_all
 from ostinato.firmware.storage import plan_project
 from ostinato.models import create
@@ -234,3 +235,6 @@ def test_the_papers_networks_reach_the_lower_bound(name: str, kwargs: dict[str, 
         project = plan_project(graph, kernel, get_board("stm32f469i"))  # type: ignore[arg-type]
         assert project.plan.arena_bytes == project.plan.lower_bound
         assert project.plan.in_place
+        joined = plan_project(with_pools(graph, kernel), kernel, get_board("stm32f469i"))  # type: ignore[arg-type]
+        assert joined.plan.arena_bytes == joined.plan.lower_bound
+        assert (joined.plan.arena_bytes < project.plan.arena_bytes) == (kernel == "dense")

@@ -17,7 +17,7 @@ from ostinato.firmware.measured import board_image
 
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory: pytest.TempPathFactory) -> Firmware:
-    net = NetworkBuilder((8, 8, 3), seed=5).conv("stem", 8).pool("pool").linear("head", 4)
+    net = NetworkBuilder((8, 8, 3), seed=5).conv("stem", 8).pool("pool", stride=(1, 1)).linear("head", 4)
     out = tmp_path_factory.mktemp("measured") / "firmware"
     return deploy_graph(net.graph("built"), net.images(1), out_dir=out, verify_images=0, hot_code=False)
 

@@ -1,4 +1,4 @@
-"""Max-pools in the compiled layer or stem before them: the same bits, less SRAM, no more cycles, told to the user."""
+"""Max-pools in the layer before them: the same bits, less SRAM, no more cycles, told to the user."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 import ostinato as ost
 from ostinato.firmware import Firmware, deploy
+from ostinato.firmware.choosing import Chooser
+from ostinato.firmware.deploy import deploy_graph
 from ostinato.firmware.pooling import fuse_pools, pairs, pool_note, with_pools
 from ostinato.quant import quantize, quantize_input
 from ostinato.quant.ops import QGraph, QMaxPool2d, QReuseCompiled
@@ -103,7 +105,7 @@ def test_apart_undoes_it(graph: QGraph) -> None:
     fused = with_pools(graph)
     assert [op.name for op in apart(fused).ops] == [op.name for op in graph.ops]
     assert len(fused.ops) == len(graph.ops) - 3
-    assert [op.name for op in with_pools(graph, ["3"]).ops if isinstance(op, QPooled)] == ["3"]
+    assert [op.name for op in with_pools(graph, layers=["3"]).ops if isinstance(op, QPooled)] == ["3"]
 
 
 def test_a_stem_and_the_pooling_behind_it(model: nn.Module) -> None:
@@ -124,6 +126,49 @@ def test_a_stem_and_the_pooling_behind_it(model: nn.Module) -> None:
     assert firmware.plan.arena_bytes < first.layer.output.size
     for image, logits in zip(firmware.samples, report.logits, strict=False):
         assert np.array_equal(logits, execute(firmware.graph, image)[firmware.graph.output.name])
+
+
+@pytest.fixture(scope="module")
+def conventional() -> Firmware:
+    """Windows that overlap behind the last layer, with padding."""
+    model = network(nn.MaxPool2d(3, 2, padding=1)).eval()
+    model(images(1))
+    return deploy(model, images(), "stm32f469i", input_scale=1 / 128, verify_images=2)
+
+
+def test_convolutions_and_the_poolings_behind_them(conventional: Firmware) -> None:
+    """No map between them is in any memory; all four executions have the bits of one after the other."""
+    found = [op for op in conventional.graph.ops if isinstance(op, QPooled)]
+    assert [op.name for op in found] == list(LAYERS)
+    assert conventional.verification is not None
+    assert len(conventional.verification.executions) == 4
+    assert conventional.plan.arena_bytes < found[0].layer.output.size
+    report = conventional.simulate(conventional.samples[:2])
+    assert [layer.kernel for layer in report.layers[:3]] == ["conv_s8_dense_pooled"] * 3
+    assert all("max_pool" not in layer.kernel for layer in report.layers)
+    assert all(layer.conventional_cycles is None for layer in report.layers)  # it is conventional itself
+    for image, logits in zip(conventional.samples, report.logits, strict=False):
+        assert np.array_equal(logits, execute(apart(conventional.graph), image)[conventional.graph.output.name])
+
+
+def test_the_baseline_stays_what_it_is(conventional: Firmware) -> None:
+    """With `kernel="cmsis"` convolutions and poolings are one after the other, in the plan as well as deployed."""
+    graph, samples = apart(conventional.graph), conventional.samples
+    style = deploy_graph(graph, samples, kernel="cmsis", verify_images=0, hot_code=False)
+    assert style.graph.ops == graph.ops
+    assert {b.kernel for b in style.bindings} == {"conv_s8_cmsis", "max_pool_s8", "fully_connected_s8"}
+    assert style.plan.arena_bytes > graph.ops[0].output.size > conventional.plan.arena_bytes
+
+
+def test_a_small_flash_takes_the_smaller_kernel_with_its_pooling(conventional: Firmware) -> None:
+    """Where padded weights do not fit, the other kernel of `auto`; the map between is in no memory even so."""
+    graph = conventional.graph
+    both = Chooser.by_sizes(graph, "auto", conventional.board).project()
+    assert {b.kernel for b in both.bindings[:3]} == {"conv_s8_dense_pooled"}
+    half = sum(b.flash_bytes for b in both.bindings) - 1000
+    small = Chooser.by_sizes(graph, "auto", replace(conventional.board, flash_bytes=half)).project()
+    assert "conv_s8_cmsis_pooled" in {b.kernel for b in small.bindings}
+    assert small.plan.arena_bytes == pytest.approx(both.plan.arena_bytes, rel=0.1)
 
 
 @pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, padding=1), nn.AvgPool2d(2)], ids=str)

@@ -52,9 +52,13 @@ def test_nothing_is_compiled_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None
     planned = ost.plan(model.eval(), torch.randn(2, 3, 10, 10), board="stm32f469i", name="tiny")
     assert planned.fits
     assert planned.network == "tiny"
-    assert [layer.name for layer in planned.layers] == ["0", "2", "3", "5"]
-    assert planned.layers[1].in_place == "0"
-    assert planned.layers[1].live_bytes == 8 * 8 * 8  # in place: the input alone
+    assert [(layer.name, layer.kernel) for layer in planned.layers][:2] == [
+        ("0", "conv_s8_dense_pooled"), ("3", "max_pool_s8"),
+    ]  # fmt: skip
+    first = planned.layers[0]  # input (aligned), pooled output and scratch: what is pooled is nowhere
+    assert first.live_bytes == 304 + 4 * 4 * 8 + first.scratch_bytes
+    assert planned.layers[1].in_place == "2"
+    assert planned.layers[1].live_bytes == 4 * 4 * 8  # in place: the input alone
     assert max(layer.live_bytes for layer in planned.layers) == planned.lower_bound == planned.arena_bytes
     assert json.loads(json.dumps(planned.to_dict()))["fits"] is True
     text = str(planned)

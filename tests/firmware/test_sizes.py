@@ -9,6 +9,7 @@ from random_networks import NetworkBuilder
 
 from ostinato.errors import DoesNotFitError
 from ostinato.firmware import builds, deploy_graph
+from ostinato.firmware.pooling import with_pools
 from ostinato.firmware.sizes import estimate_sizes
 from ostinato.firmware.storage import plan_project
 from ostinato.targets.boards import get_board
@@ -35,7 +36,7 @@ def numbers(sentence: str) -> list[int]:
 
 
 def test_too_little_sram_names_the_peak_layer_and_the_excess(tmp_path: Path) -> None:
-    project = plan_project(network().graph(), "dense", BOARD)
+    project = plan_project(with_pools(network().graph()), "dense", BOARD)
     sizes = estimate_sizes(project.graph, project.bindings, project.plan)
     sentence = refusal(tmp_path, sram_bytes=sizes.sram_bytes - 100)
     assert f"Layer {project.graph.ops[project.plan.peak].name} does not fit the SRAM of stm32f469i" in sentence
@@ -46,7 +47,7 @@ def test_too_little_sram_names_the_peak_layer_and_the_excess(tmp_path: Path) -> 
 
 
 def test_too_little_flash_names_the_largest_layer_and_the_excess(tmp_path: Path) -> None:
-    project = plan_project(network().graph(), "dense", BOARD)
+    project = plan_project(with_pools(network().graph()), "dense", BOARD)
     const = sum(b.flash_bytes for b in project.bindings)
     sentence = refusal(tmp_path, flash_bytes=const - 7)
     assert "flash of stm32f469i" in sentence

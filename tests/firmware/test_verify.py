@@ -105,6 +105,7 @@ def model(width: int = 8) -> nn.Module:
         nn.BatchNorm2d(width),
         nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.MaxPool2d(3, 1, 1),  # a layer of its own: the convolution does the one before
         nn.Conv2d(width, 8, 3),
         nn.ReLU(),
         nn.Flatten(),

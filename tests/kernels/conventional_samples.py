@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from pool_samples import random_pool_behind
 
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_softmax
 from ostinato.kernels.joins import bind_add, bind_concat
+from ostinato.kernels.pooled import bind_conv_pooled
 from ostinato.kernels.pools import bind_avg_pool, bind_max_pool
 from ostinato.quant.arithmetic import Int8Array, IntArray
 from ostinato.quant.ops import ConvDims, QAdd, QAvgPool2d, QConcat, QConv2d, QGraph, QLinear, QMaxPool2d, QOp, QTensor
+from ostinato.quant.pooled_op import QPooled
 from ostinato.quant.softmax_op import QSoftmax, with_softmax
 
 SOURCES = (
     "conventional/ost_conv_s8_cmsis.c",
     "conventional/ost_conv_s8_cmsis_product.S",
+    "conventional/ost_conv_s8_cmsis_pooled.c",
     "conventional/ost_conv_s8_dense.c",
+    "conventional/ost_conv_s8_dense_im2col.c",
+    "conventional/ost_conv_s8_dense_pooled.c",
     "conventional/ost_conv_s8_dense_gemm.S",
     "conventional/ost_conv_s8_dense_gemm_plain.c",
     "conventional/ost_conv_s8_depthwise.c",
@@ -127,6 +133,14 @@ def random_conv(rng: np.random.Generator) -> QConv2d:
     return make_conv(rng, dims, wide=bool(rng.random() < 0.3))
 
 
+def random_pooled(rng: np.random.Generator) -> QPooled:
+    """A convolution and a max-pool that one kernel does with it."""
+    while True:
+        found = random_pool_behind(rng, random_conv(rng))
+        if found is not None:
+            return found
+
+
 def make_linear(rng: np.random.Generator, inputs: int, outputs: int, *, wide: bool = False) -> QLinear:
     multiplier, shift = requantisation(rng, inputs, outputs, wide)
     low, high = activation_range(rng, wide)
@@ -229,11 +243,13 @@ def random_bindings(rng: np.random.Generator) -> list[tuple[QOp, Binding]]:
     """One random operator of each kind with each of its bindings."""
     conv, linear, grouped = random_conv(rng), random_linear(rng), random_grouped(rng)
     softmax = random_softmax(rng)
+    pooled = random_pooled(rng)
     largest, mean = random_pool(rng, QMaxPool2d), random_pool(rng, QAvgPool2d)
     return [
         (conv, bind_conv(conv, "cmsis")),
         (conv, bind_conv(conv, "dense")),
         (grouped, bind_conv(grouped, "dense")),
+        *((pooled, bind_conv_pooled(pooled.layer, kernel, pooled.pool.dims)) for kernel in ("dense", "cmsis")),
         (linear, bind_linear(linear)),
         (largest, bind_max_pool(largest)),
         (mean, bind_avg_pool(mean)),

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from pool_samples import random_pool_behind
 
 from ostinato.kernels import stem as kernel
+from ostinato.kernels.pools import MAX_POOL_SOURCES
 from ostinato.kernels.stem import bind_stem
-from ostinato.quant.ops import ConvDims, QMaxPool2d, QTensor
-from ostinato.quant.pooled_op import QPooled, can_pool, pooled
+from ostinato.quant.ops import ConvDims, QTensor
+from ostinato.quant.pooled_op import QPooled
 from ostinato.quant.stem_ops import QStem
 
 __all__ = [
-    "CONV1", "SOURCES", "bind_stem", "make_stem", "random_input", "random_pool", "random_stem",
+    "CONV1", "SOURCES", "bind_stem", "make_stem", "random_input", "random_pool_behind", "random_stem",
     "random_window",
 ]  # fmt: skip
 
-SOURCES = (*kernel.SOURCES, *kernel.POOLED_SOURCES)
+SOURCES = (*kernel.SOURCES, "stem/ost_stem_pooled_s8.c", *MAX_POOL_SOURCES)
 CONV1 = ConvDims((32, 32, 3), (28, 28, 64), (5, 5))
 """CifarNet's first layer."""
 
@@ -90,22 +92,6 @@ def random_stem(rng: np.random.Generator) -> QStem:
     if rng.random() < 0.1:  # beyond int16
         op = replace(op, offset=rng.choice([32767, -32768, 100_000], len(op.offset)).astype(np.int32))
     return op
-
-
-def random_pool(rng: np.random.Generator, op: QStem) -> QPooled | None:
-    """The stem with a max-pool of any window, stride and padding behind it; None where the drawn one cannot be."""
-    kernel, stride = rng.integers(1, 5, 2), rng.integers(1, 5, 2)
-    padding = [int(rng.integers(0, k)) for k in kernel]
-    sizes = zip(op.dims.output[:2], padding, kernel, stride, strict=True)
-    height, width = (int((n + 2 * p - k) // s + 1) for n, p, k, s in sizes)
-    if min(height, width) < 1:
-        return None
-    dims = ConvDims(
-        op.dims.output, (height, width, op.dims.output[2]), (int(kernel[0]), int(kernel[1])),
-        (int(stride[0]), int(stride[1])), (padding[0], padding[1]),
-    )  # fmt: skip
-    pool = QMaxPool2d(name="features.pool", input=op.output, output=QTensor("z", dims.output, 0.05, 0), dims=dims)
-    return pooled(op, pool) if can_pool(op, pool) else None
 
 
 def random_input(rng: np.random.Generator, op: QStem | QPooled) -> np.ndarray:

@@ -74,7 +74,7 @@ def stem(rng: np.random.Generator) -> Iterator[Case]:
     op = stem_samples.random_stem(rng)
     x = stem_samples.random_input(rng, op)
     yield op, stem_samples.bind_stem(op, "library"), x
-    pair = stem_samples.random_pool(rng, op)
+    pair = stem_samples.random_pool_behind(rng, op)
     if pair is not None:
         yield pair, stem_samples.bind_stem(op, "library", pair.pool.dims), x
 

@@ -18,7 +18,7 @@ from stem_samples import (
     bind_stem,
     make_stem,
     random_input,
-    random_pool,
+    random_pool_behind,
     random_stem,
 )
 
@@ -74,7 +74,7 @@ def pooled_stems(seeds):
     """Random stems with any max-pool that one kernel does with them, and inputs."""
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        op = random_pool(rng, random_stem(rng))
+        op = random_pool_behind(rng, random_stem(rng))
         if op is not None:
             yield op, random_input(rng, op)
 

@@ -15,6 +15,9 @@ PATTERNS = {
     "slices": Pattern(5, 3, scope="compiled", gradient="trec", slope=5.0),
     "more ids than vectors": Pattern(4, 10, scope="compiled", gradient="frozen"),
     "flips": Pattern(4, 3, scope="compiled", sharing="block"),
+    "soft": Pattern(
+        4, 3, scope="compiled", sharing="block", clustering="tree", init="pca", gradient="soft", table="free"
+    ),
     "images": Pattern(4, 3, gradient="trec", slope=5.0),
 }
 EXACT = {name for name in PATTERNS if name != "flips"}  # flips scale by the deviation within a process's batch

@@ -11,7 +11,7 @@ from torch import nn
 from ostinato.errors import PatternError
 from ostinato.nn import ReuseConv2d, calibrate, convert
 from ostinato.quant import dequantize, outputs, quantize
-from ostinato.reuse import Pattern, functional
+from ostinato.reuse import Pattern, pixelwise
 from ostinato.training.optimisation import make_optimizer
 from ostinato.training.recipes import MODERN
 
@@ -122,6 +122,6 @@ def test_the_form_for_accelerators_gives_the_same(pattern: Pattern, monkeypatch:
         return [*trained, layer.eval()(x)]
 
     usual = everything()
-    monkeypatch.setattr(functional, "takes_units", lambda *_: True)
+    monkeypatch.setattr(pixelwise, "takes_units", lambda *_: True)
     for a, b in zip(usual, everything(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)

@@ -19,6 +19,7 @@ PATTERNS = [
     Pattern(5, 3, scope="across_batches"),
     Pattern(4, 2, "kw.c:4.kh", block_rows=2, row_order="b.oh:2.ow:2", similarity="angular"),
     Pattern(4, 3, clustering="kmeans", gradient="frozen"),
+    Pattern(4, 3, scope="compiled", sharing="block", clustering="tree", init="pca", gradient="soft", table="free"),
 ]
 
 

@@ -22,7 +22,8 @@ def conventional_twin(op: QOp) -> tuple[QOp, ...]:
     """
     match op:
         case QPooled(layer=layer, pool=pool):
-            return *conventional_twin(layer), pool
+            twin = conventional_twin(layer)
+            return (*twin, pool) if twin else ()
         case QReuseImage() | QReuseHorizontal() | QReuseCompiled() | QStem():
             return (_twin(op.name, op.dims, op.input, op.output),)
         case _:

@@ -153,7 +153,7 @@ def plan(
     target, conv_kernel = get_board(board), check_kernel(kernel)
     graph, _ = _quantized(model, calibration, input_scale, input_zero_point, (), name, scales, softmax)
     outside = check_outside(external_flash, graph, target)
-    return preview(Chooser.by_sizes(with_pools(graph), conv_kernel, target, outside).project())
+    return preview(Chooser.by_sizes(with_pools(graph, conv_kernel), conv_kernel, target, outside).project())
 
 
 def _quantized(
@@ -221,8 +221,8 @@ def deploy_graph(
     target, conv_kernel = get_board(board), check_kernel(kernel)
     outside = check_outside(external_flash, graph, target)
     # What cannot fit compiles nothing.
-    check_estimate(Chooser.by_sizes(with_pools(graph), conv_kernel, target, outside).project())
-    graph = fuse_pools(graph, samples[0], target, toolchain)
+    check_estimate(Chooser.by_sizes(with_pools(graph, conv_kernel), conv_kernel, target, outside).project())
+    graph = fuse_pools(graph, samples[0], target, toolchain, conv_kernel, told)
     choose = partial(Chooser.by_cycles, graph, conv_kernel, target, samples[0], toolchain, told=told)
 
     builds = WorkFolder()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import Binding
 from ostinato.kernels.conventional import bind_conv, bind_linear, bind_softmax
 from ostinato.kernels.joins import bind_add, bind_concat
+from ostinato.kernels.pooled import bind_conv_pooled
 from ostinato.kernels.pools import bind_avg_pool, bind_max_pool
 from ostinato.kernels.reuse_compiled import CompiledForm, bind_reuse_compiled, choose_form
 from ostinato.kernels.reuse_horizontal import bind_reuse_horizontal
@@ -18,6 +20,7 @@ from ostinato.kernels.reuse_pointers import has_pointer_form, pointers_are_small
 from ostinato.kernels.stem import bind_stem
 from ostinato.quant.horizontal_ops import QReuseHorizontal
 from ostinato.quant.ops import (
+    ConvDims,
     QAdd,
     QAvgPool2d,
     QConcat,
@@ -99,6 +102,8 @@ def candidates(op: QOp, kernel: KernelChoice = "auto") -> tuple[Candidate, ...]:
             return _only(bind_stem(stem, pool=op.pool.dims))
         case QPooled(layer=QReuseCompiled() as layer):
             return _compiled(layer, op.pool.dims.kernel)
+        case QPooled(layer=QConv2d() as layer):
+            return _conv(layer, kernel, op.pool.dims)
         case QSoftmax():
             return _only(bind_softmax(op))
         case QStem():
@@ -111,12 +116,13 @@ def _only(binding: Binding) -> tuple[Candidate, ...]:
     return (Candidate(binding.kernel, binding),)
 
 
-def _conv(op: QConv2d, kernel: KernelChoice) -> tuple[Candidate, ...]:
+def _conv(op: QConv2d, kernel: KernelChoice, pool: ConvDims | None = None) -> tuple[Candidate, ...]:
+    bound = bind_conv if pool is None else partial(bind_conv_pooled, pool=pool)
     if kernel != "auto":
-        return (Candidate(kernel, bind_conv(op, kernel)),)
-    cmsis = Candidate("cmsis", bind_conv(op, "cmsis"))
+        return (Candidate(kernel, bound(op, kernel)),)
+    cmsis = Candidate("cmsis", bound(op, "cmsis"))
     try:
-        return Candidate("dense", bind_conv(op, "dense")), cmsis
+        return Candidate("dense", bound(op, "dense")), cmsis
     except QuantizationError:  # weights that only the other can have
         return (cmsis,)
 

@@ -116,8 +116,9 @@ def _external_sentence(flash: ExternalFlash, sizes: Sizes, board: Board) -> str:
 def _flash_sentence(graph: QGraph, bindings: Sequence[Binding], sizes: Sizes, board: Board) -> str:
     largest = max(range(len(bindings)), key=lambda i: bindings[i].flash_bytes)
     op, part = graph.ops[largest], bindings[largest].flash_bytes
+    layer = op.layer if isinstance(op, QPooled) else op
     remedy = "fewer channels or features in it"
-    if isinstance(op, QReuseCompiled | QPooled):
+    if isinstance(layer, QReuseCompiled):
         remedy = (
             f"fewer hashes or longer slices for it (its table has rows · 2^H · M bytes), scope 'image', or {remedy}"
         )

@@ -105,11 +105,12 @@ def _bind_conv_dense(op: QConv2d) -> Binding:
             **stage,
         },
         scratch_bytes=columns * 2 * 2 + len(parts) * channels * 2 * 4 + columns,
-        sources=tuple(f"{_DIR}/ost_conv_s8_dense{part}" for part in (".c", "_gemm.S", "_gemm_plain.c")),
+        sources=tuple(f"{_DIR}/ost_conv_s8_dense{part}" for part in (".c", "_im2col.c", "_gemm.S", "_gemm_plain.c")),
         phases={
             "ost_conv_s8_dense_im2col": "transformation",
             "ost_conv_s8_dense_gemm": "gemm",
             "ost_conv_s8_dense_requantize": "gemm",
+            **{f"ost_conv_s8_dense_{part}": "other" for part in ("arguments_are_valid", "begin", "rows")},
         },
         strided=True,
     )

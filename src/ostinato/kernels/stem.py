@@ -10,8 +10,7 @@ import numpy as np
 from ostinato.errors import QuantizationError, UnsupportedError
 from ostinato.kernels.binding import ArrayRef, Binding, Phase
 from ostinato.kernels.conventional import check_window, window_params
-from ostinato.kernels.conventional_packing import round_up
-from ostinato.kernels.pools import MAX_POOL_SOURCES, POOL_PHASES
+from ostinato.kernels.pooled import with_pool
 from ostinato.kernels.reuse_layout import CHANNEL_ORDER, TILE, scratch_size, sram_note, to_channel_order
 from ostinato.kernels.stem_sum import has_generated_form, name_of, sources_of, tile_orders
 from ostinato.kernels.table_sums import is_wide, wide_note, wide_offset
@@ -23,7 +22,6 @@ MOST_CHANNELS, LONGEST_KERNEL, MOST_HASHES, MOST_ROWS, MOST_OUTPUTS = 4, 16, 8, 
 SOURCES = tuple(
     f"stem/ost_stem_{name}" for name in ("s8.c", "rotate.c", "columns.c", "columns.S", "map.c", "map_rows.S", "sum.c")
 )
-POOLED_SOURCES = ("stem/ost_stem_pooled_s8.c", *MAX_POOL_SOURCES)
 _GENERATED_SOURCES = ("stem/ost_stem_sum_asm.h", "reuse/ost_reuse_add_rows_asm.h")
 
 PHASES: dict[str, Phase] = {
@@ -58,7 +56,7 @@ def bind_stem(op: QStem, form: StemForm | None = None, pool: ConvDims | None = N
     _check_sums(op)
     _check_ids(op)
     form = form or ("generated" if has_generated_form(op) else "library")
-    library = _bind(op) if pool is None else _with_pool(_bind(op), pool)
+    library = _bind(op) if pool is None else with_pool(_bind(op), pool, "stem_pooled_s8", "stem")
     if is_wide(op):
         return replace(library, note="; ".join(filter(None, (wide_note(op), library.note))))
     if form == "library":
@@ -120,21 +118,6 @@ def _bind(op: QStem) -> Binding:
         note=sram_note(op.dims, scratch_bytes),
         sources=SOURCES,
         phases=PHASES,
-    )
-
-
-def _with_pool(library: Binding, pool: ConvDims) -> Binding:
-    """`ost_stem_pooled_s8`: the same parameters and those of the pooling."""
-    height, width, channels = pool.input
-    held = round_up(min(pool.kernel[0], height) * width * channels, 8)
-    return replace(
-        library,
-        kernel="stem_pooled_s8",
-        params_type="ost_stem_pooled_s8_params",
-        params={"layer": library.params, "pool": window_params(pool)},
-        scratch_bytes=library.scratch_bytes + held,
-        sources=(*library.sources, *POOLED_SOURCES),
-        phases={**library.phases, **POOL_PHASES},
     )
 
 

@@ -1,11 +1,13 @@
-"""A layer in compiled scope or a stem, and the max-pool behind it, as one operator that stores only pooled outputs."""
+"""A layer and the max-pool behind it as one operator that stores only pooled outputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ostinato.quant.ops import ConvDims, QGraph, QMaxPool2d, QOp, QReuseCompiled, QUnaryOp
+from ostinato.quant.ops import ConvDims, QConv2d, QGraph, QMaxPool2d, QOp, QReuseCompiled, QUnaryOp
 from ostinato.quant.stem_ops import QStem
+
+PoolableOp = QReuseCompiled | QStem | QConv2d
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,29 +18,38 @@ class QPooled(QUnaryOp):
     lie side by side, without padding.
     """
 
-    layer: QReuseCompiled | QStem
+    layer: PoolableOp
     pool: QMaxPool2d
 
 
-def pooled(layer: QReuseCompiled | QStem, pool: QMaxPool2d) -> QPooled:
+def pooled(layer: PoolableOp, pool: QMaxPool2d) -> QPooled:
     """Both as one operator; `can_pool(layer, pool)` holds."""
     return QPooled(name=layer.name, input=layer.input, output=pool.output, layer=layer, pool=pool)
 
 
 def can_pool(layer: QOp, pool: QOp) -> bool:
-    """Whether a kernel does both: of a stem any pooling whose windows have rows of it next to each other, of a layer in
-    compiled scope one whose windows have no pixel in common."""
-    return (
-        isinstance(layer, QReuseCompiled | QStem)
+    """Whether a kernel does both: of a layer in compiled scope a pooling whose windows have no pixel in common, of a
+    stem or a convolution that is not in groups any whose windows have rows of it next to each other.
+
+    A convolution has to need less SRAM so: the rows that are held and what is pooled are less than its own output.
+    """
+    if not (
+        isinstance(layer, PoolableOp)
         and isinstance(pool, QMaxPool2d)
         and pool.input.name == layer.output.name
         and pool.dims.input == layer.dims.output
         and pool.dims.dilation == (1, 1)
-        and (_rows_are_there(pool.dims) if isinstance(layer, QStem) else _side_by_side(pool.dims))
-    )
+    ):
+        return False
+    if isinstance(layer, QReuseCompiled):
+        return side_by_side(pool.dims)
+    if isinstance(layer, QConv2d) and (layer.groups != 1 or not _saves_sram(pool.dims)):
+        return False
+    return _rows_are_there(pool.dims)
 
 
-def _side_by_side(dims: ConvDims) -> bool:
+def side_by_side(dims: ConvDims) -> bool:
+    """Whether no windows have a pixel in common, or padding."""
     sides = zip(dims.output[:2], dims.input[:2], dims.kernel, strict=True)
     return (
         dims.kernel == dims.stride != (1, 1)
@@ -51,6 +62,13 @@ def _rows_are_there(dims: ConvDims) -> bool:
     """No window has rows of padding only."""
     last = (dims.output[0] - 1) * dims.stride[0] - dims.padding[0]
     return dims.padding[0] < dims.kernel[0] and last < dims.input[0]
+
+
+def _saves_sram(dims: ConvDims) -> bool:
+    """Whether the outputs and a window's rows are less than what is pooled."""
+    height, width, channels = dims.input
+    held = min(dims.kernel[0], height) * width * channels
+    return held + dims.output[0] * dims.output[1] * channels < height * width * channels
 
 
 def apart(graph: QGraph) -> QGraph:

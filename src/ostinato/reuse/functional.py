@@ -7,7 +7,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ostinato.errors import ModelError, PatternError
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
@@ -21,10 +20,8 @@ from ostinato.reuse.layout import Layout
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.pattern_rules import check_rows
 from ostinato.reuse.pixel_layout import PixelLayout, pixel_aligned
-from ostinato.reuse.quantised_convolution import QuantisedConvolution
+from ostinato.reuse.pixelwise import pixelwise_convolution
 from ostinato.reuse.running import RunningCentroids
-from ostinato.reuse.straight_through import StraightThrough
-from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
 from ostinato.reuse.views import im2col, pad_pixels, weight_matrix, whole_slices
 
 
@@ -99,7 +96,7 @@ def reuse_conv2d(
         product = partial(cached_matmul, cache=ResultCache(pattern.cache_entries) if cache is None else cache)
     form = partial(_reuse_product, product=product)
     if pattern.pixelwise:
-        form = partial(_quantised_convolution, precision=x.dtype, table_offsets=table_offsets)
+        form = partial(pixelwise_convolution, precision=x.dtype, table_offsets=table_offsets)
     elif pattern.direction == "horizontal":
         form = partial(_horizontal_product)
     with no_autocast(x.device.type):
@@ -179,45 +176,6 @@ def _image(y: Tensor, bias: Tensor | None, x: Tensor, geometry: ConvGeometry) ->
         y = y + bias
     rows, cols = geometry.output_size(x.shape[2], x.shape[3])
     return y.transpose(1, 2).reshape(x.shape[0], -1, rows, cols)
-
-
-def _quantised_convolution(
-    x: Tensor, weight: Tensor, bias: Tensor | None, hash_vectors: Tensor, thresholds: Tensor,
-    reuse: Reuse, geometry: ConvGeometry, precision: torch.dtype, table_offsets: Tensor | None,
-) -> Tensor:  # fmt: skip
-    """Conventional convolution of the input with every pixel's channel blocks replaced by centroids (DESIGN §5.5).
-
-    The padding's zeros are hashed too: in firmware a padded pixel is a pixel like the others, with an id. The product
-    is in `precision`, as that of the convolution it takes the place of; sums over clusters need more. Offsets of table
-    rows are one more convolution, of the ids as unit vectors, through which the input has no gradient.
-    """
-    image = pad_pixels(x, geometry)
-    batch, height, width, channels = image.shape
-    pixels = image.reshape(batch, -1, channels)
-    low = None if bias is None else bias.to(precision)
-    by_units = takes_units(pixels, hash_vectors, reuse)
-    lean = weight.numel() > image.numel() and reuse.pattern.input_gradient == "clusters"
-    if lean and not by_units and table_offsets is None:
-        layout = Layout(batch, height * width, channels // reuse.pattern.length)
-        y: Tensor = QuantisedConvolution.apply(  # type: ignore[no-untyped-call]
-            image, weight.to(precision), low, hash_vectors, thresholds, reuse, layout, geometry
-        )
-        return y
-    if by_units or table_offsets is not None:
-        ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
-        ids = ids.view(batch * height * width, -1)
-    xh = quantise_by_units(pixels, ids, reuse) if by_units else quantise(pixels, hash_vectors, thresholds, reuse)
-    if reuse.training and reuse.pattern.input_gradient == "straight-through":
-        xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
-    xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
-    if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
-        xh = xh.contiguous()
-    y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
-    if table_offsets is None:
-        return y
-    units = unit_vectors(ids.view(batch, height, width, -1), reuse.pattern.ids, precision)
-    units = units.flatten(3).permute(0, 3, 1, 2)
-    return y + F.conv2d(units, table_offsets.to(precision), None, geometry.stride, 0, geometry.dilation)
 
 
 def hashed_vectors(x: Tensor, geometry: ConvGeometry, pattern: Pattern) -> Tensor:

@@ -32,7 +32,7 @@ class Pattern:
             dividing the channels), or all (`layer`, as in the TREC artifact).
         clustering: where ids come from. `lsh`: H hyperplanes, a bit each. `tree`: 2^H − 1 hyperplanes in a
             binary tree, of which a vector meets H, the bits so far choosing the next. A tree is fitted to calibration
-            vectors and does not learn: it needs a tree's init and gradient `frozen`. `kmeans` and
+            vectors: it needs a tree's init, and gradient `soft` or `frozen`. `kmeans` and
             `hypercube` (DR §III-B1) have no hash at all, and need gradient `frozen`.
         similarity: `angular` clusters x/‖x‖ (DR's default), `euclidean` x itself. Centroids are means of x in both.
         bins: B of `hypercube`.
@@ -47,13 +47,15 @@ class Pattern:
             `weighted-itq`), or chosen one by one for the least output error (`greedy`). Of a tree: `pca` of each
             node's vectors in turn, `polished` (all nodes then fitted together), or, of one coordinate instead of
             hyperplanes, `thresholds` (a node's own coordinate) or `level-thresholds` (a level's).
-        gradient: how the hash learns; `docs/method.md` compares them. `flip` is ours, `trec` is TREC §3.2.
+        gradient: how the hash learns; `docs/method.md` compares them. `flip` is ours, `trec` is TREC §3.2. `soft`, in
+            compiled scope with hashes by block: as if bits were drawn, for the layers before as well.
         slope: a of the sigmoid, TREC Eq. 3.2 (`trec` only).
         centre: b of the sigmoid, TREC Eq. 3.2, slightly right of zero as the paper asks (`trec` only).
         sigma: σ of the Gaussian, TREC Eq. 3.4 (`trec` only): `dynamic`, 1/(k·2^H), or a number, the static σ that the
             paper compares it with (§5.4).
         k: of the dynamic σ, TREC Eq. 3.7 (`trec` only).
         flip_slope: slope of the bit's smoothing kernel times the projections' standard deviation (`flip`).
+        soft_slope: slope of the sigmoid that says how likely a bit is, times the projections' deviation (`soft`).
         window: half width, in standard deviations of the projections, in which a bit has a gradient
             (`straight-through`).
         gradient_rows: at most so many vectors are drawn for the hash gradient (`flip`, `straight-through`), evenly from
@@ -94,6 +96,7 @@ class Pattern:
     sigma: str | float = "dynamic"
     k: float = 5.0
     flip_slope: float = 20.0
+    soft_slope: float = 2.0
     window: float = 0.5
     gradient_rows: int = 32_768
     gradient_share: float = 0.0625

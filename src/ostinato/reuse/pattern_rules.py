@@ -27,7 +27,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "similarity": ("euclidean", "angular"),
     "representative": ("first", "mean"),
     "init": tuple(dict.fromkeys((*LSH_INITS, *TREE_INITS))),
-    "gradient": ("flip", "trec", "straight-through", "frozen"),
+    "gradient": ("flip", "trec", "straight-through", "soft", "frozen"),
     "input_gradient": ("clusters", "straight-through"),
     "table": ("products", "free"),
 }
@@ -49,7 +49,7 @@ def check(pattern: Pattern) -> None:
         value = getattr(pattern, field)
         if value not in choices:
             raise PatternError(f"a pattern's {field} must be one of {', '.join(choices)}, not {value!r}")
-    for field in ("slope", "flip_slope", "window", "momentum", "gradient_share"):
+    for field in ("slope", "flip_slope", "soft_slope", "window", "momentum", "gradient_share"):
         _number(pattern, field, above=0.0)
     _number(pattern, "centre")
     if pattern.sigma != "dynamic":
@@ -60,6 +60,16 @@ def check(pattern: Pattern) -> None:
         raise PatternError(f"a pattern's commitment must not be negative; it is {pattern.commitment!r}")
     if pattern.commitment and pattern.input_gradient != "straight-through":
         raise PatternError("a pattern's commitment needs input_gradient='straight-through'")
+    if pattern.gradient == "soft" and not pattern.pixelwise:
+        raise PatternError(
+            "gradient='soft' needs compiled scope with sharing='block' and block_rows=1, where an id stands for a row "
+            "of a table under every tap of the kernel"
+        )
+    if pattern.gradient == "soft" and pattern.input_gradient != "clusters":
+        raise PatternError(
+            f"gradient='soft' has a gradient of its own for the input; leave input_gradient out (not "
+            f"{pattern.input_gradient!r})"
+        )
     if pattern.input_gradient == "straight-through" and not pattern.pixelwise:
         raise PatternError(
             "input_gradient='straight-through' needs compiled scope with sharing='block' and block_rows=1, where the "
@@ -121,11 +131,11 @@ def _check_clustering(pattern: Pattern) -> None:
             )
         return
     if name == "tree":
-        if pattern.init not in TREE_INITS or pattern.gradient != "frozen":
+        if pattern.init not in TREE_INITS or pattern.gradient not in ("frozen", "soft"):
             raise PatternError(
-                "a tree of hyperplanes is fitted to images and does not learn: write clustering='tree', "
-                f"gradient='frozen' and an init of {', '.join(TREE_INITS)} (not init={pattern.init!r}, "
-                f"gradient={pattern.gradient!r})"
+                "a tree of hyperplanes is fitted to images, and learns softly or not at all: write clustering='tree', "
+                "gradient='soft' (in compiled scope) or 'frozen', and an init of "
+                f"{', '.join(TREE_INITS)} (not init={pattern.init!r}, gradient={pattern.gradient!r})"
             )
         if pattern.hashes > MAX_TREE_HASHES:
             raise PatternError(

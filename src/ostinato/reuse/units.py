@@ -19,7 +19,7 @@ _MOST = 1 << 29  # numbers of unit vectors: 2 GiB
 def takes_units(pixels: Tensor, hash_vectors: Tensor, reuse: Reuse) -> bool:
     """Whether `quantise_by_units` can be used and is faster: on an accelerator, with hashes that do not learn."""
     numbers = pixels.numel() // hash_vectors.shape[1] * reuse.pattern.ids
-    plain = reuse.stats is None and not reuse.synchronised and reuse.pattern.gradient == "frozen"
+    plain = reuse.stats is None and not reuse.synchronised and reuse.pattern.gradient in ("frozen", "soft")
     return plain and pixels.device.type != "cpu" and numbers <= _MOST
 
 
@@ -41,13 +41,16 @@ def quantise_by_units(columns: Tensor, ids: Tensor, reuse: Reuse) -> Tensor:
         # Image by image: a sum over all vectors at once is one long sum for a few processors, here and in its gradient.
         sizes = units.sum((1, 2))
         means = (units.transpose(2, 3) @ vectors).sum(1) / sizes.clamp_min(1.0).unsqueeze(2)
-        _update(reuse, sizes, means.detach())
+        update_running(reuse, sizes, means.detach())
     quantised = units @ means.unsqueeze(1)
     return quantised.permute(1, 2, 0, 3).reshape(columns.shape)
 
 
-def _update(reuse: Reuse, sizes: Tensor, means: Tensor) -> None:
-    """All ids at once; those that do not occur have a size of zero, with which they stay what they are."""
+def update_running(reuse: Reuse, sizes: Tensor, means: Tensor) -> None:
+    """Running centroids take in the sizes (S, 2^H) and means (S, 2^H, L) of all ids at once.
+
+    Those that do not occur have a size of zero, with which they stay what they are.
+    """
     if reuse.running is not None:
         every = torch.arange(sizes.numel(), device=sizes.device)
         reuse.running.update(Clusters(every, every, sizes.flatten()), means.flatten(0, 1), reuse.momentum)

@@ -18,6 +18,7 @@ from ostinato.search.context import Context, divergence, log_probabilities
 from ostinato.search.fitting import fit_layer, layer_inputs
 from ostinato.search.layer_firmware import layer_size, quantize_layer, simulated
 from ostinato.search.placing import may_be_inside, may_be_outside
+from ostinato.search.pooling import split_pools
 from ostinato.search.profile import lightweight
 from ostinato.training import apply_patterns, evaluate
 
@@ -46,7 +47,8 @@ def baseline(context: Context) -> dict[str, Any]:
 
     `alive_bytes` of a layer is what its run needs beside its own scratch, with the output's buffer and the stack.
     `cycles` and `flash_bytes` of a layer are those with all its constants in internal flash, wherever this network has
-    them; `external_bytes` those that may be in external flash, and `cycles_external` what it takes then.
+    them; `external_bytes` those that may be in external flash, and `cycles_external` what it takes then. Poolings that
+    layers do are told apart from them (`pooling.split_pools`).
     """
     firmware, style = firmware_of(context, context.model), firmware_of(context, context.model, "cmsis")
     simulation, cmsis = firmware.simulate(context.probe[:1]), style.simulate(context.probe[:1])
@@ -61,6 +63,7 @@ def baseline(context: Context) -> dict[str, Any]:
         }
         for layer, binding, live in zip(simulation.layers, firmware.bindings, firmware.plan.live_bytes, strict=True)
     }  # fmt: skip
+    layers |= split_pools(layers, firmware, style, cmsis_cycles, fixed)
     return {
         **_cost(simulation), "cmsis_cycles": cmsis.cycles, "layers": layers,
         "code_bytes": simulation.flash_bytes - sum(layer.flash_bytes for layer in simulation.layers),

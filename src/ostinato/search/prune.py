@@ -14,6 +14,7 @@ from ostinato.search.latency import LatencyModel, Sample, features, kernel_famil
 from ostinato.search.layers import Layer
 from ostinato.search.pareto import pareto_front
 from ostinato.search.placing import places
+from ostinato.search.pooling import candidate_sram
 from ostinato.search.profile import Row
 
 FAILED = "failed"
@@ -143,7 +144,7 @@ def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer],
         own = [row for row in rows if row["layer"] == name and places(row, outside, name)]
         drops += [_drop(row, NO_PLACE, "its largest array is too small") for row in rows
                   if row["layer"] == name and row not in own]  # fmt: skip
-        faster, slower = _faster(own, options[name], base["layers"][name]["alive_bytes"], outside)
+        faster, slower = _faster(own, options[name], base["layers"][name], outside)
         front = pareto_front([_point(option) for option in faster])
         kept = [faster[index] for index in front]
         keys = {option.key for option in kept}
@@ -157,11 +158,11 @@ def prune(rows: Sequence[Row], base: Mapping[str, Any], layers: Sequence[Layer],
 
 
 def _faster(
-    rows: Sequence[Row], usual: Sequence[Option], alive: float, outside: Outside
+    rows: Sequence[Row], usual: Sequence[Option], layer: Mapping[str, Any], outside: Outside
 ) -> tuple[list[Option], set[str]]:
     """Options faster than the conventional kernel in the same place, and keys of rows that are nowhere so."""
     faster = [
-        Option(row["key"], row["kl"], place.cycles, place.flash_bytes, alive + row["scratch_bytes"],
+        Option(row["key"], row["kl"], place.cycles, place.flash_bytes, candidate_sram(row, layer),
                kernel_family(row["kernel"]), place.external_bytes)
         for row in rows
         for place in places(row, outside, row["layer"])

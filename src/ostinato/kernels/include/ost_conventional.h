@@ -49,6 +49,27 @@ ost_status ost_conv_s8_dense(const ost_conv_s8_dense_params *params, const ost_s
                              int8_t *out);
 int32_t ost_conv_s8_dense_scratch_bytes(const ost_conv_s8_dense_params *params);
 
+/* A dense convolution and a max-pool of its outputs, of which only a window's rows are held: any window of
+ * dilation 1 that reaches at least one of their rows. `layer.out_stride` is M. */
+typedef struct {
+    ost_conv_s8_dense_params layer;
+    ost_window pool;
+} ost_conv_s8_dense_pooled_params;
+
+ost_status ost_conv_s8_dense_pooled(const ost_conv_s8_dense_pooled_params *params, const ost_scratch *scratch,
+                                    const int8_t *in, int8_t *out);
+int32_t ost_conv_s8_dense_pooled_scratch_bytes(const ost_conv_s8_dense_pooled_params *params);
+
+/* The same on the other kernel, which has less padding and scratch. */
+typedef struct {
+    ost_conv_s8_cmsis_params layer;
+    ost_window pool;
+} ost_conv_s8_cmsis_pooled_params;
+
+ost_status ost_conv_s8_cmsis_pooled(const ost_conv_s8_cmsis_pooled_params *params, const ost_scratch *scratch,
+                                    const int8_t *in, int8_t *out);
+int32_t ost_conv_s8_cmsis_pooled_scratch_bytes(const ost_conv_s8_cmsis_pooled_params *params);
+
 /* Depthwise convolution: M = C, output channel c reads input channel c alone. */
 typedef struct {
     ost_window window;

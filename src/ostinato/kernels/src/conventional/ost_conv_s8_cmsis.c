@@ -3,10 +3,9 @@
  * Two output pixels are laid out as int16 rows with the input offset added; a product of 2 channels x 2 pixels
  * (ost_conv_s8_cmsis_product.S) then expands the int8 weights in registers and accumulates with SMLAD. Padding is real zero, hence int16 0.
  * The plain twin computes the same sums from the same rows. */
-#include "ost_conventional.h"
 #include "../support/ost_requantize.h"
 #include "../support/ost_simd.h"
-#include "../support/ost_window.h"
+#include "ost_conv_s8_cmsis_run.h"
 
 /* int16 = int8 + offset, in order; returns the end of `to`. */
 OST_INLINE int16_t *widen(int16_t *to, const int8_t *from, int32_t count, int32_t offset)
@@ -36,9 +35,8 @@ OST_INLINE int16_t *zeros(int16_t *to, int32_t count)
     return to;
 }
 
-/* One output pixel's K columns in kh.kw.c order; (y, x) is the window's corner in the unpadded input. */
-OST_PHASE_FUNCTION static void ost_conv_s8_cmsis_im2col(const ost_conv_s8_cmsis_params *params, const int8_t *in,
-                                                        int32_t y, int32_t x, int16_t *to)
+OST_PHASE_FUNCTION void ost_conv_s8_cmsis_im2col(const ost_conv_s8_cmsis_params *params, const int8_t *in, int32_t y,
+                                                 int32_t x, int16_t *to)
 {
     const ost_window *w = &params->window;
     const int32_t channels = w->input.channels;
@@ -73,9 +71,8 @@ static void ost_conv_s8_cmsis_product(const int8_t *a0, const int8_t *a1, const 
 }
 #endif
 
-/* All M channels of two pixels; for a last single pixel both rows and both outputs are the same. */
-OST_PHASE_FUNCTION static void ost_conv_s8_cmsis_gemm(const ost_conv_s8_cmsis_params *params, const int16_t *rows,
-                                                      int32_t row_stride, int8_t *out0, int8_t *out1)
+OST_PHASE_FUNCTION void ost_conv_s8_cmsis_gemm(const ost_conv_s8_cmsis_params *params, const int16_t *rows,
+                                               int32_t row_stride, int8_t *out0, int8_t *out1)
 {
     const int32_t columns = ost_window_columns(&params->window);
     const int32_t channels = params->window.output.channels;
@@ -101,8 +98,7 @@ int32_t ost_conv_s8_cmsis_scratch_bytes(const ost_conv_s8_cmsis_params *params)
 ost_status ost_conv_s8_cmsis(const ost_conv_s8_cmsis_params *params, const ost_scratch *scratch, const int8_t *in,
                              int8_t *out)
 {
-    if (!params || !in || !out || !params->weights || !params->bias || !params->output.multiplier ||
-        !params->output.shift || !ost_window_is_valid(&params->window)) {
+    if (!params || !ost_conv_s8_cmsis_arguments_are_valid(params, in, out)) {
         return OST_BAD_ARGUMENT;
     }
     if (!scratch || !scratch->data || scratch->bytes < ost_conv_s8_cmsis_scratch_bytes(params)) {

@@ -1,0 +1,164 @@
+"""Hard ids that learn: forward as they are, backward as if every bit were drawn, likelier for its side of the plane.
+
+With the bits of a vector's path drawn, each with probability sigmoid(slope · projection), the probability of a leaf is
+a product of them, and the layer's expected result is differentiable in hash vectors, thresholds and input alike. Its
+derivative is taken at the ids that the forward pass has (a straight-through estimator; Jang et al., ICLR 2017, §2.2,
+for one choice among many). What a device computes is what was trained, and the layers before learn which side of a
+plane is better. docs/method.md compares it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ostinato.reuse.assignment import Reuse, block_ids
+from ostinato.reuse.backward import no_autocast
+from ostinato.reuse.hashing import unit_length
+from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.synchronise import sum_over_processes
+from ostinato.reuse.units import unit_vectors, update_running
+
+_SMALLEST = 1e-12  # deviation of projections below which a plane does not cut
+
+
+def soft_quantise(
+    pixels: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, units: torch.dtype | None
+) -> tuple[Tensor, Tensor | None]:
+    """`quantise` of pixels, and their ids as unit vectors; both pass gradients on. Updates centroids and statistics.
+
+    Args:
+        pixels: (B, P, S·L).
+        hash_vectors: (S, L, planes).
+        thresholds: (S, planes).
+        reuse: what to do; its pattern is `pixelwise`.
+        units: precision of the unit vectors, None if they are not wanted.
+
+    Returns:
+        x̂ (B, P, S·L), of the batch's centroids, which have no gradient, and unit vectors (B, P, S·2^H).
+    """
+    pattern = reuse.pattern
+    rows = pixels.view(*pixels.shape[:2], -1, pattern.length)
+    compared = unit_length(rows.flatten(0, 2)).view_as(rows) if pattern.similarity == "angular" else rows
+    with torch.no_grad():
+        ids, _ = block_ids(pixels, hash_vectors, thresholds, pattern)
+        ids = ids.view(rows.shape[:3])
+        sizes, centroids = _means(ids, rows, reuse)
+        update_running(reuse, sizes, centroids)
+        slopes = _slopes(compared, hash_vectors, thresholds, pattern)
+    if reuse.stats is not None:
+        reuse.stats.add(ids.numel(), int((sizes > 0).sum()), 0)
+    how = _How(ids, centroids, slopes, pattern.clustering == "tree", units)
+    made: tuple[Tensor, Tensor | None] = _SoftQuantise.apply(  # type: ignore[no-untyped-call]
+        compared, hash_vectors, thresholds, how
+    )
+    return made
+
+
+@dataclass(frozen=True)
+class _How:
+    """What the forward pass found: ids (B, P, S), centroids (S, 2^H, L), slopes (S, planes) of the sigmoids."""
+
+    ids: Tensor
+    centroids: Tensor
+    slopes: Tensor
+    tree: bool
+    units: torch.dtype | None
+
+
+class _SoftQuantise(torch.autograd.Function):
+    """Arguments (B, P, S, L) rows, hash vectors, thresholds, `_How`; gives x̂ (B, P, S·L) and unit vectors or None."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, how: _How
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        """Every block's centroid, and its id written out."""
+        ctx.save_for_backward(rows, hash_vectors, thresholds)
+        ctx.how = how
+        slices, count = how.centroids.shape[:2]
+        first = torch.arange(slices, device=rows.device) * count
+        quantised = how.centroids.flatten(0, 1).index_select(0, (how.ids + first).flatten()).view(*rows.shape[:2], -1)
+        units = None if how.units is None else unit_vectors(how.ids, count, how.units).flatten(2)
+        return quantised, units
+
+    @staticmethod
+    def backward(ctx: Any, quantised: Tensor, units: Tensor | None) -> Any:
+        """What each leaf would be worth, and so what each projection is."""
+        how: _How = ctx.how
+        rows, hash_vectors, thresholds = ctx.saved_tensors
+        with no_autocast(quantised.device.type):
+            worth = torch.matmul(how.centroids, quantised.reshape(rows.shape).permute(0, 2, 3, 1))  # (B, S, 2^H, P)
+            if units is not None:
+                worth += units.reshape(*rows.shape[:3], -1).permute(0, 2, 3, 1)
+            values = rows.permute(0, 2, 3, 1)  # pixels innermost: all that follows runs over them
+            projections = torch.matmul(hash_vectors.transpose(1, 2), values).sub_(thresholds.unsqueeze(2))
+            pull = projection_gradient(projections, worth, how.slopes, how.tree)
+            through = torch.matmul(hash_vectors, pull).permute(0, 3, 1, 2) if ctx.needs_input_grad[0] else None
+            vectors = torch.matmul(values, pull.transpose(2, 3)).sum(0) if ctx.needs_input_grad[1] else None
+            offsets = -pull.sum((0, 3)) if ctx.needs_input_grad[2] else None
+        return through, vectors, offsets, None
+
+
+def projection_gradient(projections: Tensor, worth: Tensor, slopes: Tensor, tree: bool) -> Tensor:
+    """d(expected worth)/d(projection), (B, S, planes, P), where each bit is drawn by itself.
+
+    Top down go the probabilities of coming to a node, bottom up the expected worth of what is below it.
+
+    Args:
+        projections: (B, S, planes, P).
+        worth: (B, S, 2^H, P), of the leaves.
+        slopes: (S, planes); 0: a plane that sends all vectors below.
+        tree: whether planes are a tree's, in heap order, or each of a level for itself.
+    """
+    planes = projections.shape[2]
+    hashes = (planes + 1).bit_length() - 1 if tree else planes
+    above = torch.sigmoid(projections * slopes.unsqueeze(2)) * (slopes > 0).to(worth.dtype).unsqueeze(2)
+    levels = [above[:, :, (1 << h) - 1 : (2 << h) - 1] if tree else above[:, :, h : h + 1] for h in range(hashes)]
+    reach = [torch.ones_like(above[:, :, :1])]
+    for upper in levels[:-1]:
+        higher = reach[-1] * upper
+        reach.append(torch.stack([reach[-1] - higher, higher], 3).flatten(2, 3))
+    found = []
+    for h in reversed(range(hashes)):
+        lower, gain = worth[:, :, 0::2], worth[:, :, 1::2] - worth[:, :, 0::2]
+        each = reach[h] * gain
+        found.append(each if tree else each.sum(2, keepdim=True))
+        worth = torch.addcmul(lower, levels[h], gain)
+    pull = torch.cat(found[::-1], 2)
+    return pull.mul_(above).mul_(1 - above).mul_(slopes.unsqueeze(2))
+
+
+def _means(ids: Tensor, rows: Tensor, reuse: Reuse) -> tuple[Tensor, Tensor]:
+    """Sizes (S, 2^H) and centroids (S, 2^H, L) of the batch, or of all processes' batches; zeros where no vector is."""
+    count = reuse.pattern.ids
+    if rows.device.type == "cpu":
+        slices, length = rows.shape[2:]
+        keys = (ids + torch.arange(slices, device=ids.device) * count).flatten()
+        sums = rows.new_zeros(slices * count, length).index_add_(0, keys, rows.reshape(-1, length))
+        sums = sums.view(slices, count, length)
+        sizes = torch.bincount(keys, minlength=slices * count).view(slices, count).to(rows.dtype)
+    else:
+        hard = unit_vectors(ids.transpose(1, 2), count, rows.dtype)
+        sums = torch.matmul(hard.transpose(2, 3), rows.transpose(1, 2)).sum(0)  # image by image, as `quantise_by_units`
+        sizes = hard.sum((0, 2))
+    if reuse.synchronised:
+        both = sum_over_processes(torch.cat([sums, sizes.unsqueeze(2)], 2))
+        sums, sizes = both[..., :-1], both[..., -1]
+    return sizes, sums / sizes.clamp_min(1.0).unsqueeze(2)
+
+
+def _slopes(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern) -> Tensor:
+    """(S, planes) slopes of the sigmoids: `soft_slope` over the deviation of a plane's projections.
+
+    Planes of a tree are fitted so that those of a node's own vectors have a deviation of one. A plane that does not cut
+    has slope 0.
+    """
+    if pattern.clustering == "tree":
+        return pattern.soft_slope * (hash_vectors != 0).any(1).to(rows.dtype)
+    projections = torch.matmul(rows.transpose(1, 2), hash_vectors) - thresholds.unsqueeze(1)
+    deviation = projections.transpose(0, 1).flatten(1, 2).std(1)
+    return torch.where(deviation > _SMALLEST, pattern.soft_slope / deviation.clamp_min(_SMALLEST), 0.0)
