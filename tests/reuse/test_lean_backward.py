@@ -44,10 +44,10 @@ def test_images_a_part_at_a_time_have_the_same_gradients(monkeypatch, order, gra
 
     whole = made()
     assert whole[1].is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    assert len(list(layout.image_parts(7, 10))) == 1
+    assert len(list(layout.image_parts(7, 10, 1))) == 1
     monkeypatch.setattr(layout, "_HELD", 1)
-    assert [part.stop - part.start for part in layout.image_parts(7, 10)] == [1] * 7
-    assert [part.stop - part.start for part in layout.image_parts(9, 10)] == [2, 2, 2, 2, 1]
+    assert [part.stop - part.start for part in layout.image_parts(7, 10, 1)] == [1] * 7
+    assert [part.stop - part.start for part in layout.image_parts(9, 10, 20)] == [2, 2, 2, 2, 1]
     same(made(), whole)
 
 

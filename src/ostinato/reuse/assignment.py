@@ -140,7 +140,7 @@ def _identify(
         return ids, None
     relaxed = learns and pattern.gradient == "trec"
     near = torch.empty_like(ids, dtype=torch.bool) if relaxed else None
-    for part, projections in projection_parts(rows, hash_vectors, thresholds, layout):
+    for part, projections in projection_parts(rows, hash_vectors, thresholds, layout, relaxed):
         if near is not None:
             layout.place(near, part, near_planes(part, projections, pattern))
         layout.place(ids, part, pack_bits(projections))

@@ -43,7 +43,7 @@ class ColumnLayout(Layout):
         """As in `Layout`: im2col's gradient is never there as a whole."""
         vectors = index.view(self.slices, self.panels, self.units)
         rows = self.units * self.slices  # of an image
-        for part in image_parts(self.panels, rows * self.length):
+        for part in image_parts(self.panels, rows * self.length, index.numel() * self.length // 4):
             table = values.index_select(0, vectors[:, part].permute(1, 2, 0).reshape(-1))
             add_rows(table, part.start * rows, added)
             columns = table.view(part.stop - part.start, self.units, -1)[:, :, : self.geometry.K]

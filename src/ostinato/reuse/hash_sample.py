@@ -41,7 +41,7 @@ def draw(table: Tensor, pattern: Pattern, layout: Layout) -> HashSample:
 
 
 def near_planes(part: Part, projections: Tensor, pattern: Pattern) -> Tensor:
-    """(blocks, E, places) bool of projections (blocks, E, H, places): where TREC's relaxation may give a gradient.
+    """(blocks, E, places) bool of `projections` (blocks, E, H, places): where TREC's relaxation may give a gradient.
 
     Its sigmoid must leave a bit soft: 1 − S ≤ exp(−|a·(p − b)|) on the far side of b; between 0 and b the soft bit is
     on the other side of the hard one. And the vector must not be zero: with its weight in a centroid the loss changes
@@ -49,7 +49,7 @@ def near_planes(part: Part, projections: Tensor, pattern: Pattern) -> Tensor:
     """
     reach = abs(pattern.centre) + math.log(pattern.ids / (NEGLIGIBLE * pattern.gaussian_sigma)) / pattern.slope
     near = projections.abs().amin(-2) <= reach
-    return near.logical_and_(part.values.abs().amax(1, keepdim=True) > 0)
+    return near if part.filled is None else near.logical_and_(part.filled.unsqueeze(1))
 
 
 def draw_near(near: Tensor, table: Tensor, layout: Layout) -> HashSample:

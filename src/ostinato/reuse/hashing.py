@@ -79,7 +79,7 @@ def _tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, hashes: in
 
 
 def projection_parts(
-    table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout
+    table: Tensor, hash_vectors: Tensor, thresholds: Tensor, layout: Layout, look: bool = False
 ) -> Iterator[tuple[Part, Tensor]]:
     """v_h·x − θ_h of every row of a table under every hash that its vectors meet, a part at a time.
 
@@ -88,13 +88,15 @@ def projection_parts(
         hash_vectors: (G, D, H).
         thresholds: (G, H).
         layout: of the table.
+        look: whether parts are to say which of their vectors are zero.
 
     Returns:
         Parts, and their projections (blocks, E, H, places), places innermost, so that what follows runs over them.
     """
     planes, offsets = layout.hash_matrices(hash_vectors.transpose(1, 2)), layout.hash_matrices(thresholds)
     size, hashes = table.shape[1], thresholds.shape[1]
-    for part in layout.parts(table, hashes, _PROJECTIONS if table.device.type == "cpu" else _PROJECTIONS << 6):
+    limit = _PROJECTIONS if table.device.type == "cpu" else _PROJECTIONS << 6
+    for part in layout.parts(table, hashes, limit, look):
         few = planes[part.blocks, part.different]
         shifts = offsets[part.blocks, part.different].reshape(len(few), -1, 1)
         # All hashes of a block in one product: of few planes it takes longer.

@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-_HELD = 1 << 15  # numbers of the table's gradient held at a time, or a quarter of all if that is more
+_HELD = 1 << 15  # numbers of the table's gradient held at a time, or a small part of X's if that is more
 
 Added = tuple[Tensor, Tensor]
 """Rows (A,) of a table, and what is added to their gradients (A, D)."""
@@ -29,11 +29,13 @@ class Part:
         values: (blocks, D, places) of them.
         blocks: which ones of the table.
         different: which of the hashes that a block's vectors meet.
+        filled: (blocks, places) which of them are not zero, if that was asked.
     """
 
     values: Tensor
     blocks: slice
     different: slice
+    filled: Tensor | None = None
 
 
 def small_ints(limit: int) -> torch.dtype:
@@ -98,13 +100,21 @@ class Layout:
         groups = len(parameter)
         return parameter.repeat(self.slices // groups, *(1 for _ in parameter.shape[1:])).unsqueeze(1)
 
-    def parts(self, table: Tensor, hashes: int, limit: int) -> Iterator[Part]:
-        """The vectors of `table` (T, D), as many at a time as have `limit` projections, if each has `hashes`."""
+    def parts(self, table: Tensor, hashes: int, limit: int, look: bool) -> Iterator[Part]:
+        """The vectors of a table in parts.
+
+        Args:
+            table: (T, D).
+            hashes: H.
+            limit: as many vectors at a time as have so many projections.
+            look: whether to say which ones are zero.
+        """
         values = table.view(-1, self.blocks, table.shape[1]).permute(1, 2, 0)
+        filled = filled_places(values) if look else None
         step = max(1, limit // (hashes * values.shape[2]))
         for first in range(0, self.blocks, step):
             blocks = slice(first, first + step)
-            yield Part(values[blocks], blocks, slice(0, 1))
+            yield Part(values[blocks], blocks, slice(0, 1), None if filled is None else filled[blocks])
 
     def place(self, vectors: Tensor, part: Part, values: Tensor) -> None:
         """Write `values` (blocks, E, places) of a part to where its vectors are in `vectors` (S, N)."""
@@ -134,9 +144,15 @@ class Layout:
         return room
 
 
-def image_parts(images: int, each: int) -> Iterator[slice]:
-    """As many images at a time as may be held, if one has `each` numbers."""
-    step = max(1, max(_HELD, images * each // 4) // each)
+def filled_places(values: Tensor) -> Tensor:
+    """(blocks, …) whether the vectors of `values` (blocks, D, …) are not zero, a block at a time."""
+    ones, shape = values.new_ones(values.shape[1]), values.shape[2:]
+    return torch.stack([(ones @ block.flatten(1).abs() > 0).view(shape) for block in values])
+
+
+def image_parts(images: int, each: int, limit: int) -> Iterator[slice]:
+    """As many images at a time as have `limit` numbers, or few if that is more, if one has `each`."""
+    step = max(1, max(_HELD, limit) // each)
     return (slice(start, min(start + step, images)) for start in range(0, images, step))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.reuse.geometry import ConvGeometry
-from ostinato.reuse.layout import Added, Layout, Part, add_rows, image_parts, small_ints
+from ostinato.reuse.layout import Added, Layout, Part, add_rows, filled_places, image_parts, small_ints
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.views import pad_pixels
 
@@ -104,23 +104,35 @@ class PixelLayout(Layout):
             return parameter.expand(self.blocks, *parameter.shape[1:]).unsqueeze(1)
         return parameter.reshape(-1, self.blocks, *parameter.shape[1:]).transpose(0, 1)
 
-    def parts(self, table: Tensor, hashes: int, limit: int) -> Iterator[Part]:
-        """As in `Layout`; under hashes of kernel positions, only the rows of the input that theirs can meet."""
+    def parts(self, table: Tensor, hashes: int, limit: int, look: bool) -> Iterator[Part]:
+        """As in `Layout`; under hashes of kernel positions, those in a row of the kernel at a time."""
         if self.shared:
-            yield from super().parts(table, hashes, limit)
+            yield from super().parts(table, hashes, limit, look)
             return
-        shape = self.panels, *self.size, self.blocks, table.shape[1]
-        image = table.view(shape).permute(3, 4, 1, 0, 2).contiguous()  # so that rows of all images are neighbours
+        image = table.view(self.panels, *self.size, self.blocks, table.shape[1])
+        # Only the rows that the windows reach, which then must be neighbours: if they are few, that is worth a copy.
+        image = image.permute(3, 4, 1, 0, 2).contiguous() if self._narrow else image.permute(3, 4, 0, 1, 2)
+        filled = filled_places(image) if look else None
         height, width = self.geometry.kernel_size
-        rows = (self._outputs[1] - 1) * self.geometry.stride[0] + 1
-        step = max(1, limit // (hashes * width * rows * self.panels * self.size[1]))
         for tap in range(height):
-            different = slice(tap * width, (tap + 1) * width) if self.rows_first else slice(tap, None, height)
             top = tap * self.geometry.dilation[0]
-            values = image[:, :, top : top + rows].flatten(2)
+            rows = slice(top, top + self._reach) if self._narrow else slice(None)
+            values = image[:, :, rows].flatten(2)
+            different = slice(tap * width, (tap + 1) * width) if self.rows_first else slice(tap, None, height)
+            step = max(1, limit // (hashes * width * values.shape[2]))
             for first in range(0, self.blocks, step):
                 blocks = slice(first, first + step)
-                yield Part(values[blocks], blocks, different)
+                there = None if filled is None else filled[blocks, rows].flatten(1)
+                yield Part(values[blocks], blocks, different, there)
+
+    @property
+    def _reach(self) -> int:
+        """Rows from the first that a kernel position meets to the last."""
+        return (self._outputs[1] - 1) * self.geometry.stride[0] + 1
+
+    @property
+    def _narrow(self) -> bool:
+        return 5 * self._reach <= 4 * self.size[0]
 
     def place(self, vectors: Tensor, part: Part, values: Tensor) -> None:
         """As in `Layout`."""
@@ -128,11 +140,18 @@ class PixelLayout(Layout):
             windows = self._windows(values.view(*values.shape[:2], self.panels, *self.size))
             vectors.view(*windows.shape[:2], self.blocks, *self._outputs)[:, :, part.blocks] = windows
             return
-        image = values.view(*values.shape[:2], -1, self.panels, self.size[1])
-        block, tap, row, each, col = image.stride()
+        first = 0
+        if self._narrow:
+            block, tap, row, each, col = values.view(*values.shape[:2], self._reach, self.panels, self.size[1]).stride()
+        else:
+            block, tap, each, row, col = values.view(*values.shape[:2], self.panels, *self.size).stride()
+            start: int = part.different.start
+            first = (
+                (start // self.geometry.kernel_size[1] if self.rows_first else start) * self.geometry.dilation[0] * row
+            )
         (sh, sw), step = self.geometry.stride, self.geometry.dilation[1] * col
-        shape = image.shape[1], len(image), *self._outputs
-        windows = image.as_strided(shape, (tap + step, block, each, sh * row, sw * col))
+        shape, strides = (values.shape[1], len(values), *self._outputs), (tap + step, block, each, sh * row, sw * col)
+        windows = values.as_strided(shape, strides, values.storage_offset() + first)
         vectors.view(-1, self.blocks, *self._outputs)[part.different, part.blocks] = windows
 
     def table(self, x: Tensor) -> Tensor:
@@ -144,7 +163,7 @@ class PixelLayout(Layout):
         (ph, pw), (height, width), taps = self.geometry.padding, self.size, self._kernel[0] * self._kernel[1]
         vectors = index.view(*self._kernel, self.blocks, *self._outputs)
         rows = height * width * self.blocks  # of an image
-        for part in image_parts(self.panels, rows * (taps + values.shape[1])):
+        for part in image_parts(self.panels, rows * (taps + values.shape[1]), index.numel() * values.shape[1] // 8):
             # Kernel positions innermost, as bags want them; the view of windows has them in second place.
             shape = part.stop - part.start, height, width, self.blocks, taps
             bags = torch.full(shape, len(values) - 1, dtype=index.dtype, device=index.device)
