@@ -11,7 +11,8 @@ from torch import nn
 from ostinato.errors import PatternError
 from ostinato.nn import ReuseConv2d, calibrate, convert
 from ostinato.quant import dequantize, outputs, quantize
-from ostinato.reuse import Pattern, pixelwise
+from ostinato.reuse import Pattern
+from ostinato.reuse.accelerator import as_on_accelerator
 from ostinato.training.optimisation import make_optimizer
 from ostinato.training.recipes import MODERN
 
@@ -109,7 +110,7 @@ def test_other_scopes_and_sharing_refuse_it() -> None:
 
 
 @pytest.mark.parametrize("pattern", [FREE, Pattern.compiled(4, 3), Pattern.compiled(8, 4, momentum=0.3)])
-def test_the_form_for_accelerators_gives_the_same(pattern: Pattern, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_form_for_accelerators_gives_the_same(pattern: Pattern) -> None:
     calibrated = network(pattern).double()
 
     def everything() -> list[torch.Tensor]:
@@ -122,6 +123,7 @@ def test_the_form_for_accelerators_gives_the_same(pattern: Pattern, monkeypatch:
         return [*trained, layer.eval()(x)]
 
     usual = everything()
-    monkeypatch.setattr(pixelwise, "takes_units", lambda *_: True)
-    for a, b in zip(usual, everything(), strict=True):
+    with as_on_accelerator():
+        accelerated = everything()
+    for a, b in zip(usual, accelerated, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)

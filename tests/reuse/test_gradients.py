@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_reuse import clustering_fields, conv_arguments, layers, tensors
 
-from ostinato.reuse import ConvGeometry, Pattern, bindec, im2col, reuse_conv2d
+from ostinato.reuse import ConvGeometry, Pattern, bindec, flips, im2col, reuse_conv2d
 from ostinato.reuse import hash_gradient as estimators
 from ostinato.reuse.assignment import Reuse, assign
 from ostinato.reuse.autograd import multiply
 from ostinato.reuse.by_slice import BySlice
-from ostinato.reuse.hash_gradient import Clustered, deviations, projection_gradient
+from ostinato.reuse.clustered import Clustered
+from ostinato.reuse.flips import deviations
+from ostinato.reuse.hash_gradient import projection_gradient
 from ostinato.reuse.hash_sample import sample
 from ostinato.reuse.layout import Layout
 from ostinato.reuse.views import whole_slices
@@ -211,7 +213,7 @@ def test_flip_changes_are_the_losses_of_flipped_bits(seed, hashes):
     pattern = Pattern(3, hashes, scope="batch", gradient_share=1.0)
     state, projections = clustered(seed, pattern)
     rows, outer, keys = state.sample.rows, state.row_gradients, state.keys(state.home())
-    found = estimators._flip_changes(state, torch.ones_like(projections), moves_centroids=True)
+    found = flips.flip_changes(state, torch.ones_like(projections), moves_centroids=True)
     before = loss(rows, keys, outer)
     for r in range(len(keys)):
         for h in range(hashes):
@@ -226,7 +228,7 @@ def test_flip_changes_are_the_losses_of_flipped_bits(seed, hashes):
 def test_straight_through_moves_one_vector_and_no_centroid():
     pattern = Pattern(3, 2, scope="batch", gradient_share=1.0)
     state, projections = clustered(3, pattern)
-    found = estimators._flip_changes(state, torch.ones_like(projections), moves_centroids=False)
+    found = flips.flip_changes(state, torch.ones_like(projections), moves_centroids=False)
     rows, centroids, keys = state.sample.rows, state.centroids, state.keys(state.home()).tolist()
     mean = {key: rows[[k == key for k in keys]].mean(0) for key in keys}
     for r, key in enumerate(keys):
@@ -241,7 +243,7 @@ def test_flip_kernel_has_unit_area_over_a_bit():
     pattern = Pattern(1, 1, scope="batch", sharing="layer")
     projections = torch.linspace(-1, 1, 4001, dtype=torch.float64).unsqueeze(1)
     deviation = projections.std(0, unbiased=False).expand(4001, 1)
-    for smoothing in (estimators._flip_kernel, estimators._window_kernel):
+    for smoothing in (flips.flip_kernel, flips.window_kernel):
         kernel = smoothing(projections, deviation, pattern)
         assert float(kernel.sum() * 2 / 4000) == pytest.approx(1.0, rel=0.01)
         assert float(kernel[projections.abs() > 0.5].sum()) == 0

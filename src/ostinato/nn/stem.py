@@ -11,6 +11,7 @@ from ostinato.errors import ConversionError, ModelError
 from ostinato.nn.conv import geometry_of, refusal
 from ostinato.nn.stem_op import stem_output, transform_stem_op
 from ostinato.reuse import ConvGeometry
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.stem import LEVELS, StemFilters, StemTransform, coefficients, stem_ids
 from ostinato.reuse.stem_fit import choose_ids, choose_transform, conventional, statistics
 from ostinato.reuse.stem_pattern import StemPattern
@@ -143,7 +144,7 @@ class TransformStem(nn.Module):
         if torch.compiler.is_exporting():
             return transform_stem_op(x, self.table, self.bias, self._transform(), self._pattern_text, self.geometry)
         filters = self._valid_filters()
-        look = x.device.type == "cpu" or not self.training  # an accelerator would have to be waited for
+        look = not (accelerated(x) and self.training)  # an accelerator would have to be waited for
         if x.numel() == 0 or (look and not bool(torch.isfinite(x).all())):
             found = "no pixels" if x.numel() == 0 else "NaN or infinite pixels"
             raise ModelError(f"layer '{self.layer_name}': the input of shape {tuple(x.shape)} has {found}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.clustering import Clusters, Slots, number_slots
 from ostinato.reuse.hash_sample import HashSample, draw, draw_near, near_planes
 from ostinato.reuse.hashing import hash_rows, pack_bits, projection_parts, tree_ids, unit_length
@@ -113,8 +114,9 @@ def assign(
     numbers = small_ints(layout.slices * per_slice)
     first = torch.arange(layout.slices * panels, dtype=numbers, device=table.device) << pattern.id_bits
     keys = ids.view(layout.slices, panels, -1).to(numbers).add_(first.view(layout.slices, panels, 1))
-    # Processes can add up their clusters only where slots are keys.
-    clusters = number_slots(keys.view(layout.slices, -1), per_slice, not reuse.fixed, reuse.synchronised)
+    # Processes can add up their clusters only where slots are keys; an accelerator is waited for where they are not.
+    by_key = reuse.synchronised or (accelerated(table) and per_slice <= layout.vectors_per_slice)
+    clusters = number_slots(keys.view(layout.slices, -1), per_slice, not reuse.fixed, by_key)
     if reuse.fixed:
         centroids = _looked_up(clusters, reuse, table)
     else:
@@ -165,7 +167,10 @@ def _formed(clusters: Slots, reuse: Reuse, table: Tensor, layout: Layout) -> tup
         sums, sizes = both[:, :-1].contiguous(), both[:, -1].round().long()
         clusters = replace(clusters, sizes=sizes)
     means = sums.div_(clusters.sizes.clamp_min(1).to(sums.dtype).unsqueeze(1))
-    if reuse.running is not None:
+    if reuse.running is not None and accelerated(means) and clusters.keys is None:
+        counts = reuse.running.counts
+        reuse.running.update_all(clusters.sizes.view_as(counts), means.view(*counts.shape, -1), reuse.momentum)
+    elif reuse.running is not None:
         formed = clusters.sizes.nonzero().squeeze(1)
         keys = formed if clusters.keys is None else clusters.keys.index_select(0, formed)
         reuse.running.update(Clusters(formed, keys, clusters.sizes[formed]), means[formed], reuse.momentum)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ostinato.reuse.assignment import Assignment, Reuse
 from ostinato.reuse.by_slice import BySlice
+from ostinato.reuse.clustered import Clustered
 from ostinato.reuse.clustering import Slots
-from ostinato.reuse.hash_gradient import Clustered, hash_gradients
+from ostinato.reuse.hash_gradient import hash_gradients
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout, small_ints
 from ostinato.reuse.synchronise import sum_over_processes
@@ -28,9 +29,9 @@ def without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
     """`backward` in the precision of its tensors, also where it is called under autocast, as the forward pass is."""
 
     @wraps(backward)
-    def run(ctx: Any, gradient: Tensor) -> Any:
+    def run(ctx: Any, gradient: Tensor, *others: Tensor | None) -> Any:
         with no_autocast(gradient.device.type):
-            return backward(ctx, gradient)
+            return backward(ctx, gradient, *others)
 
     return run
 

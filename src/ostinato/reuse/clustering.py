@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.layout import small_ints
 
 
@@ -106,7 +107,7 @@ class Slots:
         """Slots of one slice."""
         return len(self.sizes) // len(self.index)
 
-    def ordered(self, order: Tensor | None = None) -> Slots:
+    def ordered(self, order: Tensor | None = None, starts: Tensor | None = None) -> Slots:
         """With `members` and `starts`; `order`, if known, has the positions in `index` in the order of their slots."""
         if self.members is not None:
             return self
@@ -116,8 +117,8 @@ class Slots:
         kind = self.index.dtype
         first = torch.arange(0, slices * units, units, dtype=kind, device=order.device).unsqueeze(1)
         members = order.to(kind).view(slices, units).sub_(first)  # a slice has exactly N vectors
-        starts = (torch.cumsum(self.sizes, 0) - self.sizes).to(self.index.dtype)
-        return replace(self, members=members, starts=starts)
+        starts = torch.cumsum(self.sizes, 0) - self.sizes if starts is None else starts
+        return replace(self, members=members, starts=starts.to(self.index.dtype))
 
     def find(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Slot of each of `keys` (A,), and how many vectors it has: 0, with some slot, if it is not there."""
@@ -192,6 +193,8 @@ def number_slots(keys: Tensor, per_slice: int, ordered: bool, by_key: bool = Fal
 
 def _counted(keys: Tensor, per_slice: int, by_key: bool) -> Slots:
     slices = len(keys)
+    if by_key and accelerated(keys):
+        return _by_key(keys, per_slice)
     sizes = torch.bincount(keys.reshape(-1), minlength=slices * per_slice)
     occurs = (sizes > 0).view(slices, per_slice)
     rank = torch.cumsum(occurs, 1, dtype=torch.int32)
@@ -206,6 +209,14 @@ def _counted(keys: Tensor, per_slice: int, by_key: bool) -> Slots:
     number = torch.zeros_like(known).index_copy_(0, slot, sizes.index_select(0, occurring))
     index = table.index_select(0, keys.reshape(-1)).view_as(keys)
     return Slots(index, number, known, possible=slices * per_slice)
+
+
+def _by_key(keys: Tensor, per_slice: int) -> Slots:
+    """`_counted` with slots that are keys, in steps that need not be waited for."""
+    ascending, order = torch.sort(_narrow(keys, len(keys) * per_slice).reshape(-1), stable=True)
+    every = torch.arange(len(keys) * per_slice, dtype=keys.dtype, device=keys.device)
+    starts = torch.searchsorted(ascending, _narrow(every, len(keys) * per_slice))
+    return Slots(keys, starts.diff(append=starts.new_full((1,), keys.numel()))).ordered(order, starts)
 
 
 def _sorted(keys: Tensor, per_slice: int) -> Slots:

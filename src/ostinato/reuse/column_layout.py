@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.layout import Added, Layout, add_rows, image_parts
 from ostinato.reuse.pattern import Pattern
@@ -43,7 +44,8 @@ class ColumnLayout(Layout):
         """As in `Layout`: im2col's gradient is never there as a whole."""
         vectors = index.view(self.slices, self.panels, self.units)
         rows = self.units * self.slices  # of an image
-        for part in image_parts(self.panels, rows * self.length, index.numel() * self.length // 4):
+        limit = index.numel() * self.length // (2 if accelerated(values) else 4)
+        for part in image_parts(self.panels, rows * self.length, limit):
             table = values.index_select(0, vectors[:, part].permute(1, 2, 0).reshape(-1))
             add_rows(table, part.start * rows, added)
             columns = table.view(part.stop - part.start, self.units, -1)[:, :, : self.geometry.K]

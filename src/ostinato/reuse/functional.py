@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ostinato.errors import ModelError, PatternError
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.assignment import Reuse, ReuseStats, block_ids
 from ostinato.reuse.autograd import ReuseMatmul, multiply, quantise
 from ostinato.reuse.backward import no_autocast
@@ -84,7 +85,7 @@ def reuse_conv2d(
     """
     geometry = ConvGeometry(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]),
                             stride, padding, dilation)  # type: ignore[arg-type]  # fmt: skip
-    check_input(x, geometry, layer_name, look=x.device.type == "cpu" or not training)
+    check_input(x, geometry, layer_name, look=not (accelerated(x) and training))
     check_hash(hash_vectors, thresholds, geometry, pattern, layer_name)
     check_rows(pattern, x.shape[0], *geometry.output_size(x.shape[2], x.shape[3]), layer_name)
     running = _running(centroids, counts, pattern, training, layer_name)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.layout import Layout, Part
 
 _PROJECTIONS = 1 << 18  # held at a time where nothing but ids is wanted of them: they stay in the cache
@@ -33,8 +35,14 @@ def project(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def bit_values(hashes: int, like: Tensor) -> Tensor:
-    """[2^(H−1), …, 2, 1]: the first hash is the most significant bit."""
-    return torch.tensor([2.0**h for h in range(hashes - 1, -1, -1)], dtype=like.dtype, device=like.device)
+    """[2^(H−1), …, 2, 1]: the first hash is the most significant bit; not to be changed."""
+    return _bit_values(hashes, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)  # the same in every step of a training
+def _bit_values(hashes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # such a tensor could not be used in training later
+        return torch.tensor([2.0**h for h in range(hashes - 1, -1, -1)], dtype=dtype, device=device)
 
 
 def bindec(projections: Tensor) -> Tensor:
@@ -95,7 +103,7 @@ def projection_parts(
     """
     planes, offsets = layout.hash_matrices(hash_vectors.transpose(1, 2)), layout.hash_matrices(thresholds)
     size, hashes = table.shape[1], thresholds.shape[1]
-    limit = _PROJECTIONS if table.device.type == "cpu" else _PROJECTIONS << 6
+    limit = _PROJECTIONS << 6 if accelerated(table) else _PROJECTIONS
     for part in layout.parts(table, hashes, limit, look):
         few = planes[part.blocks, part.different]
         shifts = offsets[part.blocks, part.different].reshape(len(few), -1, 1)
@@ -109,7 +117,10 @@ def pack_bits(projections: Tensor) -> Tensor:
 
     In floating point, exact as in `bindec`: a comparison that makes bool takes PyTorch seven times as long on a CPU.
     """
-    ids, *others = projections.gt_(0).unbind(-2)
+    bits = projections.gt_(0)
+    if accelerated(bits):
+        return torch.matmul(bit_values(bits.shape[-2], bits), bits)
+    ids, *others = bits.unbind(-2)
     for bit in others:
         ids = torch.add(bit, ids, alpha=2)
     return ids
@@ -123,8 +134,14 @@ def hash_rows(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, clustering
     return bindec(projections), projections
 
 
+def unit_vectors(ids: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    """(…, count): 1 at each of `ids` (…), else 0."""
+    units = torch.zeros(*ids.shape, count, dtype=dtype, device=ids.device)
+    return units.scatter_(-1, ids.unsqueeze(-1), 1.0)
+
+
 def unit_length(rows: Tensor) -> Tensor:
-    """`rows` (R, D) over their norms, for angular similarity (DR §III-B4); rows of zeros stay."""
-    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    scaled: Tensor = rows / norms.clamp_min(torch.finfo(rows.dtype).tiny)
+    """`rows` (…, D) over their norms, for angular similarity (DR §III-B4); rows of zeros stay, without a gradient."""
+    norms = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    scaled: Tensor = rows / norms.masked_fill(norms == 0, torch.inf)
     return scaled

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.geometry import ConvGeometry
 from ostinato.reuse.layout import Added, Layout, Part, add_rows, filled_places, image_parts, small_ints
 from ostinato.reuse.pattern import Pattern
@@ -163,7 +164,8 @@ class PixelLayout(Layout):
         (ph, pw), (height, width), taps = self.geometry.padding, self.size, self._kernel[0] * self._kernel[1]
         vectors = index.view(*self._kernel, self.blocks, *self._outputs)
         rows = height * width * self.blocks  # of an image
-        for part in image_parts(self.panels, rows * (taps + values.shape[1]), index.numel() * values.shape[1] // 8):
+        limit = index.numel() * values.shape[1] // (2 if accelerated(values) else 8)
+        for part in image_parts(self.panels, rows * (taps + values.shape[1]), limit):
             # Kernel positions innermost, as bags want them; the view of windows has them in second place.
             shape = part.stop - part.start, height, width, self.blocks, taps
             bags = torch.full(shape, len(values) - 1, dtype=index.dtype, device=index.device)

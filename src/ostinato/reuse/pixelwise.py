@@ -9,12 +9,13 @@ from torch.nn import functional as F
 from ostinato.reuse.assignment import Reuse, block_ids
 from ostinato.reuse.autograd import quantise
 from ostinato.reuse.geometry import ConvGeometry
+from ostinato.reuse.hashing import unit_vectors
 from ostinato.reuse.layout import Layout
 from ostinato.reuse.quantised_convolution import QuantisedConvolution
 from ostinato.reuse.soft_ids import soft_quantise
 from ostinato.reuse.straight_through import StraightThrough
-from ostinato.reuse.units import quantise_by_units, takes_units, unit_vectors
-from ostinato.reuse.views import pad_pixels
+from ostinato.reuse.units import Wanted, quantise_by_units, takes_units
+from ostinato.reuse.views import pad_input, pad_pixels
 
 
 def pixelwise_convolution(
@@ -28,47 +29,59 @@ def pixelwise_convolution(
     rows are one more convolution, of the ids as unit vectors, through which hash and input have a gradient only if it
     is `soft`.
     """
-    image = pad_pixels(x, geometry)
-    batch, height, width, channels = image.shape
-    pixels = image.reshape(batch, -1, channels)
     low = None if bias is None else bias.to(precision)
-    if table_offsets is None and _lean(pixels, weight, hash_vectors, reuse):
-        layout = Layout(batch, height * width, channels // reuse.pattern.length)
-        y: Tensor = QuantisedConvolution.apply(  # type: ignore[no-untyped-call]
-            image, weight.to(precision), low, hash_vectors, thresholds, reuse, layout, geometry
-        )
-        return y
-    wanted = None if table_offsets is None else precision
-    xh, units = _quantised_pixels(pixels, hash_vectors, thresholds, reuse, wanted)
-    if reuse.training and reuse.pattern.input_gradient == "straight-through":
-        xh = StraightThrough.apply(xh, pixels, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
-    xh = xh.view(batch, height, width, channels).permute(0, 3, 1, 2)
-    if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
-        xh = xh.contiguous()
+    if takes_units(x, reuse, geometry):
+        wanted = Wanted(reuse, geometry.padding, precision, None if table_offsets is None else precision)
+        xh, units = quantise_by_units(x, hash_vectors, thresholds, wanted)
+        xh = _passed_through(xh, pad_input(x, geometry), reuse) if _passes(reuse) else xh
+    else:
+        image = pad_pixels(x, geometry)
+        if table_offsets is None and _lean(image, weight, reuse):
+            batch, height, width, channels = image.shape
+            layout = Layout(batch, height * width, channels // reuse.pattern.length)
+            y: Tensor = QuantisedConvolution.apply(  # type: ignore[no-untyped-call]
+                image, weight.to(precision), low, hash_vectors, thresholds, reuse, layout, geometry
+            )
+            return y
+        xh, units = _quantised(image, hash_vectors, thresholds, reuse, None if table_offsets is None else precision)
+        if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
+            xh = xh.contiguous()
     y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
     if table_offsets is None or units is None:
         return y
-    units = units.view(batch, height, width, -1).permute(0, 3, 1, 2)
     return y + F.conv2d(units, table_offsets.to(precision), None, geometry.stride, 0, geometry.dilation)
 
 
-def _lean(pixels: Tensor, weight: Tensor, hash_vectors: Tensor, reuse: Reuse) -> bool:
+def _lean(image: Tensor, weight: Tensor, reuse: Reuse) -> bool:
     """Whether X̂ had better be made anew in the backward pass: weights are more than it."""
-    pattern = reuse.pattern
-    plain = pattern.gradient != "soft" and pattern.input_gradient == "clusters"
-    return plain and weight.numel() > pixels.numel() and not takes_units(pixels, hash_vectors, reuse)
+    plain = reuse.pattern.gradient != "soft" and reuse.pattern.input_gradient == "clusters"
+    return plain and weight.numel() > image.numel()
 
 
-def _quantised_pixels(
-    pixels: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, units: torch.dtype | None
+def _passes(reuse: Reuse) -> bool:
+    return reuse.training and reuse.pattern.input_gradient == "straight-through"
+
+
+def _passed_through(quantised: Tensor, x: Tensor, reuse: Reuse) -> Tensor:
+    passed: Tensor = StraightThrough.apply(quantised, x, reuse.pattern.commitment)  # type: ignore[no-untyped-call]
+    return passed
+
+
+def _quantised(
+    image: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, units: torch.dtype | None
 ) -> tuple[Tensor, Tensor | None]:
-    """X̂ of pixels (B, P, C), and, in precision `units`, their ids as unit vectors (B, P, blocks·2^H)."""
-    if reuse.training and reuse.pattern.gradient == "soft":
-        return soft_quantise(pixels, hash_vectors, thresholds, reuse, units)
-    by_units = takes_units(pixels, hash_vectors, reuse)
-    if not by_units and units is None:
-        return quantise(pixels, hash_vectors, thresholds, reuse), None
-    ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), reuse.pattern)
-    ids = ids.view(pixels.shape[0] * pixels.shape[1], -1)
-    xh = quantise_by_units(pixels, ids, reuse) if by_units else quantise(pixels, hash_vectors, thresholds, reuse)
-    return xh, None if units is None else unit_vectors(ids, reuse.pattern.ids, units)
+    """X̂ (B, C, height, width) of `image` (B, height, width, C), and, in precision `units`, its ids as unit vectors."""
+    pattern, (batch, height, width, channels) = reuse.pattern, image.shape
+    pixels, made = image.reshape(batch, -1, channels), None
+    if reuse.training and pattern.gradient == "soft":
+        xh, made = soft_quantise(pixels, hash_vectors, thresholds, reuse, units)
+    else:
+        xh = quantise(pixels, hash_vectors, thresholds, reuse)
+        if units is not None:
+            ids, _ = block_ids(pixels.detach(), hash_vectors.detach(), thresholds.detach(), pattern)
+            made = unit_vectors(ids.view(batch, height * width, -1), pattern.ids, units)
+    if _passes(reuse):
+        xh = _passed_through(xh, pixels, reuse)
+    if made is not None:
+        made = made.view(batch, height, width, -1).permute(0, 3, 1, 2)
+    return xh.view(image.shape).permute(0, 3, 1, 2), made

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout
@@ -223,13 +224,13 @@ def _kernel(filters: Tensor) -> Tensor:
 
 
 def _held(layout: Layout, centroids: Tensor) -> int:
-    """Numbers of X̂ written out at a time: a quarter of X's."""
-    return max(_HELD // 2, layout.vectors * centroids.shape[1] // 4)
+    """Numbers of X̂ written out at a time: a quarter of X's, or half on an accelerator."""
+    return max(_HELD // 2, layout.vectors * centroids.shape[1] // (2 if accelerated(centroids) else 4))
 
 
 def _limit(layout: Layout, filters: Filters) -> int:
-    """Numbers of products, and of W's gradient, held at a time."""
-    return max(_HELD, layout.vectors * filters.length // 8)
+    """Numbers of products, and of W's gradient, held at a time: few parts are faster on an accelerator."""
+    return max(_HELD, layout.vectors * filters.length // (2 if accelerated(filters.weights) else 8))
 
 
 def _steps(count: int, limit: int, each: int, fewest: int = 1) -> Iterator[slice]:

@@ -45,6 +45,23 @@ class RunningCentroids:
         centroids[keys] += share.unsqueeze(1) * (means.to(centroids.dtype) - centroids[keys])
 
     @torch.no_grad()
+    def update_all(self, sizes: Tensor, means: Tensor, momentum: float | None) -> None:
+        """`update` with what a batch has of every id, in a few steps that all ids take.
+
+        Args:
+            sizes: (G, 2^H), 0 of ids that do not occur, which keep their centroids.
+            means: (G, 2^H, L).
+            momentum: as in `update`.
+        """
+        keep, blend = (1.0, 1.0) if momentum is None else (1.0 - momentum, momentum)
+        batch = sizes.to(self.counts.dtype)
+        total = torch.add(self.counts * keep, batch, alpha=blend)
+        # Of an id never seen, the total is this batch's part: its share is 1, or 0 of none at all.
+        share = (batch * blend).div_(total.clamp_min(torch.finfo(total.dtype).tiny))
+        self.counts.copy_(torch.where(self.counts > 0, total.clamp_min_(_SEEN), batch))
+        self.centroids.lerp_(means.to(self.centroids.dtype), share.unsqueeze(2))
+
+    @torch.no_grad()
     def filled(self, clustering: str = "lsh") -> Tensor:
         """(G, 2^H, L) centroids where an id that was never seen has the count-weighted mean of its nearest seen ids.
 

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from ostinato.reuse.assignment import Reuse, block_ids
 from ostinato.reuse.backward import no_autocast
-from ostinato.reuse.hashing import unit_length
+from ostinato.reuse.hashing import unit_length, unit_vectors
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.synchronise import sum_over_processes
-from ostinato.reuse.units import unit_vectors, update_running
 
 _SMALLEST = 1e-12  # deviation of projections below which a plane does not cut
 
@@ -47,8 +46,13 @@ def soft_quantise(
         ids, _ = block_ids(pixels, hash_vectors, thresholds, pattern)
         ids = ids.view(rows.shape[:3])
         sizes, centroids = _means(ids, rows, reuse)
-        update_running(reuse, sizes, centroids)
-        slopes = _slopes(compared, hash_vectors, thresholds, pattern)
+        if reuse.running is not None:
+            reuse.running.update_all(sizes, centroids, reuse.momentum)
+        projections = None
+        if pattern.clustering != "tree":
+            by_slice = compared.flatten(0, 1).transpose(0, 1)
+            projections = torch.baddbmm(thresholds.unsqueeze(1), by_slice, hash_vectors, beta=-1)
+        slopes = soft_slopes(hash_vectors, projections, pattern)
     if reuse.stats is not None:
         reuse.stats.add(ids.numel(), int((sizes > 0).sum()), 0)
     how = _How(ids, centroids, slopes, pattern.clustering == "tree", units)
@@ -134,31 +138,29 @@ def projection_gradient(projections: Tensor, worth: Tensor, slopes: Tensor, tree
 
 def _means(ids: Tensor, rows: Tensor, reuse: Reuse) -> tuple[Tensor, Tensor]:
     """Sizes (S, 2^H) and centroids (S, 2^H, L) of the batch, or of all processes' batches; zeros where no vector is."""
-    count = reuse.pattern.ids
-    if rows.device.type == "cpu":
-        slices, length = rows.shape[2:]
-        keys = (ids + torch.arange(slices, device=ids.device) * count).flatten()
-        sums = rows.new_zeros(slices * count, length).index_add_(0, keys, rows.reshape(-1, length))
-        sums = sums.view(slices, count, length)
-        sizes = torch.bincount(keys, minlength=slices * count).view(slices, count).to(rows.dtype)
-    else:
-        hard = unit_vectors(ids.transpose(1, 2), count, rows.dtype)
-        sums = torch.matmul(hard.transpose(2, 3), rows.transpose(1, 2)).sum(0)  # image by image, as `quantise_by_units`
-        sizes = hard.sum((0, 2))
+    count, (slices, length) = reuse.pattern.ids, rows.shape[2:]
+    keys = (ids + torch.arange(slices, device=ids.device) * count).flatten()
+    sums = rows.new_zeros(slices * count, length).index_add_(0, keys, rows.reshape(-1, length))
+    sums = sums.view(slices, count, length)
+    sizes = torch.bincount(keys, minlength=slices * count).view(slices, count).to(rows.dtype)
     if reuse.synchronised:
         both = sum_over_processes(torch.cat([sums, sizes.unsqueeze(2)], 2))
         sums, sizes = both[..., :-1], both[..., -1]
     return sizes, sums / sizes.clamp_min(1.0).unsqueeze(2)
 
 
-def _slopes(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern) -> Tensor:
+def soft_slopes(hash_vectors: Tensor, projections: Tensor | None, pattern: Pattern) -> Tensor:
     """(S, planes) slopes of the sigmoids: `soft_slope` over the deviation of a plane's projections.
 
     Planes of a tree are fitted so that those of a node's own vectors have a deviation of one. A plane that does not cut
     has slope 0.
+
+    Args:
+        hash_vectors: (S, L, planes).
+        projections: (S, N, planes); not needed of a tree.
+        pattern: the layer's.
     """
-    if pattern.clustering == "tree":
-        return pattern.soft_slope * (hash_vectors != 0).any(1).to(rows.dtype)
-    projections = torch.matmul(rows.transpose(1, 2), hash_vectors) - thresholds.unsqueeze(1)
-    deviation = projections.transpose(0, 1).flatten(1, 2).std(1)
+    if projections is None or pattern.clustering == "tree":
+        return pattern.soft_slope * (hash_vectors != 0).any(1).to(hash_vectors.dtype)
+    deviation = projections.std(1)
     return torch.where(deviation > _SMALLEST, pattern.soft_slope / deviation.clamp_min(_SMALLEST), 0.0)

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.geometry import ConvGeometry
-from ostinato.reuse.units import unit_vectors
+from ostinato.reuse.hashing import unit_vectors
 from ostinato.reuse.views import pad_input
 
 PIXEL_STEPS = 128
@@ -140,11 +141,11 @@ def coefficients(
 
 def _convolved(x: Tensor, filters: Tensor, stride: tuple[int, int]) -> Tensor:
     """`conv2d` with a kernel that is one pixel high or wide; exact, as all numbers are integers below 2^53."""
-    if x.device.type == "cpu":
+    if not accelerated(x):
         return F.conv2d(x, filters, None, stride)
-    axis = 2 if filters.shape[3] == 1 else 3  # accelerators multiply float64 matrices fast, but not convolve
-    windows = x.unfold(axis, filters.shape[axis], stride[axis - 2])
-    return torch.einsum("bchwk,fck->bfhw", windows, filters.flatten(2))
+    # Accelerators multiply float64 matrices fast, but not convolve.
+    windows = x.unfold(2, filters.shape[2], stride[0]).unfold(3, filters.shape[3], stride[1])
+    return torch.einsum("bchwk,fck->bfhw", windows.flatten(4), filters.flatten(2))
 
 
 def stem_ids(z: Tensor, transform: StemTransform, groups: int) -> Tensor:
@@ -176,7 +177,7 @@ class _RowSums(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
         (ids,) = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        if gradient.device.type != "cpu":  # many additions to few rows wait for each other there; products do not
+        if accelerated(gradient):  # many additions to few rows wait for each other there; products do not
             count = ctx.rows // ids.shape[1]
             parts = (unit_vectors(group - g * count, count, gradient.dtype) for g, group in enumerate(ids.unbind(1)))
             return None, torch.cat([units.t() @ gradient for units in parts])

@@ -1,0 +1,114 @@
+"""The estimators of `Pattern.gradient` for quantisation by unit vectors: few steps, none of which is waited for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ostinato.reuse.flips import all_changes, deviations, flip_kernel, window_kernel
+from ostinato.reuse.hash_sample import sample
+from ostinato.reuse.hashing import unit_length
+from ostinato.reuse.layout import Layout
+from ostinato.reuse.paths import paths, with_whole_planes
+from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.soft_ids import soft_slopes
+
+_NEVER = -1e4  # logit of going above a plane that does not cut
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Equally many vectors of each slice, on which a hash gradient is measured.
+
+    Attributes:
+        rows: (S, a, L).
+        ids: (S, a) int64.
+        places: (S·a,) where they are among all S·N.
+        weight: how many vectors each stands for.
+    """
+
+    rows: Tensor
+    ids: Tensor
+    places: Tensor
+    weight: float
+
+    @classmethod
+    def of(cls, rows: Tensor, hard: Tensor, pattern: Pattern) -> Drawn:
+        """Of `rows` (S, B, P, L), whose ids are the unit vectors `hard` (S, B·P, 2^H): the same ones in every step."""
+        slices, batch, pixels, length = rows.shape
+        numbers, units = sample(Layout(batch, pixels, slices), pattern, rows.device)
+        places = torch.add(units, numbers, alpha=batch * pixels)
+        own = hard.flatten(0, 1).index_select(0, places)
+        every = torch.arange(pattern.ids, dtype=rows.dtype, device=rows.device)
+        ids = torch.mv(own.to(rows.dtype), every).long().view(slices, -1)
+        taken = rows.view(-1, length).index_select(0, places)
+        return cls(taken.view(slices, -1, length), ids, places, slices * batch * pixels / len(places))
+
+
+def soft_gradients(
+    rows: Tensor, worth: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of vectors (S, N, L), hash vectors (S, L, planes) and thresholds: where each bit is drawn by itself (`soft_ids`).
+
+    Args:
+        rows: (S, B, P, L).
+        worth: (S, N, 2^H), of the leaves to each vector; overwritten.
+        hash_vectors: (S, L, planes).
+        thresholds: (S, planes).
+        pattern: the layer's.
+    """
+    flat, norms = rows.flatten(1, 2), None
+    if pattern.similarity == "angular":
+        norms = torch.linalg.vector_norm(flat, dim=2, keepdim=True)
+        norms.masked_fill_(norms == 0, torch.inf)  # a vector of zeros has no direction, and no gradient
+        flat = flat / norms
+    planes, offsets = with_whole_planes(hash_vectors, pattern), with_whole_planes(thresholds, pattern)
+    projections = torch.baddbmm(offsets.unsqueeze(1), flat, planes, beta=-1)
+    slopes = soft_slopes(planes, projections, pattern).unsqueeze(1)
+    logits = torch.addcmul((slopes == 0) * _NEVER, projections, slopes)
+    pull = paths(pattern, rows).logit_gradient(logits, worth).mul_(slopes)
+    vectors = _summed_products(flat.view_as(rows), pull.view(*rows.shape[:3], -1))
+    through = torch.bmm(pull, planes.transpose(1, 2))
+    if norms is not None:  # through x/‖x‖: what is along x does not count
+        through = (through - flat * (flat * through).sum(2, keepdim=True)) / norms
+    count = hash_vectors.shape[2]
+    return through, vectors[..., :count], -pull.sum(1)[..., :count]
+
+
+def _summed_products(rows: Tensor, pull: Tensor) -> Tensor:
+    """(S, L, planes) sums of the outer products of `rows` (S, B, P, L) and `pull` (S, B, P, planes), image by image."""
+    by_image = torch.bmm(rows.flatten(0, 1).transpose(1, 2), pull.flatten(0, 1))
+    return by_image.view(*rows.shape[:2], rows.shape[3], -1).sum(1)
+
+
+def flip_gradients(
+    drawn: Drawn, gradients: Tensor, means: Tensor, pulls: Tensor, sizes: Tensor, hash_vectors: Tensor,
+    thresholds: Tensor, pattern: Pattern,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Of hash vectors (S, L, H) and thresholds (S, H), by `flip` or `straight-through` (`flips`).
+
+    Args:
+        drawn: vectors.
+        gradients: (S, B, P, L), of all quantised vectors.
+        means: (S, 2^H, L) centroids.
+        pulls: as these, their gradients.
+        sizes: (S, 2^H) of the clusters.
+        hash_vectors, thresholds: the parameters.
+        pattern: the layer's.
+    """
+    slices, length = drawn.rows.shape[0], drawn.rows.shape[2]
+    compared = unit_length(drawn.rows) if pattern.similarity == "angular" else drawn.rows
+    projections = torch.baddbmm(thresholds.unsqueeze(1), compared, hash_vectors, beta=-1)
+    spread = deviations(projections.flatten(0, 1), slices, slices).unsqueeze(1)
+    moves_centroids = pattern.gradient == "flip"
+    kernel = (flip_kernel if moves_centroids else window_kernel)(projections, spread, pattern)
+    own = gradients.view(-1, length).index_select(0, drawn.places)
+    first = torch.arange(0, slices * pattern.ids, pattern.ids, device=own.device).unsqueeze(1)
+    change = all_changes(
+        drawn.rows.flatten(0, 1), own, (drawn.ids + first).flatten(), pattern.hashes,
+        means.flatten(0, 1), pulls.flatten(0, 1), sizes.flatten(), moves_centroids,
+    )  # fmt: skip
+    pull = change.view_as(kernel).mul_(kernel).mul_(drawn.weight)
+    return torch.bmm(compared.transpose(1, 2), pull), -pull.sum(1)
