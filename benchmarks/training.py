@@ -70,7 +70,10 @@ def configurations(conv: nn.Conv2d) -> dict[str, Pattern]:
     for name, pattern in sliced.items():
         few = GRADIENTS if name in ("image, slice", "compiled, block") else GRADIENTS[:2]
         found |= {f"{name}, {gradient}": replace(pattern, gradient=gradient) for gradient in few}
-    return found | {f"{tree}, tree": replace(sliced[tree], clustering="tree", init="pca", gradient="frozen")}
+    found[f"{tree}, tree"] = replace(sliced[tree], clustering="tree", init="pca", gradient="frozen")
+    if tree == "compiled, block":
+        found[f"{tree}, tree, soft"] = replace(found[f"{tree}, tree"], gradient="soft")
+    return found
 
 
 def layers(name: str, images: Tensor, wanted: tuple[str, ...]) -> dict[str, tuple[nn.Conv2d, Tensor]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from ostinato.errors import PatternError
-from ostinato.reuse import ConvGeometry, Pattern, RunningCentroids, cluster_ids, reuse_conv2d
+from ostinato.reuse import ConvGeometry, Pattern, RunningCentroids, cluster_ids, layout, reuse_conv2d, soft_ids
 from ostinato.reuse.hashing import unit_length
 
 BLOCKS, SIZE = 2, 5
@@ -141,3 +141,17 @@ def test_a_plane_moves_towards_the_better_side():
 def test_refusals(fields, text):
     with pytest.raises(PatternError, match=text):
         Pattern(4, 3, gradient="soft", **fields)
+
+
+def test_a_few_images_at_a_time_give_the_same(monkeypatch):
+    tensors = case(TREE, 0, free=True)
+    wanted = torch.autograd.grad(ours(TREE, tensors)[0].square().sum(), list(tensors.values()))
+    parts = []
+    monkeypatch.setattr(soft_ids, "_HELD", 1)
+    monkeypatch.setattr(layout, "_HELD", 1)
+    original = soft_ids.projection_gradient
+    monkeypatch.setattr(soft_ids, "projection_gradient", lambda *args: parts.append(len(args[0])) or original(*args))
+    found = torch.autograd.grad(ours(TREE, tensors)[0].square().sum(), list(tensors.values()))
+    assert parts == [1, 1]
+    for a, b in zip(wanted, found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)

@@ -37,6 +37,7 @@ BY_CLUSTER = {
     "compiled": Pattern(3, 2, scope="compiled", gradient_share=0.5),
     "more ids than vectors": Pattern(3, 6, gradient="frozen"),
     "blocks of rows": Pattern(3, 1, block_rows=2, gradient_share=0.5),
+    "image, tree": Pattern(3, 2, clustering="tree", init="pca", gradient="frozen"),
     "horizontal": Pattern(3, 2, direction="horizontal", block_rows=4, sharing="layer", gradient="frozen"),
 }
 PATTERNS = BY_PIXEL | BY_CLUSTER
@@ -132,7 +133,7 @@ def test_paths_probabilities_are_products_of_bits(pattern: Pattern) -> None:
     torch.manual_seed(0)
     planes = 1 << pattern.hashes if pattern.clustering == "tree" else pattern.hashes
     logits, worth = torch.randn(5, planes, dtype=torch.float64), torch.randn(5, pattern.ids, dtype=torch.float64)
-    found = paths(pattern, worth)
+    found = paths(pattern.hashes, pattern.clustering == "tree", worth)
     wanted = torch.ones_like(worth)
     for leaf in range(pattern.ids):
         node = 0

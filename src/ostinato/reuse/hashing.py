@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.layout import Layout, Part
+from ostinato.reuse.paths import hard_leaves, numbered
 
+MOST_UNITS = 1 << 29  # numbers of unit vectors: 2 GiB
 _PROJECTIONS = 1 << 18  # held at a time where nothing but ids is wanted of them: they stay in the cache
 _PROJECTED_LEVELS = 5  # to here one product with all planes is faster than picking each vector's own
 
@@ -60,6 +62,9 @@ def tree_ids(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor) -> Tensor:
     """
     groups, length, planes = hash_vectors.shape
     hashes = (planes + 1).bit_length() - 1
+    if accelerated(rows) and len(rows) << hashes <= MOST_UNITS:
+        leaves = hard_leaves(rows.view(-1, groups, length).transpose(0, 1), hash_vectors, thresholds, tree=True)
+        return numbered(leaves, rows.dtype).t().reshape(-1)
     projected = min(hashes, _PROJECTED_LEVELS)
     step = max(1, _PROJECTIONS // (groups << projected))
     parts = torch.split(rows.view(-1, groups, length), step)

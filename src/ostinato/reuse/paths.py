@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ostinato.reuse.pattern import Pattern
-
 
 @dataclass(frozen=True)
 class Paths:
@@ -47,12 +45,12 @@ class Paths:
         return torch.addcmul(likely @ self.up.t(), likely @ (self.up + self.down).t(), torch.sigmoid(logits), value=-1)
 
 
-def paths(pattern: Pattern, like: Tensor) -> Paths:
-    """Of the pattern's hash, where and as precise as `like`; a tree has one more plane, which no path meets.
+def paths(hashes: int, tree: bool, like: Tensor) -> Paths:
+    """Of H hashes, where and as precise as `like`; a tree has one more plane, which no path meets.
 
     That makes their number a power of two, which products of matrices on accelerators are made for.
     """
-    return _paths(pattern.clustering == "tree", pattern.hashes, like.dtype, like.device)
+    return _paths(tree, hashes, like.dtype, like.device)
 
 
 @lru_cache(maxsize=64)  # the same in every step of a training
@@ -69,6 +67,30 @@ def _paths(tree: bool, hashes: int, dtype: torch.dtype, device: torch.device) ->
         return Paths(*(t.to(device) for t in (up, down, sides, ups)))
 
 
-def with_whole_planes(planes: Tensor, pattern: Pattern) -> Tensor:
+def with_whole_planes(planes: Tensor, tree: bool) -> Tensor:
     """Hash vectors (…, planes) or thresholds, a tree's with the plane that no path meets."""
-    return F.pad(planes, (0, 1)) if pattern.clustering == "tree" else planes
+    return F.pad(planes, (0, 1)) if tree else planes
+
+
+def hard_leaves(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, tree: bool) -> Tensor:
+    """(S, N, 2^H) bool, each vector's id as a unit vector.
+
+    Args:
+        rows: (S, N, L).
+        hash_vectors: (S, L, planes).
+        thresholds: (S, planes).
+        tree: whether planes are a tree's.
+    """
+    planes, offsets = with_whole_planes(hash_vectors, tree), with_whole_planes(thresholds, tree)
+    projections = torch.baddbmm(offsets.unsqueeze(1), rows, planes, beta=-1)
+    bits = torch.empty_like(projections, dtype=torch.half)
+    torch.gt(projections, 0, out=bits)
+    del projections
+    hashes = hash_vectors.shape[2].bit_length() if tree else hash_vectors.shape[2]
+    return paths(hashes, tree, rows).leaves(bits)
+
+
+def numbered(hard: Tensor, dtype: torch.dtype) -> Tensor:
+    """(…) int64 ids of unit vectors `hard` (…, 2^H), by a product in `dtype`."""
+    every = torch.arange(hard.shape[-1], dtype=dtype, device=hard.device)
+    return torch.matmul(hard.to(dtype), every).long()

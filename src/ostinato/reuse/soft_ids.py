@@ -18,9 +18,11 @@ from torch import Tensor
 from ostinato.reuse.assignment import Reuse, block_ids
 from ostinato.reuse.backward import no_autocast
 from ostinato.reuse.hashing import unit_length, unit_vectors
+from ostinato.reuse.layout import image_parts
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.synchronise import sum_over_processes
 
+_HELD = 1 << 17  # numbers of each temporary tensor of the backward pass, or those of one image
 _SMALLEST = 1e-12  # deviation of projections below which a plane does not cut
 
 
@@ -91,19 +93,25 @@ class _SoftQuantise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, quantised: Tensor, units: Tensor | None) -> Any:
-        """What each leaf would be worth, and so what each projection is."""
+        """What each leaf would be worth, and so what each projection is; a few images at a time, from the cache."""
         how: _How = ctx.how
         rows, hash_vectors, thresholds = ctx.saved_tensors
+        through = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
+        vectors, offsets = torch.zeros_like(hash_vectors), torch.zeros_like(thresholds)
+        turned, upward = hash_vectors.transpose(1, 2), quantised.reshape(rows.shape)
+        by_leaf = None if units is None else units.reshape(*rows.shape[:3], -1)
         with no_autocast(quantised.device.type):
-            worth = torch.matmul(how.centroids, quantised.reshape(rows.shape).permute(0, 2, 3, 1))  # (B, S, 2^H, P)
-            if units is not None:
-                worth += units.reshape(*rows.shape[:3], -1).permute(0, 2, 3, 1)
-            values = rows.permute(0, 2, 3, 1)  # pixels innermost: all that follows runs over them
-            projections = torch.matmul(hash_vectors.transpose(1, 2), values).sub_(thresholds.unsqueeze(2))
-            pull = projection_gradient(projections, worth, how.slopes, how.tree)
-            through = torch.matmul(hash_vectors, pull).permute(0, 3, 1, 2) if ctx.needs_input_grad[0] else None
-            vectors = torch.matmul(values, pull.transpose(2, 3)).sum(0) if ctx.needs_input_grad[1] else None
-            offsets = -pull.sum((0, 3)) if ctx.needs_input_grad[2] else None
+            for part in image_parts(len(rows), rows[0, :, :, 0].numel() * how.centroids.shape[1], _HELD):
+                worth = torch.matmul(how.centroids, upward[part].permute(0, 2, 3, 1))  # (B, S, 2^H, P)
+                if by_leaf is not None:
+                    worth += by_leaf[part].permute(0, 2, 3, 1)
+                values = rows[part].permute(0, 2, 3, 1)  # pixels innermost: all that follows runs over them
+                projections = torch.matmul(turned, values).sub_(thresholds.unsqueeze(2))
+                pull = projection_gradient(projections, worth, how.slopes, how.tree)
+                if through is not None:
+                    through[part] = torch.matmul(hash_vectors, pull).permute(0, 3, 1, 2)
+                vectors += torch.matmul(values, pull.transpose(2, 3)).sum(0)
+                offsets -= pull.sum((0, 3))
         return through, vectors, offsets, None
 
 

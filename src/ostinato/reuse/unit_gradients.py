@@ -11,7 +11,7 @@ from ostinato.reuse.flips import all_changes, deviations, flip_kernel, window_ke
 from ostinato.reuse.hash_sample import sample
 from ostinato.reuse.hashing import unit_length
 from ostinato.reuse.layout import Layout
-from ostinato.reuse.paths import paths, with_whole_planes
+from ostinato.reuse.paths import numbered, paths, with_whole_planes
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.soft_ids import soft_slopes
 
@@ -40,9 +40,7 @@ class Drawn:
         slices, batch, pixels, length = rows.shape
         numbers, units = sample(Layout(batch, pixels, slices), pattern, rows.device)
         places = torch.add(units, numbers, alpha=batch * pixels)
-        own = hard.flatten(0, 1).index_select(0, places)
-        every = torch.arange(pattern.ids, dtype=rows.dtype, device=rows.device)
-        ids = torch.mv(own.to(rows.dtype), every).long().view(slices, -1)
+        ids = numbered(hard.flatten(0, 1).index_select(0, places), rows.dtype).view(slices, -1)
         taken = rows.view(-1, length).index_select(0, places)
         return cls(taken.view(slices, -1, length), ids, places, slices * batch * pixels / len(places))
 
@@ -59,16 +57,16 @@ def soft_gradients(
         thresholds: (S, planes).
         pattern: the layer's.
     """
-    flat, norms = rows.flatten(1, 2), None
+    flat, norms, tree = rows.flatten(1, 2), None, pattern.clustering == "tree"
     if pattern.similarity == "angular":
         norms = torch.linalg.vector_norm(flat, dim=2, keepdim=True)
         norms.masked_fill_(norms == 0, torch.inf)  # a vector of zeros has no direction, and no gradient
         flat = flat / norms
-    planes, offsets = with_whole_planes(hash_vectors, pattern), with_whole_planes(thresholds, pattern)
+    planes, offsets = with_whole_planes(hash_vectors, tree), with_whole_planes(thresholds, tree)
     projections = torch.baddbmm(offsets.unsqueeze(1), flat, planes, beta=-1)
     slopes = soft_slopes(planes, projections, pattern).unsqueeze(1)
     logits = torch.addcmul((slopes == 0) * _NEVER, projections, slopes)
-    pull = paths(pattern, rows).logit_gradient(logits, worth).mul_(slopes)
+    pull = paths(pattern.hashes, tree, rows).logit_gradient(logits, worth).mul_(slopes)
     vectors = _summed_products(flat.view_as(rows), pull.view(*rows.shape[:3], -1))
     through = torch.bmm(pull, planes.transpose(1, 2))
     if norms is not None:  # through x/‖x‖: what is along x does not count

@@ -17,13 +17,11 @@ from ostinato.reuse.accelerator import accelerated
 from ostinato.reuse.assignment import Reuse
 from ostinato.reuse.backward import without_autocast
 from ostinato.reuse.geometry import ConvGeometry
-from ostinato.reuse.hashing import unit_length
-from ostinato.reuse.paths import paths, with_whole_planes
+from ostinato.reuse.hashing import MOST_UNITS, unit_length
+from ostinato.reuse.paths import hard_leaves
 from ostinato.reuse.stacked import Size, form_of, stacked, unstacked
 from ostinato.reuse.synchronise import sum_over_processes
 from ostinato.reuse.unit_gradients import Drawn, flip_gradients, soft_gradients
-
-_MOST = 1 << 29  # numbers of unit vectors: 2 GiB
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def takes_units(x: Tensor, reuse: Reuse, geometry: ConvGeometry) -> bool:
     if not accelerated(x) or (pattern.gradient == "trec" and reuse.training):
         return False
     height, width = _padded(x, geometry.padding)
-    return x.shape[0] * height * width * (x.shape[1] // pattern.length) * pattern.ids <= _MOST
+    return x.shape[0] * height * width * (x.shape[1] // pattern.length) * pattern.ids <= MOST_UNITS
 
 
 def quantise_by_units(
@@ -80,7 +78,8 @@ class _QuantiseByUnits(torch.autograd.Function):
         """Hash, average, and look up."""
         reuse, pattern = wanted.reuse, wanted.reuse.pattern
         rows = stacked(x, pattern.length, wanted.padding, hash_vectors.dtype)
-        hard = _leaves(rows.flatten(1, 2), hash_vectors, thresholds, reuse)
+        compared = unit_length(rows) if pattern.similarity == "angular" else rows
+        hard = hard_leaves(compared.flatten(1, 2), hash_vectors, thresholds, pattern.clustering == "tree")
         units = hard.to(rows.dtype)
         sizes, means = _looked_up(units, reuse) if reuse.fixed else _formed(units, rows, reuse)
         size, form = _padded(x, wanted.padding), form_of(x)
@@ -122,19 +121,6 @@ class _QuantiseByUnits(torch.autograd.Function):
 
 def _padded(x: Tensor, padding: Size) -> Size:
     return x.shape[2] + 2 * padding[0], x.shape[3] + 2 * padding[1]
-
-
-def _leaves(rows: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse) -> Tensor:
-    """(S, N, 2^H) bool, each vector's id as a unit vector, of `rows` (S, N, L)."""
-    pattern = reuse.pattern
-    if pattern.similarity == "angular":
-        rows = unit_length(rows)
-    planes, offsets = with_whole_planes(hash_vectors, pattern), with_whole_planes(thresholds, pattern)
-    projections = torch.baddbmm(offsets.unsqueeze(1), rows, planes, beta=-1)
-    bits = torch.empty_like(projections, dtype=torch.half)
-    torch.gt(projections, 0, out=bits)
-    del projections
-    return paths(pattern, rows).leaves(bits)
 
 
 def _formed(units: Tensor, rows: Tensor, reuse: Reuse) -> tuple[Tensor, Tensor]:
