@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 from torch import Tensor
 
-_PRETENDED = ContextVar("pretended", default=False)
+_pretended = False  # a plain value: torch.compile can read it
 
 
 def accelerated(tensor: Tensor) -> bool:
     """Whether computations with `tensor` are to take the form for accelerators."""
-    return tensor.device.type != "cpu" or _PRETENDED.get()
+    return tensor.device.type != "cpu" or _pretended
 
 
 @contextmanager
 def as_on_accelerator() -> Iterator[None]:
-    """Forms for accelerators on a CPU, too: what they give, and how many steps they take, can be seen without one."""
-    token = _PRETENDED.set(True)
+    """Forms for accelerators on a CPU, too: what they give, and how many steps they take, can be seen without one.
+
+    For all threads of the process.
+    """
+    global _pretended
+    before, _pretended = _pretended, True
     try:
         yield
     finally:
-        _PRETENDED.reset(token)
+        _pretended = before
