@@ -149,8 +149,8 @@ def test_a_few_images_at_a_time_give_the_same(monkeypatch):
     parts = []
     monkeypatch.setattr(soft_ids, "_HELD", 1)
     monkeypatch.setattr(layout, "_HELD", 1)
-    original = soft_ids.projection_gradient
-    monkeypatch.setattr(soft_ids, "projection_gradient", lambda *args: parts.append(len(args[0])) or original(*args))
+    original = soft_ids.logit_gradient
+    monkeypatch.setattr(soft_ids, "logit_gradient", lambda *args: parts.append(len(args[0])) or original(*args))
     found = torch.autograd.grad(ours(TREE, tensors)[0].square().sum(), list(tensors.values()))
     assert parts == [1, 1]
     for a, b in zip(wanted, found, strict=True):

@@ -23,6 +23,7 @@ from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.synchronise import sum_over_processes
 
 _HELD = 1 << 17  # numbers of each temporary tensor of the backward pass, or those of one image
+_NEVER = 1e4  # threshold of a plane that does not cut: all vectors are below
 _SMALLEST = 1e-12  # deviation of projections below which a plane does not cut
 
 
@@ -98,50 +99,53 @@ class _SoftQuantise(torch.autograd.Function):
         rows, hash_vectors, thresholds = ctx.saved_tensors
         through = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
         vectors, offsets = torch.zeros_like(hash_vectors), torch.zeros_like(thresholds)
-        turned, upward = hash_vectors.transpose(1, 2), quantised.reshape(rows.shape)
-        by_leaf = None if units is None else units.reshape(*rows.shape[:3], -1)
+        upward, by_leaf = quantised.reshape(rows.shape), None
+        if units is not None:
+            by_leaf = units.reshape(*rows.shape[:3], -1)
+        planes = hash_vectors * how.slopes.unsqueeze(1)
+        shifts = (thresholds * how.slopes).masked_fill_(how.slopes == 0, _NEVER).unsqueeze(2)
         with no_autocast(quantised.device.type):
             for part in image_parts(len(rows), rows[0, :, :, 0].numel() * how.centroids.shape[1], _HELD):
                 worth = torch.matmul(how.centroids, upward[part].permute(0, 2, 3, 1))  # (B, S, 2^H, P)
                 if by_leaf is not None:
                     worth += by_leaf[part].permute(0, 2, 3, 1)
                 values = rows[part].permute(0, 2, 3, 1)  # pixels innermost: all that follows runs over them
-                projections = torch.matmul(turned, values).sub_(thresholds.unsqueeze(2))
-                pull = projection_gradient(projections, worth, how.slopes, how.tree)
+                logits = torch.matmul(planes.transpose(1, 2), values).sub_(shifts)
+                pull = logit_gradient(logits, worth, how.tree)
                 if through is not None:
-                    through[part] = torch.matmul(hash_vectors, pull).permute(0, 3, 1, 2)
+                    through[part] = torch.matmul(planes, pull).permute(0, 3, 1, 2)
                 vectors += torch.matmul(values, pull.transpose(2, 3)).sum(0)
                 offsets -= pull.sum((0, 3))
-        return through, vectors, offsets, None
+        return through, vectors.mul_(how.slopes.unsqueeze(1)), offsets.mul_(how.slopes), None
 
 
-def projection_gradient(projections: Tensor, worth: Tensor, slopes: Tensor, tree: bool) -> Tensor:
-    """d(expected worth)/d(projection), (B, S, planes, P), where each bit is drawn by itself.
+def logit_gradient(logits: Tensor, worth: Tensor, tree: bool) -> Tensor:
+    """d(expected worth)/d(logit), (B, S, planes, P), where each bit is drawn by itself.
 
     Top down go the probabilities of coming to a node, bottom up the expected worth of what is below it.
 
     Args:
-        projections: (B, S, planes, P).
+        logits: (B, S, planes, P), of going above; overwritten.
         worth: (B, S, 2^H, P), of the leaves.
-        slopes: (S, planes); 0: a plane that sends all vectors below.
         tree: whether planes are a tree's, in heap order, or each of a level for itself.
     """
-    planes = projections.shape[2]
-    hashes = (planes + 1).bit_length() - 1 if tree else planes
-    above = torch.sigmoid(projections * slopes.unsqueeze(2)) * (slopes > 0).to(worth.dtype).unsqueeze(2)
-    levels = [above[:, :, (1 << h) - 1 : (2 << h) - 1] if tree else above[:, :, h : h + 1] for h in range(hashes)]
-    reach = [torch.ones_like(above[:, :, :1])]
-    for upper in levels[:-1]:
-        higher = reach[-1] * upper
-        reach.append(torch.stack([reach[-1] - higher, higher], 3).flatten(2, 3))
-    found = []
+    batch, slices, leaves, pixels = worth.shape
+    hashes, above = leaves.bit_length() - 1, logits.sigmoid_()
+    levels = [slice((1 << h) - 1, (2 << h) - 1) for h in range(hashes)]  # nodes
+    upper = [above[:, :, nodes if tree else slice(h, h + 1)] for h, nodes in enumerate(levels)]
+    reach = worth.new_empty(batch, slices, leaves - 1, pixels)
+    reach[:, :, 0] = 1
+    for h in range(hashes - 1):
+        here, below = reach[:, :, levels[h]], reach[:, :, levels[h + 1]]
+        torch.mul(here, upper[h], out=below[:, :, 1::2])
+        torch.sub(here, below[:, :, 1::2], out=below[:, :, 0::2])
     for h in reversed(range(hashes)):
         lower, gain = worth[:, :, 0::2], worth[:, :, 1::2] - worth[:, :, 0::2]
-        each = reach[h] * gain
-        found.append(each if tree else each.sum(2, keepdim=True))
-        worth = torch.addcmul(lower, levels[h], gain)
-    pull = torch.cat(found[::-1], 2)
-    return pull.mul_(above).mul_(1 - above).mul_(slopes.unsqueeze(2))
+        reach[:, :, levels[h]] *= gain
+        worth = torch.addcmul(lower, upper[h], gain)
+    pull = reach if tree else torch.cat([reach[:, :, nodes].sum(2, keepdim=True) for nodes in levels], 2)
+    gradient: Tensor = torch.ops.aten.sigmoid_backward(pull, above)
+    return gradient
 
 
 def _means(ids: Tensor, rows: Tensor, reuse: Reuse) -> tuple[Tensor, Tensor]:
