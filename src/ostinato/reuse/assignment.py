@@ -114,8 +114,10 @@ def assign(
     numbers = small_ints(layout.slices * per_slice)
     first = torch.arange(layout.slices * panels, dtype=numbers, device=table.device) << pattern.id_bits
     keys = ids.view(layout.slices, panels, -1).to(numbers).add_(first.view(layout.slices, panels, 1))
-    # Processes can add up their clusters only where slots are keys; an accelerator is waited for where they are not.
-    by_key = reuse.synchronised or (accelerated(table) and per_slice <= layout.vectors_per_slice)
+    # Processes can add up their clusters only where slots are keys, and soft ids look at all that there can be; where
+    # they are not, an accelerator is waited for.
+    waits = accelerated(table) and per_slice <= layout.vectors_per_slice
+    by_key = reuse.synchronised or pattern.gradient == "soft" or waits
     clusters = number_slots(keys.view(layout.slices, -1), per_slice, not reuse.fixed, by_key)
     if reuse.fixed:
         centroids = _looked_up(clusters, reuse, table)

@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ostinato.reuse.assignment import Reuse, block_ids
+from ostinato.reuse.assignment import Assignment, Reuse, assign
 from ostinato.reuse.backward import no_autocast
 from ostinato.reuse.hashing import unit_length, unit_vectors
-from ostinato.reuse.layout import image_parts
+from ostinato.reuse.layout import Layout, image_parts
 from ostinato.reuse.pattern import Pattern
-from ostinato.reuse.synchronise import sum_over_processes
 
 _HELD = 1 << 17  # numbers of each temporary tensor of the backward pass, or those of one image
 _NEVER = 1e4  # threshold of a plane that does not cut: all vectors are below
@@ -45,20 +44,15 @@ def soft_quantise(
     pattern = reuse.pattern
     rows = pixels.view(*pixels.shape[:2], -1, pattern.length)
     compared = unit_length(rows.flatten(0, 2)).view_as(rows) if pattern.similarity == "angular" else rows
+    layout = Layout(*rows.shape[:3])
     with torch.no_grad():
-        ids, _ = block_ids(pixels, hash_vectors, thresholds, pattern)
-        ids = ids.view(rows.shape[:3])
-        sizes, centroids = _means(ids, rows, reuse)
-        if reuse.running is not None:
-            reuse.running.update_all(sizes, centroids, reuse.momentum)
+        assignment = assign(layout.table(pixels), hash_vectors, thresholds, reuse, layout)
         projections = None
         if pattern.clustering != "tree":
             by_slice = compared.flatten(0, 1).transpose(0, 1)
             projections = torch.baddbmm(thresholds.unsqueeze(1), by_slice, hash_vectors, beta=-1)
         slopes = soft_slopes(hash_vectors, projections, pattern)
-    if reuse.stats is not None:
-        reuse.stats.add(ids.numel(), int((sizes > 0).sum()), 0)
-    how = _How(ids, centroids, slopes, pattern.clustering == "tree", units)
+    how = _How(assignment, layout, slopes, pattern.clustering == "tree", units)
     made: tuple[Tensor, Tensor | None] = _SoftQuantise.apply(  # type: ignore[no-untyped-call]
         compared, hash_vectors, thresholds, how
     )
@@ -67,13 +61,19 @@ def soft_quantise(
 
 @dataclass(frozen=True)
 class _How:
-    """What the forward pass found: ids (B, P, S), centroids (S, 2^H, L), slopes (S, planes) of the sigmoids."""
+    """What the forward pass found: clusters whose slots are ids, where rows lie, slopes (S, planes) of the sigmoids."""
 
-    ids: Tensor
-    centroids: Tensor
+    assignment: Assignment
+    layout: Layout
     slopes: Tensor
     tree: bool
     units: torch.dtype | None
+
+    @property
+    def centroids(self) -> Tensor:
+        """(S, 2^H, L)."""
+        centroids = self.assignment.centroids
+        return centroids.view(self.layout.slices, -1, centroids.shape[1])
 
 
 class _SoftQuantise(torch.autograd.Function):
@@ -86,10 +86,12 @@ class _SoftQuantise(torch.autograd.Function):
         """Every block's centroid, and its id written out."""
         ctx.save_for_backward(rows, hash_vectors, thresholds)
         ctx.how = how
-        slices, count = how.centroids.shape[:2]
-        first = torch.arange(slices, device=rows.device) * count
-        quantised = how.centroids.flatten(0, 1).index_select(0, (how.ids + first).flatten()).view(*rows.shape[:2], -1)
-        units = None if how.units is None else unit_vectors(how.ids, count, how.units).flatten(2)
+        index, count = how.assignment.clusters.index, how.centroids.shape[1]
+        quantised = how.layout.gather(how.assignment.centroids, index).view(*rows.shape[:2], -1)
+        units = None
+        if how.units is not None:
+            ids = index.t() - torch.arange(0, count * len(index), count, device=index.device)
+            units = unit_vectors(ids, count, how.units).view(*rows.shape[:2], -1)
         return quantised, units
 
     @staticmethod
@@ -146,19 +148,6 @@ def logit_gradient(logits: Tensor, worth: Tensor, tree: bool) -> Tensor:
     pull = reach if tree else torch.cat([reach[:, :, nodes].sum(2, keepdim=True) for nodes in levels], 2)
     gradient: Tensor = torch.ops.aten.sigmoid_backward(pull, above)
     return gradient
-
-
-def _means(ids: Tensor, rows: Tensor, reuse: Reuse) -> tuple[Tensor, Tensor]:
-    """Sizes (S, 2^H) and centroids (S, 2^H, L) of the batch, or of all processes' batches; zeros where no vector is."""
-    count, (slices, length) = reuse.pattern.ids, rows.shape[2:]
-    keys = (ids + torch.arange(slices, device=ids.device) * count).flatten()
-    sums = rows.new_zeros(slices * count, length).index_add_(0, keys, rows.reshape(-1, length))
-    sums = sums.view(slices, count, length)
-    sizes = torch.bincount(keys, minlength=slices * count).view(slices, count).to(rows.dtype)
-    if reuse.synchronised:
-        both = sum_over_processes(torch.cat([sums, sizes.unsqueeze(2)], 2))
-        sums, sizes = both[..., :-1], both[..., -1]
-    return sizes, sums / sizes.clamp_min(1.0).unsqueeze(2)
 
 
 def soft_slopes(hash_vectors: Tensor, projections: Tensor | None, pattern: Pattern) -> Tensor:
