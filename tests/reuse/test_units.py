@@ -21,8 +21,12 @@ from ostinato.reuse.pattern import Pattern
 LSH = Pattern(3, 3, scope="compiled", sharing="block", gradient_share=0.5)
 TREE = Pattern(4, 2, scope="compiled", sharing="block", clustering="tree", init="pca", gradient="frozen")
 BY_PIXEL = {
-    **{gradient: replace(LSH, gradient=gradient) for gradient in ("frozen", "flip", "straight-through", "soft")},
+    **{
+        gradient: replace(LSH, gradient=gradient) for gradient in ("frozen", "flip", "straight-through", "soft", "trec")
+    },
     "angular": replace(LSH, similarity="angular"),
+    "trec, wide": replace(LSH, gradient="trec", slope=4.0, centre=0.1, sigma=0.3),
+    "angular, trec": replace(LSH, gradient="trec", slope=20.0, similarity="angular"),
     "angular, soft": replace(LSH, similarity="angular", gradient="soft"),
     "tree": TREE,
     "tree, soft": replace(TREE, gradient="soft"),

@@ -93,8 +93,8 @@ def all_changes(
         sizes: (C,).
         moves_centroids: as in `flip_changes`.
     """
-    turned = _turned(hashes, home.device)  # of which the first is none
-    slots = home.unsqueeze(1) ^ turned
+    flipped = turned(hashes, home.device)  # of which the first is none
+    slots = home.unsqueeze(1) ^ flipped
     every, shape = slots.reshape(-1), (*slots.shape, rows.shape[1])
     error = torch.sub(rows.unsqueeze(1), centroids.index_select(0, every).view(shape))
     recovered = (error * own.unsqueeze(1)).sum(2)
@@ -105,12 +105,12 @@ def all_changes(
         stay = stay + (stay - moved[:, :1]) / (count[:, :1] - 1).clamp_min_(1)
         lost = (recovered * count).sub_(moved).div_(count + 1)
     change = stay - lost[:, 1:] * count[:, 1:].clamp_max(1)
-    return torch.where((home.unsqueeze(1) & turned[1:]) > 0, -change, change)
+    return torch.where((home.unsqueeze(1) & flipped[1:]) > 0, -change, change)
 
 
 @lru_cache(maxsize=64)  # the same in every step of a training
-def _turned(hashes: int, device: torch.device) -> Tensor:
-    """(H + 1,) what an id is XORed with for none of its bits, and then for each, to turn; the first bit is 2^(H−1)."""
+def turned(hashes: int, device: torch.device) -> Tensor:
+    """(H + 1,) what an id is XORed with for none of its bits, and then for each, to turn: 0, 2^(H−1), …, 1."""
     with torch.inference_mode(False):  # such a tensor could not be used in training later
         return torch.tensor([0, *(1 << h for h in reversed(range(hashes)))], device=device)
 

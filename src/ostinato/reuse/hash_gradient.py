@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ostinato.reuse.clustered import Clustered
 from ostinato.reuse.clustering import Slots
-from ostinato.reuse.flips import deviations, flip_changes, flip_kernel, row_sums, window_kernel
+from ostinato.reuse.flips import deviations, flip_changes, flip_kernel, row_sums, turned, window_kernel
 from ostinato.reuse.hash_sample import NEGLIGIBLE
 from ostinato.reuse.hashing import bit_values
 from ostinato.reuse.pattern import Pattern
@@ -83,24 +83,34 @@ def _trec(state: Clustered, projections: Tensor, pattern: Pattern) -> Tensor:
     values = bit_values(hashes, projections)
     home = state.home()
     keys = state.keys(home)
-    argument = pattern.slope * (projections - pattern.centre)
-    tail = torch.sigmoid(-argument.abs())  # exact where S or 1 − S underflows
-    bits, high = _bits(keys, hashes), argument > 0
-    # S − bit: how far the soft bit is from the hard one, without cancellation.
-    off = torch.where(high, 1 - tail, tail) - bits.to(tail.dtype)
-    off = torch.where(bits & high, -tail, torch.where(~bits & ~high, tail, off))
-    active = ((off.abs() * values).amax(1) > NEGLIGIBLE * sigma).nonzero().squeeze(1)
+    off, steep = soft_bits(projections, keys.unsqueeze(1), pattern)
+    active = is_soft(off, values, sigma).nonzero()[:, 0]
     result = torch.zeros_like(projections)
     for part in torch.split(active, _CHUNK):
         slope = _quotient_gradient(state, part, keys[part], off[part] @ values, sigma, pattern)
-        steep = pattern.slope * tail[part] * (1 - tail[part])
-        result[part] = slope.unsqueeze(1) * values * steep
+        result[part] = slope.unsqueeze(1) * values * steep[part]
     return result
 
 
-def _bits(keys: Tensor, hashes: int) -> Tensor:
-    """(A, H) bool, the bits of ids, the most significant first."""
-    return ((keys.unsqueeze(1) >> torch.arange(hashes - 1, -1, -1, device=keys.device)) & 1).bool()
+def soft_bits(projections: Tensor, ids: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor]:
+    """How far the soft bits of Eq. 3.2 are from the hard ones, S − bit, and their derivatives; both (…, H).
+
+    Args:
+        projections: (…, H).
+        ids: (…, 1) integers whose low bits are the hard ones, the most significant first.
+        pattern: of the hash.
+    """
+    argument = pattern.slope * (projections - pattern.centre)
+    tail = torch.sigmoid(-argument.abs())  # exact where S or 1 − S underflows
+    bits, high = (ids & turned(pattern.hashes, ids.device)[1:]) > 0, argument > 0
+    off = torch.where(high, 1 - tail, tail) - bits.to(tail.dtype)
+    off = torch.where(bits & high, -tail, torch.where(~bits & ~high, tail, off))  # without cancellation
+    return off, pattern.slope * tail * (1 - tail)
+
+
+def is_soft(off: Tensor, values: Tensor, sigma: float) -> Tensor:
+    """(…, 1) whether the soft number of a vector is off its id by enough to have a gradient."""
+    return (off.abs() * values).amax(-1, keepdim=True) > NEGLIGIBLE * sigma
 
 
 def _quotient_gradient(

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ostinato.reuse.flips import all_changes, deviations, flip_kernel, window_kernel
+from ostinato.reuse.hash_gradient import is_soft, soft_bits
 from ostinato.reuse.hash_sample import sample
-from ostinato.reuse.hashing import unit_length
+from ostinato.reuse.hashing import bit_values, unit_length
 from ostinato.reuse.layout import Layout
 from ostinato.reuse.paths import numbered, paths, with_whole_planes
 from ostinato.reuse.pattern import Pattern
@@ -57,22 +58,63 @@ def soft_gradients(
         thresholds: (S, planes).
         pattern: the layer's.
     """
-    flat, norms, tree = rows.flatten(1, 2), None, pattern.clustering == "tree"
-    if pattern.similarity == "angular":
-        norms = torch.linalg.vector_norm(flat, dim=2, keepdim=True)
-        norms.masked_fill_(norms == 0, torch.inf)  # a vector of zeros has no direction, and no gradient
-        flat = flat / norms
+    tree, (flat, norms) = pattern.clustering == "tree", _compared(rows.flatten(1, 2), pattern)
     planes, offsets = with_whole_planes(hash_vectors, tree), with_whole_planes(thresholds, tree)
     projections = torch.baddbmm(offsets.unsqueeze(1), flat, planes, beta=-1)
     slopes = soft_slopes(planes, projections, pattern).unsqueeze(1)
     logits = torch.addcmul((slopes == 0) * _NEVER, projections, slopes)
     pull = paths(pattern.hashes, tree, rows).logit_gradient(logits, worth).mul_(slopes)
     vectors = _summed_products(flat.view_as(rows), pull.view(*rows.shape[:3], -1))
-    through = torch.bmm(pull, planes.transpose(1, 2))
-    if norms is not None:  # through x/‖x‖: what is along x does not count
-        through = (through - flat * (flat * through).sum(2, keepdim=True)) / norms
+    through = _uncompared(torch.bmm(pull, planes.transpose(1, 2)), flat, norms)
     count = hash_vectors.shape[2]
     return through, vectors[..., :count], -pull.sum(1)[..., :count]
+
+
+def trec_gradients(
+    rows: Tensor, hard: Tensor, pulls: Tensor, sizes: Tensor, hash_vectors: Tensor, thresholds: Tensor, pattern: Pattern
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of vectors (S, N, L), hash vectors (S, L, H) and thresholds, by TREC's relaxation: all of Eq. 3.4's columns.
+
+    Args:
+        rows: (S, B, P, L).
+        hard: (S, N, 2^H), their ids as unit vectors.
+        pulls: (S, 2^H, L) gradients of the centroids.
+        sizes: (S, 2^H) of the clusters.
+        hash_vectors, thresholds: the parameters.
+        pattern: the layer's.
+    """
+    flat = rows.flatten(1, 2)
+    compared, norms = _compared(flat, pattern)
+    projections = torch.baddbmm(thresholds.unsqueeze(1), compared, hash_vectors, beta=-1)
+    own = numbered(hard, rows.dtype).unsqueeze(2)
+    off, steep = soft_bits(projections, own, pattern)
+    values, sigma = bit_values(pattern.hashes, off), pattern.gaussian_sigma
+    columns = torch.arange(1, pattern.ids + 1, dtype=rows.dtype, device=rows.device)
+    width = columns * sigma
+    # d less j, of d = own + 1 + Σ off·2^(H−1−h): small differences are not taken between large numbers.
+    deviations = ((own + 1 - columns) + (off @ values).unsqueeze(2)) / width
+    slope = torch.exp(-0.5 * deviations * deviations).mul_(deviations).div_(width)
+    worth = torch.bmm(flat, (pulls / sizes.clamp_min(1.0).unsqueeze(2)).transpose(1, 2))
+    pull = steep.mul_(values).mul_(-(worth * slope).sum(2, keepdim=True))
+    pull.masked_fill_(~is_soft(off, values, sigma), 0.0)
+    through = _uncompared(torch.bmm(pull, hash_vectors.transpose(1, 2)), compared, norms)
+    return through, _summed_products(compared.view_as(rows), pull.view(*rows.shape[:3], -1)), -pull.sum(1)
+
+
+def _compared(flat: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor | None]:
+    """What of vectors (S, N, L) meets the planes, and their norms under angular similarity."""
+    if pattern.similarity == "euclidean":
+        return flat, None
+    norms = torch.linalg.vector_norm(flat, dim=2, keepdim=True)
+    norms.masked_fill_(norms == 0, torch.inf)  # a vector of zeros has no direction, and no gradient
+    return flat / norms, norms
+
+
+def _uncompared(through: Tensor, compared: Tensor, norms: Tensor | None) -> Tensor:
+    """The gradient of vectors, of that of `_compared`: through x/‖x‖ what is along x does not count."""
+    if norms is None:
+        return through
+    return (through - compared * (compared * through).sum(2, keepdim=True)) / norms
 
 
 def _summed_products(rows: Tensor, pull: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from ostinato.reuse.hashing import MOST_UNITS, unit_length
 from ostinato.reuse.paths import hard_leaves
 from ostinato.reuse.stacked import Size, form_of, stacked, unstacked
 from ostinato.reuse.synchronise import sum_over_processes
-from ostinato.reuse.unit_gradients import Drawn, flip_gradients, soft_gradients
+from ostinato.reuse.unit_gradients import Drawn, flip_gradients, soft_gradients, trec_gradients
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,9 @@ class Wanted:
 
 
 def takes_units(x: Tensor, reuse: Reuse, geometry: ConvGeometry) -> bool:
-    """Whether `quantise_by_units` can be used, and is faster: on an accelerator, but for TREC's relaxation."""
-    pattern = reuse.pattern
-    if not accelerated(x) or (pattern.gradient == "trec" and reuse.training):
-        return False
-    height, width = _padded(x, geometry.padding)
-    return x.shape[0] * height * width * (x.shape[1] // pattern.length) * pattern.ids <= MOST_UNITS
+    """Whether `quantise_by_units` can be used, and is faster: on an accelerator, if there is room."""
+    pattern, (height, width) = reuse.pattern, _padded(x, geometry.padding)
+    return accelerated(x) and x.shape[0] * height * width * (x.shape[1] // pattern.length) * pattern.ids <= MOST_UNITS
 
 
 def quantise_by_units(
@@ -96,6 +93,8 @@ class _QuantiseByUnits(torch.autograd.Function):
             ctx.save_for_backward()
         elif pattern.gradient == "soft":
             ctx.save_for_backward(rows, means, hash_vectors, thresholds)
+        elif pattern.gradient == "trec":  # the input has a gradient through its projections, too
+            ctx.save_for_backward(hard, sizes, hash_vectors, thresholds, rows)
         elif pattern.gradient == "frozen" or not any(ctx.needs_input_grad[1:3]):
             ctx.save_for_backward(hard, sizes)
         else:
@@ -166,15 +165,19 @@ def _through_centroids(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tenso
     pulls = _sums(units, rows)
     if reuse.synchronised:
         sum_over_processes(pulls)  # of the losses of all processes: their vectors share these centroids
-    vectors, offsets = None, None
-    if rest:
+    more, vectors, offsets = None, None, None
+    if reuse.pattern.gradient == "trec":
+        hash_vectors, thresholds, x = rest
+        more, vectors, offsets = trec_gradients(x, hard, pulls, sizes, hash_vectors, thresholds, reuse.pattern)
+    elif rest:
         means, hash_vectors, thresholds, sampled, ids, places = rest
         drawn = Drawn(sampled, ids, places, ctx.weight)
         vectors, offsets = flip_gradients(drawn, rows, means, pulls, sizes, hash_vectors, thresholds, reuse.pattern)
     if not ctx.needs_input_grad[0]:
         return None, vectors, offsets
     pulls /= sizes.clamp_min(1.0).unsqueeze(2)
-    return torch.bmm(units, pulls).view_as(rows), vectors, offsets
+    through = torch.bmm(units, pulls) if more is None else torch.baddbmm(more, units, pulls)
+    return through.view_as(rows), vectors, offsets
 
 
 def _through_ids(
