@@ -47,7 +47,7 @@ BY_CLUSTER = {
 PATTERNS = BY_PIXEL | BY_CLUSTER
 
 
-def inputs(pattern: Pattern, seed: int) -> tuple[list[Tensor], dict[str, Tensor]]:
+def inputs(pattern: Pattern, seed: int, device: str = "cpu") -> tuple[list[Tensor], dict[str, Tensor]]:
     """Input, weight, bias, hash vectors and thresholds of a layer, all to be learned, and its other tensors."""
     torch.manual_seed(seed)
     geometry = ConvGeometry(6 if pattern.length in (3, 5) else 8, 5, (3, 3), (2, 1), (1, 0))
@@ -64,13 +64,14 @@ def inputs(pattern: Pattern, seed: int) -> tuple[list[Tensor], dict[str, Tensor]
         others = {"centroids": draw(*sets, pattern.block_size), "counts": torch.rand(sets, dtype=torch.float64)}
         others["counts"][:, 0] = 0  # never seen
     if pattern.table == "free":
-        others["table_offsets"] = draw(5, groups * pattern.ids, 3, 3).requires_grad_()
-    return [t.requires_grad_() for t in learned], others
+        others["table_offsets"] = draw(5, groups * pattern.ids, 3, 3)
+    others = {name: t.to(device).requires_grad_(name == "table_offsets") for name, t in others.items()}
+    return [t.to(device).requires_grad_() for t in learned], others
 
 
-def everything(pattern: Pattern, seed: int, training: bool) -> list[Tensor]:
+def everything(pattern: Pattern, seed: int, training: bool, device: str = "cpu") -> list[Tensor]:
     """Outputs, gradients, and what a step leaves in the buffers."""
-    learned, others = inputs(pattern, seed)
+    learned, others = inputs(pattern, seed, device)
     stats = ReuseStats()
     y = reuse_conv2d(
         *learned, pattern, padding=(1, 0), stride=(2, 1), training=training, momentum=pattern.momentum, stats=stats,
@@ -78,12 +79,12 @@ def everything(pattern: Pattern, seed: int, training: bool) -> list[Tensor]:
     )  # fmt: skip
     wanted = [*learned, *(t for t in others.values() if t.requires_grad)]
     left = torch.autograd.grad(
-        y, wanted, torch.randn(y.shape, dtype=y.dtype), allow_unused=True, materialize_grads=True
+        y, wanted, torch.randn(y.shape, dtype=y.dtype).to(device), allow_unused=True, materialize_grads=True
     )
     if pattern.scope == "compiled":
         seen = (others["counts"] > 0).unsqueeze(2)  # what is at ids never seen means nothing
         left = (*left, others["counts"], torch.where(seen, others["centroids"], 0.0))
-    return [y.detach(), *left, torch.tensor([stats.vectors, stats.clusters, stats.unseen])]
+    return [t.detach().cpu() for t in (y, *left, torch.tensor([stats.vectors, stats.clusters, stats.unseen]))]
 
 
 @settings(max_examples=8, deadline=None)
@@ -94,6 +95,15 @@ def test_it_gives_what_the_usual_form_does(name: str, training: bool, seed: int)
     usual = everything(PATTERNS[name], seed, training)
     with as_on_accelerator():
         found = everything(PATTERNS[name], seed, training)
+    for a, b in zip(usual, found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: what one gives, beside a CPU")
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_gpu_gives_what_a_cpu_does(name: str, training: bool) -> None:
+    usual, found = everything(PATTERNS[name], 0, training), everything(PATTERNS[name], 0, training, "cuda")
     for a, b in zip(usual, found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
