@@ -13,6 +13,7 @@ from ostinato.reuse.hashing import unit_vectors
 from ostinato.reuse.layout import Layout
 from ostinato.reuse.quantised_convolution import QuantisedConvolution
 from ostinato.reuse.soft_ids import soft_quantise
+from ostinato.reuse.stacked import Size
 from ostinato.reuse.straight_through import StraightThrough
 from ostinato.reuse.units import Wanted, quantise_by_units, takes_units
 from ostinato.reuse.views import pad_input, pad_pixels
@@ -43,7 +44,8 @@ def pixelwise_convolution(
                 image, weight.to(precision), low, hash_vectors, thresholds, reuse, layout, geometry
             )
             return y
-        xh, units = _quantised(image, hash_vectors, thresholds, reuse, None if table_offsets is None else precision)
+        wanted_units = None if table_offsets is None else precision
+        xh, units = _quantised(image, hash_vectors, thresholds, reuse, wanted_units, geometry.padding)
         if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
             xh = xh.contiguous()
     y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)
@@ -68,13 +70,13 @@ def _passed_through(quantised: Tensor, x: Tensor, reuse: Reuse) -> Tensor:
 
 
 def _quantised(
-    image: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, units: torch.dtype | None
+    image: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, units: torch.dtype | None, padding: Size
 ) -> tuple[Tensor, Tensor | None]:
-    """X̂ (B, C, height, width) of `image` (B, height, width, C), and, in precision `units`, its ids as unit vectors."""
+    """X̂ (B, C, height, width) of a padded `image` (B, height, width, C), and, in precision `units`, unit vectors."""
     pattern, (batch, height, width, channels) = reuse.pattern, image.shape
     pixels, made = image.reshape(batch, -1, channels), None
     if reuse.training and pattern.gradient == "soft":
-        xh, made = soft_quantise(pixels, hash_vectors, thresholds, reuse, units)
+        xh, made = soft_quantise(image, hash_vectors, thresholds, reuse, units, padding)
     else:
         xh = quantise(pixels, hash_vectors, thresholds, reuse)
         if units is not None:

@@ -20,6 +20,7 @@ from ostinato.reuse.backward import no_autocast
 from ostinato.reuse.hashing import unit_length, unit_vectors
 from ostinato.reuse.layout import Layout, image_parts
 from ostinato.reuse.pattern import Pattern
+from ostinato.reuse.stacked import Size
 
 _HELD = 1 << 17  # numbers of each temporary tensor of the backward pass, or those of one image
 _NEVER = 1e4  # threshold of a plane that does not cut: all vectors are below
@@ -27,21 +28,23 @@ _SMALLEST = 1e-12  # deviation of projections below which a plane does not cut
 
 
 def soft_quantise(
-    pixels: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, units: torch.dtype | None
+    image: Tensor, hash_vectors: Tensor, thresholds: Tensor, reuse: Reuse, units: torch.dtype | None, padding: Size
 ) -> tuple[Tensor, Tensor | None]:
     """`quantise` of pixels, and their ids as unit vectors; both pass gradients on. Updates centroids and statistics.
 
     Args:
-        pixels: (B, P, S·L).
+        image: (B, height, width, S·L).
         hash_vectors: (S, L, planes).
         thresholds: (S, planes).
         reuse: what to do; its pattern is `pixelwise`.
         units: precision of the unit vectors, None if they are not wanted.
+        padding: rows and columns of zeros around each image, to whose pixels no gradient is passed on.
 
     Returns:
         x̂ (B, P, S·L), of the batch's centroids, which have no gradient, and unit vectors (B, P, S·2^H).
     """
     pattern = reuse.pattern
+    pixels, size = image.flatten(1, 2), (image.shape[1], image.shape[2])
     rows = pixels.view(*pixels.shape[:2], -1, pattern.length)
     compared = unit_length(rows.flatten(0, 2)).view_as(rows) if pattern.similarity == "angular" else rows
     layout = Layout(*rows.shape[:3])
@@ -52,7 +55,7 @@ def soft_quantise(
             by_slice = compared.flatten(0, 1).transpose(0, 1)
             projections = torch.baddbmm(thresholds.unsqueeze(1), by_slice, hash_vectors, beta=-1)
         slopes = soft_slopes(hash_vectors, projections, pattern)
-    how = _How(assignment, layout, slopes, pattern.clustering == "tree", units)
+    how = _How(assignment, layout, slopes, pattern.clustering == "tree", units, size, padding)
     made: tuple[Tensor, Tensor | None] = _SoftQuantise.apply(  # type: ignore[no-untyped-call]
         compared, hash_vectors, thresholds, how
     )
@@ -68,6 +71,18 @@ class _How:
     slopes: Tensor
     tree: bool
     units: torch.dtype | None
+    size: Size
+    padding: Size
+
+    def inside(self, pixels: Tensor) -> Tensor:
+        """A view (B, H, W, S, D) of pixels (B, P, S, D) without the padding."""
+        (height, width), (ph, pw) = self.size, self.padding
+        images = pixels.view(len(pixels), height, width, *pixels.shape[2:])
+        return images[:, ph : height - ph, pw : width - pw]
+
+    def around(self, pixels: Tensor) -> Tensor:
+        """(S, D, 1) sums of pixels (B, P, S, D) over the padding of all images."""
+        return (pixels.sum((0, 1)) - self.inside(pixels).sum((0, 1, 2))).unsqueeze(2)
 
     @property
     def centroids(self) -> Tensor:
@@ -99,7 +114,7 @@ class _SoftQuantise(torch.autograd.Function):
         """What each leaf would be worth, and so what each projection is; a few images at a time, from the cache."""
         how: _How = ctx.how
         rows, hash_vectors, thresholds = ctx.saved_tensors
-        through = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
+        through = torch.zeros_like(rows) if ctx.needs_input_grad[0] else None
         vectors, offsets = torch.zeros_like(hash_vectors), torch.zeros_like(thresholds)
         upward, by_leaf = quantised.reshape(rows.shape), None
         if units is not None:
@@ -107,18 +122,29 @@ class _SoftQuantise(torch.autograd.Function):
         planes = hash_vectors * how.slopes.unsqueeze(1)
         shifts = (thresholds * how.slopes).masked_fill_(how.slopes == 0, _NEVER).unsqueeze(2)
         with no_autocast(quantised.device.type):
-            for part in image_parts(len(rows), rows[0, :, :, 0].numel() * how.centroids.shape[1], _HELD):
-                worth = torch.matmul(how.centroids, upward[part].permute(0, 2, 3, 1))  # (B, S, 2^H, P)
+            if any(how.padding):  # all of its pixels are zeros, and so as likely to come to each leaf as one is
+                worth = torch.matmul(how.centroids, how.around(upward)).unsqueeze(0)
                 if by_leaf is not None:
-                    worth += by_leaf[part].permute(0, 2, 3, 1)
-                values = rows[part].permute(0, 2, 3, 1)  # pixels innermost: all that follows runs over them
+                    worth += how.around(by_leaf.to(worth.dtype))
+                offsets -= logit_gradient(-shifts.unsqueeze(0), worth, how.tree).sum((0, 3))
+            for part in image_parts(len(rows), how.inside(rows)[0, ..., 0].numel() * how.centroids.shape[1], _HELD):
+                worth = torch.matmul(how.centroids, _pixels_last(how.inside(upward[part])))  # (B, S, 2^H, P)
+                if by_leaf is not None:
+                    worth += _pixels_last(how.inside(by_leaf[part]))
+                values = _pixels_last(how.inside(rows[part]))  # all that follows runs over pixels
                 logits = torch.matmul(planes.transpose(1, 2), values).sub_(shifts)
                 pull = logit_gradient(logits, worth, how.tree)
                 if through is not None:
-                    through[part] = torch.matmul(planes, pull).permute(0, 3, 1, 2)
+                    room = how.inside(through[part])
+                    room.copy_(torch.matmul(planes, pull).permute(0, 3, 1, 2).view_as(room))
                 vectors += torch.matmul(values, pull.transpose(2, 3)).sum(0)
                 offsets -= pull.sum((0, 3))
         return through, vectors.mul_(how.slopes.unsqueeze(1)), offsets.mul_(how.slopes), None
+
+
+def _pixels_last(images: Tensor) -> Tensor:
+    """(B, S, D, P) of images (B, H, W, S, D)."""
+    return images.flatten(1, 2).permute(0, 2, 3, 1)
 
 
 def logit_gradient(logits: Tensor, worth: Tensor, tree: bool) -> Tensor:
