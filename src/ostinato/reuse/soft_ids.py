@@ -22,7 +22,7 @@ from ostinato.reuse.layout import Layout, image_parts
 from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.stacked import Size
 
-_HELD = 1 << 17  # numbers of each temporary tensor of the backward pass, or those of one image
+_HELD = 1 << 18  # numbers of a temporary tensor of the backward pass: they stay in the cache
 _NEVER = 1e4  # threshold of a plane that does not cut: all vectors are below
 _SMALLEST = 1e-12  # deviation of projections below which a plane does not cut
 
@@ -127,7 +127,8 @@ class _SoftQuantise(torch.autograd.Function):
                 if by_leaf is not None:
                     worth += how.around(by_leaf.to(worth.dtype))
                 offsets -= logit_gradient(-shifts.unsqueeze(0), worth, how.tree).sum((0, 3))
-            for part in image_parts(len(rows), how.inside(rows)[0, ..., 0].numel() * how.centroids.shape[1], _HELD):
+            each = how.inside(rows)[0, ..., 0].numel() * how.centroids.shape[1]
+            for part in image_parts(len(rows), each, min(_HELD, rows.numel())):
                 worth = torch.matmul(how.centroids, _pixels_last(how.inside(upward[part])))  # (B, S, 2^H, P)
                 if by_leaf is not None:
                     worth += _pixels_last(how.inside(by_leaf[part]))
