@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ostinato.errors import ModelError
+from ostinato.nn import ReuseConv2d
 from ostinato.reuse import ConvGeometry, ReuseStats, reuse_conv2d
 from ostinato.reuse.accelerator import as_on_accelerator
 from ostinato.reuse.paths import paths
@@ -168,3 +170,20 @@ def test_a_vector_of_zeros_has_no_direction_and_no_gradient() -> None:
     assert learned[0].grad is not None
     assert not learned[0].grad[:, :, 1].any()
     assert learned[0].grad[:, :, 0].abs().min() > 0
+
+
+def test_a_compiled_layer_asks_for_its_counts_once_in_evaluation_and_again_when_they_change() -> None:
+    layer = ReuseConv2d(ConvGeometry(6, 5, (3, 3)), replace(LSH, gradient="frozen"), bias=True)
+    x = torch.randn(2, 6, 5, 5)
+    layer.train()(x)
+    layer.eval()
+    with torch.no_grad():
+        layer(x)
+        with Waits() as again:
+            wanted = layer(x)
+        assert again.found == []
+        layer.centroid_counts.zero_()
+        with pytest.raises(ModelError, match="no centroids yet"):
+            layer(x)
+        layer.centroid_counts.fill_(1)
+        torch.testing.assert_close(layer(x), wanted)

@@ -112,6 +112,7 @@ class ReuseConv2d(nn.Module):
         self.recorder: ReuseStats | None = None  # set by `measure_reuse`
         self._needs_filling = False
         self._ran = False
+        self._counted: tuple[int, int] | None = None  # which state of the counts was seen not to be empty
         self.register_load_state_dict_post_hook(_fill_after_load)  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -271,10 +272,20 @@ class ReuseConv2d(nn.Module):
                 stacklevel=3,
             )
         self._ran = True
-        if self.pattern.scope == "compiled" and not self.training:
-            assert self.centroid_counts is not None
-            if self._needs_filling or not bool(self.centroid_counts.any()):
-                self.fill_centroids()
+        evaluates = self.pattern.scope == "compiled" and not self.training
+        if evaluates and (self._needs_filling or not self._has_centroids()):
+            self.fill_centroids()
+
+    def _has_centroids(self) -> bool:
+        """Whether any id was seen; asked again only when counts have changed, since an accelerator is waited for."""
+        counts = self.centroid_counts
+        assert counts is not None
+        now = None if counts.is_inference() else (counts.data_ptr(), counts._version)
+        if now is not None and now == self._counted:
+            return True
+        found = bool(counts.any())
+        self._counted = now if found else None
+        return found
 
     def _unfitted(self) -> bool:
         """Whether hashes are the random ones, which have no thresholds; a tree may be all zeros."""

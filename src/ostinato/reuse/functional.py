@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -250,7 +251,7 @@ def check_input(x: Tensor, geometry: ConvGeometry, layer_name: str, look: bool =
     if not look:
         return
     # A sum is one cheap pass; only if it overflows or is NaN are the elements looked at.
-    if not torch.isfinite(x.detach().sum()) and not bool(torch.isfinite(x.detach()).all()):
+    if not math.isfinite(float(x.detach().sum())) and not bool(torch.isfinite(x.detach()).all()):
         bad = int((~torch.isfinite(x)).sum())
         raise ModelError(
             f"layer '{layer_name}' got {bad} NaN or infinite numbers in its input; if this is training, it diverged: "
