@@ -87,6 +87,7 @@ class _QuantiseByUnits(torch.autograd.Function):
             made = unstacked(hard.view(*rows.shape[:3], -1), size, (0, 0), wanted.units, form)
             if pattern.gradient != "soft" or reuse.fixed:
                 ctx.mark_non_differentiable(made)
+        ctx.set_materialize_grads(False)  # unit vectors that have none would get zeros of their size
         ctx.wanted, ctx.size, ctx.form, ctx.weight = wanted, size, form, 0.0
         ctx.shape, ctx.dtype = x.shape, x.dtype
         if reuse.fixed:
