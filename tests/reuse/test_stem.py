@@ -1,5 +1,6 @@
 """Transform-coded stems as mathematics: the integers against loops, quantisers, bits, joint tables."""
 
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ostinato.errors import ModelError
 from ostinato.reuse import ConvGeometry, StemPattern
+from ostinato.reuse.accelerator import as_on_accelerator
 from ostinato.reuse.stem import StemTransform, add_rows, coefficients, cosine_basis, stem_ids, vertical_taps
 from ostinato.reuse.stem_quantise import allocate_bits, lloyd_max, pack_groups
 from ostinato.reuse.stem_tables import JointTables
@@ -35,9 +37,10 @@ def random_transform(rng, geometry, count):
     )
 
 
+@pytest.mark.parametrize("form", [nullcontext, as_on_accelerator])
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 1 << 30))
-def test_coefficients_and_ids_equal_integer_loops(seed):
+@given(seed=st.integers(0, 1 << 30))
+def test_coefficients_and_ids_equal_integer_loops(form, seed):
     rng = np.random.default_rng(seed)
     limits = ((1, 6), (1, 4), (0, 3))
     kernel, stride, padding = (tuple(int(v) for v in rng.integers(*limit, 2)) for limit in limits)
@@ -45,8 +48,9 @@ def test_coefficients_and_ids_equal_integer_loops(seed):
     height, width = (int(rng.integers(k, k + 5)) for k in kernel)
     q = rng.integers(-128, 128, (1, geometry.in_channels, height, width))
     t = random_transform(rng, geometry, 6)
-    z = coefficients(torch.tensor(q) / 128, t, geometry)
-    ids = stem_ids(z, t, 2)
+    with form():
+        z = coefficients(torch.tensor(q) / 128, t, geometry)
+        ids = stem_ids(z, t, 2)
     padded = np.pad(q[0], ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
     taps = vertical_taps(kernel[0]).tolist()
     for oy in range(z.shape[2]):
@@ -88,7 +92,9 @@ def test_rows_are_added():
     y = add_rows(ids, table, bias)
     expected = torch.stack([table[g, ids[..., g]] for g in range(3)]).sum(0) + bias
     torch.testing.assert_close(y, expected.permute(0, 3, 1, 2))
-    assert torch.autograd.gradcheck(lambda t, b: add_rows(ids, t, b), (table, bias))
+    for form in (nullcontext, as_on_accelerator):
+        with form():
+            assert torch.autograd.gradcheck(lambda t, b: add_rows(ids, t, b), (table, bias))
 
 
 def test_a_quantiser_gets_better_with_cells_and_its_cells_are_means():
