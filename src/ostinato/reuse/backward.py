@@ -17,6 +17,7 @@ from ostinato.reuse.clustering import Slots
 from ostinato.reuse.hash_gradient import hash_gradients
 from ostinato.reuse.hash_sample import HashSample
 from ostinato.reuse.layout import Layout, small_ints
+from ostinato.reuse.stacked import form_of
 from ostinato.reuse.synchronise import sum_over_processes
 
 
@@ -51,8 +52,7 @@ def save(ctx: Any, reuse: Reuse, layout: Layout, x: Tensor, assignment: Assignme
     clusters, sample = assignment.clusters, assignment.sample
     ctx.reuse, ctx.layout, ctx.possible = reuse, layout, clusters.possible
     ctx.weight = None if sample is None else sample.weight
-    pixels_last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    ctx.shape, ctx.format = x.shape, torch.channels_last if pixels_last else torch.contiguous_format
+    ctx.shape, ctx.format = x.shape, form_of(x)
     drawn = (None,) * 3 if sample is None else (sample.slices, sample.units, sample.rows)
     sizes = clusters.sizes.to(small_ints(layout.vectors))
     keys = clusters.keys

@@ -14,7 +14,7 @@ from ostinato.reuse.clustered import Clustered
 from ostinato.reuse.clustering import Slots
 from ostinato.reuse.flips import deviations, flip_changes, flip_kernel, row_sums, turned, window_kernel
 from ostinato.reuse.hash_sample import NEGLIGIBLE
-from ostinato.reuse.hashing import bit_values
+from ostinato.reuse.hashing import bit_values, directions, through_directions
 from ostinato.reuse.pattern import Pattern
 
 _CHUNK = 1 << 16  # vectors at a time, to bound the memory of the relaxation
@@ -31,8 +31,7 @@ def hash_gradients(
     """
     places, rows, norms = state.places, state.sample.rows, None
     if pattern.similarity == "angular":
-        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
-        rows = rows / norms
+        rows, norms = directions(rows)
     groups = places.slices % len(hash_vectors)  # slice s uses matrix s mod G
     planes, offsets = hash_vectors.index_select(0, groups), thresholds.index_select(0, groups).unsqueeze(2)
     placed = places.repeat(rows)
@@ -49,9 +48,7 @@ def hash_gradients(
     if pattern.gradient != "trec":
         return vectors, shifts, None
     pulled = places.take(torch.bmm(gradient, planes.transpose(1, 2)))
-    if norms is not None:  # through x/‖x‖: what is along x does not count
-        pulled = (pulled - rows * (rows * pulled).sum(1, keepdim=True)) / norms
-    return vectors, shifts, pulled
+    return vectors, shifts, pulled if norms is None else through_directions(pulled, rows, norms)
 
 
 def projection_gradient(state: Clustered, projections: Tensor, deviation: Tensor, pattern: Pattern) -> Tensor:

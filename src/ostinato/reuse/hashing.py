@@ -147,6 +147,16 @@ def unit_vectors(ids: Tensor, count: int, dtype: torch.dtype) -> Tensor:
 
 def unit_length(rows: Tensor) -> Tensor:
     """`rows` (…, D) over their norms, for angular similarity (DR §III-B4); rows of zeros stay, without a gradient."""
+    return directions(rows)[0]
+
+
+def directions(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """`unit_length` of rows (…, D), and their norms (…, 1): infinity of rows of zeros, which have no direction."""
     norms = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    scaled: Tensor = rows / norms.masked_fill(norms == 0, torch.inf)
-    return scaled
+    norms = norms.masked_fill(norms == 0, torch.inf)
+    return rows / norms, norms
+
+
+def through_directions(gradient: Tensor, unit: Tensor, norms: Tensor) -> Tensor:
+    """The gradient of rows x, of that of their `directions` x/‖x‖: what is along x does not count."""
+    return (gradient - unit * (unit * gradient).sum(-1, keepdim=True)) / norms

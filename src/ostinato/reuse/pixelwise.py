@@ -30,9 +30,9 @@ def pixelwise_convolution(
     rows are one more convolution, of the ids as unit vectors, through which hash and input have a gradient only if it
     is `soft`.
     """
-    low = None if bias is None else bias.to(precision)
+    low, kind = None if bias is None else bias.to(precision), None if table_offsets is None else precision
     if takes_units(x, reuse, geometry):
-        wanted = Wanted(reuse, geometry.padding, precision, None if table_offsets is None else precision)
+        wanted = Wanted(reuse, geometry.padding, precision, kind)
         xh, units = quantise_by_units(x, hash_vectors, thresholds, wanted)
         xh = _passed_through(xh, pad_input(x, geometry), reuse) if _passes(reuse) else xh
     else:
@@ -44,8 +44,7 @@ def pixelwise_convolution(
                 image, weight.to(precision), low, hash_vectors, thresholds, reuse, layout, geometry
             )
             return y
-        wanted_units = None if table_offsets is None else precision
-        xh, units = _quantised(image, hash_vectors, thresholds, reuse, wanted_units, geometry.padding)
+        xh, units = _quantised(image, hash_vectors, thresholds, reuse, kind, geometry.padding)
         if weight.numel() > xh.numel():  # channels last, W and its gradient would be converted, and kept twice
             xh = xh.contiguous()
     y = F.conv2d(xh.to(precision), weight.to(precision), low, geometry.stride, 0, geometry.dilation)

@@ -23,7 +23,9 @@ from ostinato.reuse.pattern import Pattern
 from ostinato.reuse.stacked import Size
 
 _HELD = 1 << 18  # numbers of a temporary tensor of the backward pass: they stay in the cache
-_NEVER = 1e4  # threshold of a plane that does not cut: all vectors are below
+NEVER = 1e4
+"""The logit of going below a plane that does not cut."""
+
 _SMALLEST = 1e-12  # deviation of projections below which a plane does not cut
 
 
@@ -120,7 +122,7 @@ class _SoftQuantise(torch.autograd.Function):
         if units is not None:
             by_leaf = units.reshape(*rows.shape[:3], -1)
         planes = hash_vectors * how.slopes.unsqueeze(1)
-        shifts = (thresholds * how.slopes).masked_fill_(how.slopes == 0, _NEVER).unsqueeze(2)
+        shifts = (thresholds * how.slopes).masked_fill_(how.slopes == 0, NEVER).unsqueeze(2)
         with no_autocast(quantised.device.type):
             if any(how.padding):  # all of its pixels are zeros, and so as likely to come to each leaf as one is
                 worth = torch.matmul(how.centroids, how.around(upward)).unsqueeze(0)

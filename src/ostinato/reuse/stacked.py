@@ -38,7 +38,7 @@ def unstacked(rows: Tensor, size: Size, padding: Size, dtype: torch.dtype, form:
     return room
 
 
-def form_of(images: Tensor) -> torch.memory_format:
-    """Channels last if `images` are so and not contiguous, too."""
-    pixels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+def form_of(x: Tensor) -> torch.memory_format:
+    """Channels last if `x` are images that are so and not contiguous, too."""
+    pixels_last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if pixels_last else torch.contiguous_format

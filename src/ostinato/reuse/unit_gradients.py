@@ -10,13 +10,11 @@ from torch import Tensor
 from ostinato.reuse.flips import all_changes, deviations, flip_kernel, window_kernel
 from ostinato.reuse.hash_gradient import is_soft, soft_bits
 from ostinato.reuse.hash_sample import sample
-from ostinato.reuse.hashing import bit_values, unit_length
+from ostinato.reuse.hashing import bit_values, directions, through_directions
 from ostinato.reuse.layout import Layout
 from ostinato.reuse.paths import numbered, paths, with_whole_planes
 from ostinato.reuse.pattern import Pattern
-from ostinato.reuse.soft_ids import soft_slopes
-
-_NEVER = -1e4  # logit of going above a plane that does not cut
+from ostinato.reuse.soft_ids import NEVER, soft_slopes
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def soft_gradients(
 
     Args:
         rows: (S, B, P, L).
-        worth: (S, N, 2^H), of the leaves to each vector; overwritten.
+        worth: (S, N, 2^H), of the leaves to each vector.
         hash_vectors: (S, L, planes).
         thresholds: (S, planes).
         pattern: the layer's.
@@ -62,7 +60,7 @@ def soft_gradients(
     planes, offsets = with_whole_planes(hash_vectors, tree), with_whole_planes(thresholds, tree)
     projections = torch.baddbmm(offsets.unsqueeze(1), flat, planes, beta=-1)
     slopes = soft_slopes(planes, projections, pattern).unsqueeze(1)
-    logits = torch.addcmul((slopes == 0) * _NEVER, projections, slopes)
+    logits = torch.addcmul((slopes == 0) * -NEVER, projections, slopes)
     pull = paths(pattern.hashes, tree, rows).logit_gradient(logits, worth).mul_(slopes)
     vectors = _summed_products(flat.view_as(rows), pull.view(*rows.shape[:3], -1))
     through = _uncompared(torch.bmm(pull, planes.transpose(1, 2)), flat, norms)
@@ -92,8 +90,8 @@ def trec_gradients(
     columns = torch.arange(1, pattern.ids + 1, dtype=rows.dtype, device=rows.device)
     width = columns * sigma
     # d less j, of d = own + 1 + Σ off·2^(H−1−h): small differences are not taken between large numbers.
-    deviations = ((own + 1 - columns) + (off @ values).unsqueeze(2)) / width
-    slope = torch.exp(-0.5 * deviations * deviations).mul_(deviations).div_(width)
+    away = ((own + 1 - columns) + (off @ values).unsqueeze(2)) / width  # (Q − 1)/σ
+    slope = torch.exp(-0.5 * away * away).mul_(away).div_(width)
     worth = torch.bmm(flat, (pulls / sizes.clamp_min(1.0).unsqueeze(2)).transpose(1, 2))
     pull = steep.mul_(values).mul_(-(worth * slope).sum(2, keepdim=True))
     pull.masked_fill_(~is_soft(off, values, sigma), 0.0)
@@ -103,18 +101,12 @@ def trec_gradients(
 
 def _compared(flat: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor | None]:
     """What of vectors (S, N, L) meets the planes, and their norms under angular similarity."""
-    if pattern.similarity == "euclidean":
-        return flat, None
-    norms = torch.linalg.vector_norm(flat, dim=2, keepdim=True)
-    norms.masked_fill_(norms == 0, torch.inf)  # a vector of zeros has no direction, and no gradient
-    return flat / norms, norms
+    return (flat, None) if pattern.similarity == "euclidean" else directions(flat)
 
 
 def _uncompared(through: Tensor, compared: Tensor, norms: Tensor | None) -> Tensor:
-    """The gradient of vectors, of that of `_compared`: through x/‖x‖ what is along x does not count."""
-    if norms is None:
-        return through
-    return (through - compared * (compared * through).sum(2, keepdim=True)) / norms
+    """The gradient of vectors, of that of `_compared`."""
+    return through if norms is None else through_directions(through, compared, norms)
 
 
 def _summed_products(rows: Tensor, pull: Tensor) -> Tensor:
@@ -139,7 +131,7 @@ def flip_gradients(
         pattern: the layer's.
     """
     slices, length = drawn.rows.shape[0], drawn.rows.shape[2]
-    compared = unit_length(drawn.rows) if pattern.similarity == "angular" else drawn.rows
+    compared, _ = _compared(drawn.rows, pattern)
     projections = torch.baddbmm(thresholds.unsqueeze(1), compared, hash_vectors, beta=-1)
     spread = deviations(projections.flatten(0, 1), slices, slices).unsqueeze(1)
     moves_centroids = pattern.gradient == "flip"
